@@ -1,0 +1,71 @@
+//! Every limit, once, with its source and its unit. Settings may lower or raise some of them; these are the defaults
+//! and the hard ends.
+
+/// Octets of a local part. RFC 5321 §4.5.3.1.1
+pub const LOCAL_PART_BYTES: usize = 64;
+/// Octets of a domain. RFC 5321 §4.5.3.1.2
+pub const DOMAIN_BYTES: usize = 255;
+/// Octets of a command line with its CRLF. RFC 5321 §4.5.3.1.4 asks for 512 and room for extensions; others take 2,048.
+pub const COMMAND_LINE_BYTES: usize = 4096;
+/// Octets of an AUTH line with its CRLF. RFC 4954 §4 asks for 12,288.
+pub const AUTH_LINE_BYTES: usize = 12_288;
+/// Recipients of one transaction. RFC 5321 §4.5.3.1.8 asks for 100; Postfix and mox take 1,000.
+pub const RECIPIENTS: usize = 1000;
+/// Octets of a message as SIZE announces it. RFC 1870 §3
+pub const MESSAGE_BYTES: u64 = 50 * 1024 * 1024;
+/// Octets of one line of a message, beyond which the message is refused. RFC 5321 §4.5.3.1.6 asks for 1,000.
+pub const TEXT_LINE_BYTES: usize = 1024 * 1024;
+/// Octets of the header block. Postfix takes 102,400.
+pub const HEADER_BYTES: usize = 256 * 1024;
+/// Lines of the header block.
+pub const HEADER_LINES: usize = 1000;
+/// Received fields beyond which a message is in a loop. RFC 5321 §6.3 asks for at least 100.
+pub const RECEIVED_HOPS: usize = 100;
+/// Refused commands of a session that are answered without delay.
+pub const ERRORS_SOFT: u32 = 10;
+/// Refused commands of a session after which it is closed with 421.
+pub const ERRORS_HARD: u32 = 20;
+/// Commands that move no mail (NOOP, RSET, VRFY, HELO, …) between two messages, after which each counts as an error. Postfix: 100
+pub const JUNK_COMMANDS: u32 = 100;
+/// Unknown recipients of a session that are answered without delay.
+pub const UNKNOWN_RECIPIENTS_SOFT: u32 = 5;
+/// Unknown recipients of a session after which it is closed with 421.
+pub const UNKNOWN_RECIPIENTS_HARD: u32 = 20;
+/// Failed logins of a session after which it is closed with 421.
+pub const LOGIN_FAILURES: u32 = 3;
+/// Seconds that a server waits for the next command. RFC 5321 §4.5.3.2.7 asks for 300.
+pub const SMTP_IDLE_S: u64 = 300;
+/// Seconds that a POP3 server waits for the next command. RFC 1939 §3 asks for at least 600.
+pub const POP3_IDLE_S: u64 = 600;
+/// Seconds that a TLS handshake may take.
+pub const TLS_HANDSHAKE_S: u64 = 30;
+/// Seconds of one SMTP session, whatever it does.
+pub const SMTP_SESSION_S: u64 = 30 * 60;
+/// Octets that one SMTP session may send, whatever they are.
+pub const SMTP_SESSION_BYTES: u64 = 1024 * 1024 * 1024;
+/// Seconds after which DATA must bring at least [`DATA_RATE_BYTES_PER_S`].
+pub const DATA_GRACE_S: u64 = 30;
+/// Octets per second that DATA must bring on average after [`DATA_GRACE_S`].
+pub const DATA_RATE_BYTES_PER_S: u64 = 1024;
+/// Octets of a POP3 command line with its CRLF. RFC 2449 §4
+pub const POP3_LINE_BYTES: usize = 255;
+/// Octets of a SASL response, encoded. RFC 4954 §4
+pub const SASL_RESPONSE_BYTES: usize = 12_288;
+/// Octets of a password. Argon2 takes more; nobody types more.
+pub const PASSWORD_BYTES: usize = 1024;
+/// Connections of one address at a time.
+pub const CONNECTIONS_PER_ADDRESS: usize = 20;
+/// Connections of one network (/24 or /64) at a time.
+pub const CONNECTIONS_PER_NETWORK: usize = 100;
+/// Mail connections in all at a time.
+pub const CONNECTIONS_TOTAL: usize = 2000;
+/// Levels that aliases may lead through.
+pub const ALIAS_DEPTH: usize = 10;
+/// Members that one address may expand to.
+pub const ALIAS_MEMBERS: usize = 1000;
+/// Milliseconds for which an unconfirmed message is remembered: 5 days.
+pub const UNCONFIRMED_MS: u64 = 5 * 24 * 60 * 60 * 1000;
+/// Octets of all bodies in memory at a time.
+pub const BODIES_IN_MEMORY_BYTES: usize = 32 * 1024 * 1024;
+/// Octets of a body above which its chunks go to the file as pending.
+pub const PENDING_BODY_BYTES: usize = 1024 * 1024;

@@ -1,0 +1,18 @@
+//! The words that everyone in the house speaks: addresses, ids, time, limits, replies, secrets.
+//!
+//! Floor F0: imports nothing from the rooms above.
+
+mod address;
+mod clock;
+mod id;
+pub mod limits;
+mod random;
+mod reply;
+mod secret;
+
+pub use address::{Address, AddressError, DomainName, Host, LocalPart};
+pub use clock::{Clock, SystemClock, Timestamp, TurnedClock};
+pub use id::{AccountId, BlobId, IdError, MailboxId, MessageId, MessageIds, ModSeq, TraceId, Uid};
+pub use random::{Random, SeededRandom, SystemRandom};
+pub use reply::{Enhanced, Fault, Reply};
+pub use secret::Secret;

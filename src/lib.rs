@@ -1,0 +1,4 @@
+//! Pillarbox: a mail server in one binary and one file.
+
+pub mod base;
+pub mod store;
