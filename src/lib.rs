@@ -2,3 +2,5 @@
 
 pub mod base;
 pub mod store;
+
+pub mod server;

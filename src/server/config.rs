@@ -1,0 +1,117 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// How to run the server: what the command line says, before settings are read from the file.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the file lies; `None` for a store in memory (tests).
+    pub data: Option<PathBuf>,
+    /// The name that the server gives itself; `None` for the setting `smtp.hostname`, else the machine's own name.
+    pub hostname: Option<String>,
+    /// `--listen NAME=ADDR`: over the defaults, the later wins.
+    pub listen: Vec<ListenFlag>,
+    /// Added to every default port, so that a user who may not bind low ports can run it.
+    pub port_offset: u16,
+    /// Default listeners bind to loopback alone.
+    pub loopback_only: bool,
+    /// Written when everything is bound.
+    pub ready_file: Option<PathBuf>,
+    /// Its content is an administrator's bearer token.
+    pub http_token_file: Option<PathBuf>,
+    /// `--set KEY=VALUE` and the environment's, in the order of their weight.
+    pub settings: Vec<SettingFlag>,
+    /// What to make at start when it is not there (`pillarbox dev`).
+    pub preset: Option<Preset>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: Some(PathBuf::from("pillarbox.redb")),
+            hostname: None,
+            listen: Vec::new(),
+            port_offset: 0,
+            loopback_only: false,
+            ready_file: None,
+            http_token_file: None,
+            settings: Vec::new(),
+            preset: None,
+        }
+    }
+}
+
+/// Domains and accounts to make at start when they are not there.
+#[derive(Debug, Clone)]
+pub struct Preset {
+    /// The domain.
+    pub domain: String,
+    /// Local parts of the accounts to make in it.
+    pub accounts: Vec<String>,
+    /// Their password: no secret, since the preset is for a developer's own machine.
+    pub password: String,
+    /// Makes an administrator's token and prints it.
+    pub print_token: bool,
+}
+
+/// One `--set KEY=VALUE`, or one line of `PILLARBOX_SET`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingFlag {
+    /// The setting's key.
+    pub key: String,
+    /// Its value as text.
+    pub value: String,
+}
+
+impl FromStr for SettingFlag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, as in store.cache_bytes=33554432")?;
+        Ok(Self { key: key.trim().to_owned(), value: value.trim().to_owned() })
+    }
+}
+
+/// One `--listen NAME=ADDR` or `--listen NAME=off`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenFlag {
+    /// The listener's name, as in `smtp`.
+    pub name: String,
+    /// Where it listens; `None` closes it. Port 0 picks a free one.
+    pub at: Option<SocketAddr>,
+}
+
+impl FromStr for ListenFlag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, at) =
+            text.split_once('=').ok_or("expected NAME=ADDRESS:PORT or NAME=off, as in smtp=127.0.0.1:2525")?;
+        let at = match at.trim() {
+            "off" => None,
+            at => Some(
+                at.parse().map_err(|_| format!("{at:?} is not ADDRESS:PORT, as in 127.0.0.1:2525 or [::1]:2525"))?,
+            ),
+        };
+        Ok(Self { name: name.trim().to_owned(), at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listen_flags_are_read_or_explained() {
+        let check = |text: &str, expected: Option<(&str, Option<&str>)>| {
+            let seen = text.parse::<ListenFlag>().ok().map(|flag| (flag.name, flag.at.map(|at| at.to_string())));
+            assert_eq!(seen, expected.map(|(name, at)| (name.into(), at.map(Into::into))), "{text}");
+        };
+        check("smtp=127.0.0.1:0", Some(("smtp", Some("127.0.0.1:0"))));
+        check("pop3s=[::1]:995", Some(("pop3s", Some("[::1]:995"))));
+        check("odmr=off", Some(("odmr", None)));
+        check("smtp", None);
+        check("smtp=localhost:25", None);
+        check("smtp=127.0.0.1", None);
+    }
+}
