@@ -3,4 +3,7 @@
 pub mod base;
 pub mod store;
 
+pub mod http;
+
+pub mod cli;
 pub mod server;

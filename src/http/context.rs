@@ -1,0 +1,47 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use crate::base::{Clock, Random};
+use crate::store::Store;
+
+/// What the handlers need.
+pub struct Context {
+    /// The file.
+    pub store: Store,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where secrets of new tokens and request ids come from.
+    pub random: Arc<dyn Random>,
+    /// The name that the server gives itself.
+    pub hostname: String,
+    /// Whether the whole server takes work; the same value that the wiring sets.
+    pub readiness: Arc<Readiness>,
+}
+
+/// How far the server has come: begins as starting, and is told when it is ready and when it stops.
+#[derive(Debug, Default)]
+pub struct Readiness(AtomicU8);
+
+const STARTING: u8 = 0;
+const READY: u8 = 1;
+const STOPPING: u8 = 2;
+
+impl Readiness {
+    /// Every listener is bound and served.
+    pub fn set_ready(&self) {
+        self.0.store(READY, Ordering::SeqCst);
+    }
+
+    /// No new work is taken.
+    pub fn set_stopping(&self) {
+        self.0.store(STOPPING, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_starting(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == STARTING
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == STOPPING
+    }
+}
