@@ -1,6 +1,7 @@
 //! Pillarbox: a mail server in one binary and one file.
 
 pub mod base;
+pub mod sasl;
 pub mod store;
 
 pub mod http;
