@@ -1,8 +1,12 @@
 //! Pillarbox: a mail server in one binary and one file.
 
 pub mod base;
+pub mod message;
 pub mod sasl;
 pub mod store;
+
+pub mod net;
+pub mod tls;
 
 pub mod http;
 

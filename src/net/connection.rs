@@ -1,0 +1,237 @@
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use rustls::ServerConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::permits::Permit;
+use super::pipe::Pipe;
+use crate::base::limits;
+use crate::tls::Facts;
+
+/// Octets that one read asks for.
+const READ_BYTES: usize = 16 * 1024;
+/// Octets of a write buffer that are kept between two flushes.
+const OUTPUT_KEPT_BYTES: usize = 16 * 1024;
+/// Time in which a closing client may still read our last reply.
+const LINGER: Duration = Duration::from_secs(1);
+/// Octets that a closing client may still send before it is cut off.
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Why a connection is of no more use. None of them is worth a reply.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// Nothing came, or nothing could be sent, in the time that was given.
+    #[error("timed out")]
+    TimedOut,
+    /// The stream failed.
+    #[error("connection lost: {0}")]
+    Lost(#[from] io::Error),
+    /// The driver asks for more input than it may hold.
+    #[error("more input is buffered than a session may hold")]
+    InputFull,
+    /// Bytes came in the clear behind the command that starts TLS (CVE-2011-0411).
+    #[error("bytes behind the command that starts TLS")]
+    BytesBehindStartTls,
+    /// The TLS handshake failed.
+    #[error("TLS handshake failed: {0}")]
+    Handshake(io::Error),
+}
+
+/// A client's connection: a stream, plain or with TLS, over a socket or over memory; what came and is not yet used;
+/// what is to be sent.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Stream,
+    input: BytesMut,
+    output: Vec<u8>,
+    tls: Option<Facts>,
+    peer: SocketAddr,
+    local: SocketAddr,
+    permit: Option<Permit>,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(Pipe),
+    Tls(Box<TlsStream<Pipe>>),
+    /// A handshake runs or has failed.
+    Gone,
+}
+
+impl Connection {
+    /// Over a socket. Nagle's algorithm is turned off: replies are flushed when they are due.
+    ///
+    /// # Errors
+    /// The operating system's, when the client is already gone.
+    pub fn tcp(socket: TcpStream, permit: Option<Permit>) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        let (peer, local) = (canonical(socket.peer_addr()?), canonical(socket.local_addr()?));
+        Ok(Self::over(Pipe::Tcp(socket), peer, local, permit))
+    }
+
+    /// Over memory, for tests: `peer` and `local` are what the session shall believe.
+    pub fn memory(pipe: DuplexStream, peer: SocketAddr, local: SocketAddr) -> Self {
+        Self::over(Pipe::Memory(pipe), canonical(peer), canonical(local), None)
+    }
+
+    fn over(pipe: Pipe, peer: SocketAddr, local: SocketAddr, permit: Option<Permit>) -> Self {
+        let (stream, input, output) = (Stream::Plain(pipe), BytesMut::new(), Vec::new());
+        Self { stream, input, output, tls: None, peer, local, permit }
+    }
+
+    /// Where the client is.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Where it has reached us.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Whether the client is on this machine: nobody listens in on a password then.
+    pub fn is_loopback(&self) -> bool {
+        self.peer.ip().is_loopback()
+    }
+
+    /// What the TLS handshake agreed on; `None` in the clear.
+    pub fn tls(&self) -> Option<&Facts> {
+        self.tls.as_ref()
+    }
+
+    /// The client has authenticated: it no longer counts against its address and network.
+    pub fn authenticated(&mut self) {
+        if let Some(permit) = &mut self.permit {
+            permit.exempt();
+        }
+    }
+
+    /// What has come and is not yet consumed.
+    pub fn buffered(&self) -> &[u8] {
+        &self.input
+    }
+
+    /// Drops the first `count` of the buffered octets: they have been used.
+    ///
+    /// # Panics
+    /// When fewer are buffered.
+    pub fn consume(&mut self, count: usize) {
+        self.input.advance(count);
+    }
+
+    /// Waits for more input and appends it to what is buffered; says how many octets came, 0 at the end of the
+    /// stream. Sends nothing: flush first. May be dropped while it waits, and nothing is lost.
+    ///
+    /// # Errors
+    /// [`ConnectionError::TimedOut`], [`ConnectionError::Lost`], and [`ConnectionError::InputFull`] when
+    /// [`limits::INPUT_BYTES`] are buffered: a framer that waits for more than that is wrong.
+    pub async fn fill(&mut self, within: Duration) -> Result<usize, ConnectionError> {
+        if self.input.len() >= limits::INPUT_BYTES {
+            return Err(ConnectionError::InputFull);
+        }
+        self.input.reserve(READ_BYTES);
+        let read = async {
+            match &mut self.stream {
+                Stream::Plain(pipe) => pipe.read_buf(&mut self.input).await,
+                Stream::Tls(tls) => tls.read_buf(&mut self.input).await,
+                Stream::Gone => Ok(0),
+            }
+        };
+        Ok(timeout(within, read).await.map_err(|_| ConnectionError::TimedOut)??)
+    }
+
+    /// Appends to what [`Connection::flush`] will send.
+    pub fn write(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+    }
+
+    /// The write buffer itself, for what writes into a `Vec`.
+    pub fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output
+    }
+
+    /// Sends what was written.
+    ///
+    /// # Errors
+    /// [`ConnectionError::TimedOut`] when it is not all sent in that time, [`ConnectionError::Lost`].
+    pub async fn flush(&mut self, within: Duration) -> Result<(), ConnectionError> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let output = &self.output;
+        let send = async {
+            match &mut self.stream {
+                Stream::Plain(pipe) => pipe.write_all(output).await,
+                Stream::Tls(tls) => match tls.write_all(output).await {
+                    Ok(()) => tls.flush().await,
+                    failed => failed,
+                },
+                Stream::Gone => Err(io::ErrorKind::NotConnected.into()),
+            }
+        };
+        timeout(within, send).await.map_err(|_| ConnectionError::TimedOut)??;
+        self.output.clear();
+        self.output.shrink_to(OUTPUT_KEPT_BYTES);
+        Ok(())
+    }
+
+    /// Runs the server's side of a TLS handshake. The reply that invites the client to it must be flushed before.
+    ///
+    /// # Errors
+    /// [`ConnectionError::BytesBehindStartTls`] when input is buffered: it came in the clear and must not be read as if it
+    /// had come protected. A driver looks for it before it sends its reply, and closes without one. Else
+    /// [`ConnectionError::TimedOut`] or [`ConnectionError::Handshake`]; the connection is of no more use then.
+    // RFC 3207 §4.2, RFC 2595 §4
+    pub async fn start_tls(&mut self, config: Arc<ServerConfig>, within: Duration) -> Result<(), ConnectionError> {
+        if !self.input.is_empty() {
+            return Err(ConnectionError::BytesBehindStartTls);
+        }
+        let Stream::Plain(pipe) = std::mem::replace(&mut self.stream, Stream::Gone) else {
+            return Err(ConnectionError::Lost(io::ErrorKind::InvalidInput.into()));
+        };
+        let handshake = TlsAcceptor::from(config).accept(pipe);
+        let stream = timeout(within, handshake)
+            .await
+            .map_err(|_| ConnectionError::TimedOut)?
+            .map_err(ConnectionError::Handshake)?;
+        self.tls = Some(Facts::of(stream.get_ref().1));
+        self.stream = Stream::Tls(Box::new(stream));
+        Ok(())
+    }
+
+    /// Sends what is written and ends the stream in an orderly way; waits a moment for the client to end its side,
+    /// since a socket that is closed with unread input resets the connection and our last reply may never be read.
+    pub async fn close(mut self) {
+        let _ = timeout(LINGER, async {
+            self.flush(LINGER).await?;
+            match &mut self.stream {
+                Stream::Plain(pipe) => pipe.shutdown().await?,
+                Stream::Tls(tls) => tls.shutdown().await?,
+                Stream::Gone => {}
+            }
+            let mut left = LINGER_BYTES;
+            while left > 0 {
+                self.input.clear();
+                match self.fill(LINGER).await? {
+                    0 => break,
+                    count => left = left.saturating_sub(count),
+                }
+            }
+            Ok::<(), ConnectionError>(())
+        })
+        .await;
+    }
+}
+
+/// A listener on `[::]` sees IPv4 clients as mapped addresses; everyone above wants the IPv4 address.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}

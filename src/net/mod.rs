@@ -1,0 +1,18 @@
+//! Listeners, permits and connections: everything between the operating system's sockets and the protocol drivers.
+//!
+//! Floor F4a.
+
+mod accept;
+mod connection;
+mod listener;
+mod network;
+mod permits;
+mod pipe;
+mod sessions;
+
+pub use accept::{Door, accept, bind};
+pub use connection::{Connection, ConnectionError};
+pub use listener::{Listener, ListenerError};
+pub use network::{Network, NetworkError, Networks};
+pub use permits::{Crowded, Permit, PermitLimits, Permits};
+pub use sessions::{Sessions, panics};
