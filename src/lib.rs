@@ -5,10 +5,17 @@ pub mod message;
 pub mod sasl;
 pub mod store;
 
+pub mod directory;
+pub mod intake;
+pub mod mailbox;
+pub mod settings;
+pub mod trace;
+
 pub mod net;
 pub mod tls;
 
 pub mod http;
 
 pub mod cli;
+pub mod schema;
 pub mod server;

@@ -1,0 +1,100 @@
+use crate::base::DomainName;
+
+/// What a change may depend on. The version is that of the row, the `ETag` of the REST interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precondition {
+    /// Create or replace, whatever is there.
+    #[default]
+    None,
+    /// Create only (`If-None-Match: *`).
+    Absent,
+    /// Replace only (`If-Match: *`).
+    Present,
+    /// Replace only what is at this version (`If-Match`).
+    Version(u64),
+}
+
+/// Why a change of the directory is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// There is nothing of that name.
+    #[error("not found")]
+    NotFound,
+    /// The precondition does not hold.
+    #[error("it is not at the expected version")]
+    Precondition,
+    /// The name is taken by something else.
+    #[error("the name is taken by {0}")]
+    Conflict(Holder),
+    /// The domain still has accounts or aliases.
+    #[error("the domain still has accounts or aliases")]
+    NotEmpty,
+    /// The domain of the address is not one of ours. Domain aliases don't count: create the address in their domain.
+    #[error("{0} is not a domain of this server")]
+    NoDomain(DomainName),
+    /// The domain has as many accounts as it may have.
+    #[error("the domain has its maximum of {0} accounts")]
+    TooManyAccounts(u32),
+    /// A field's value can't be taken.
+    #[error("{pointer}: {message}")]
+    Invalid {
+        /// The field, as a JSON pointer (RFC 6901).
+        pointer: String,
+        /// What is wrong, as a stable word.
+        code: &'static str,
+        /// What is wrong, as a sentence.
+        message: String,
+    },
+}
+
+/// What holds a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// A domain.
+    Domain,
+    /// A domain's other name.
+    DomainAlias,
+    /// An account.
+    Account,
+    /// An alias.
+    Alias,
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Domain => "a domain",
+            Self::DomainAlias => "a domain alias",
+            Self::Account => "an account",
+            Self::Alias => "an alias",
+        })
+    }
+}
+
+/// What a create-or-replace did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Put<T> {
+    /// The row as it is now.
+    pub row: T,
+    /// It was not there before.
+    pub created: bool,
+}
+
+impl Precondition {
+    /// Whether it holds for what is there: the version of the row, or nothing.
+    pub(super) fn check(self, version: Option<u64>) -> Result<(), Refused> {
+        let holds = match self {
+            Self::None => true,
+            Self::Absent => version.is_none(),
+            Self::Present => version.is_some(),
+            Self::Version(wanted) => version == Some(wanted),
+        };
+        if holds { Ok(()) } else { Err(Refused::Precondition) }
+    }
+}
+
+impl Refused {
+    pub(super) fn invalid(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid { pointer: pointer.into(), code, message: message.into() }
+    }
+}

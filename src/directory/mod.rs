@@ -1,0 +1,37 @@
+//! Who is who: domains, accounts and their credentials, aliases and groups, API tokens; and where an address leads.
+//!
+//! Floor F3b. Accounts are created and deleted by ops of `mailbox`, since their mail comes and goes with them: those
+//! call [`plan_account`], [`write_account`] and [`remove_account`] here.
+
+mod account;
+mod alias;
+mod authenticator;
+mod change;
+mod check;
+mod domain;
+mod password;
+mod resolve;
+mod scope;
+mod token;
+
+pub use account::{
+    Account, AccountChange, AccountFields, AccountPlan, LastLogin, Protocol, ProtocolError, Role, RoleError, account,
+    account_by_id, accounts, last_login, password_changed_at, plan_account, quota_bytes, remove_account, write_account,
+};
+pub use alias::{Alias, AliasFields, DeleteAlias, PutAlias, alias, aliases};
+pub use authenticator::{Authenticator, Identity, LoginError};
+pub use change::{Holder, Precondition, Put, Refused};
+pub use check::{CHECKS, TABLES};
+pub use domain::{DeleteDomain, Domain, DomainFields, PutDomain, domain, domains, local_domain};
+pub use password::{HashError, PasswordHash};
+pub use resolve::{Delivery, Resolution, may_send_as, resolve, resolve_postmaster};
+pub use scope::{Scope, ScopeError};
+pub use token::{
+    CreateToken, DeleteToken, FILE_TOKEN, FileTokenError, SetFileToken, Token, TokenFields, TokenUsed, find_token,
+    token, tokens,
+};
+
+/// The bus topic of a changed account; its number is the [`crate::base::AccountId`].
+pub const ACCOUNT_TOPIC: &str = "account";
+/// The bus topic of a change of domains, aliases or tokens.
+pub const DIRECTORY_TOPIC: &str = "directory";

@@ -1,0 +1,13 @@
+//! The one way in: a message comes in, and is on disk for all its recipients or for none.
+//!
+//! Floor F3e.
+
+mod accept;
+mod received;
+mod session;
+mod unconfirmed;
+
+pub use accept::{Accept, Accepted, Origin, Recipient, Refused};
+pub use received::{Received, received};
+pub use session::{Session, Sessions};
+pub use unconfirmed::{CHECKS, Confirm, TABLES};

@@ -1,0 +1,21 @@
+//! Mail at rest: mailboxes, messages and what each account's mail takes.
+//!
+//! Floor F3c. A message as read is the mailbox row's own lines (Return-Path, Delivered-To), then the head row (our
+//! trace fields and the header block, shared by a message's recipients), then the body blob from the blank line on.
+
+mod account;
+mod check;
+mod content;
+mod deliver;
+mod expunge;
+mod row;
+
+pub use account::{DeleteAccount, PutAccount};
+pub use check::{CHECKS, TABLES};
+pub use content::{Content, Entry, content, inbox, listing, usage};
+pub use deliver::{Copy, Incoming, deliver, has_room};
+pub use expunge::{Expunge, Expunged};
+pub use row::{Change, ChangeKind, Mailbox, Usage};
+
+/// The bus topic of a changed mailbox; its number is the [`crate::base::MailboxId`].
+pub const MAILBOX_TOPIC: &str = "mailbox";

@@ -1,0 +1,54 @@
+//! What the file holds: every room's tables and cross-checks.
+//!
+//! Floor F6.
+
+use crate::store::{AnyTable, CrossCheck, Schema};
+use crate::{directory, intake, mailbox, settings, trace};
+
+/// The schema of this release.
+pub static SCHEMA: Schema = Schema { version: 1, tables: &TABLES, checks: &CHECKS };
+
+const ROOMS: &[&[&dyn AnyTable]] =
+    &[settings::TABLES, trace::TABLES, directory::TABLES, mailbox::TABLES, intake::TABLES];
+const ROOM_CHECKS: &[&[CrossCheck]] = &[trace::CHECKS, directory::CHECKS, mailbox::CHECKS, intake::CHECKS];
+
+static TABLES: [&dyn AnyTable; count(ROOMS)] = {
+    let mut all = [ROOMS[0][0]; count(ROOMS)];
+    let (mut at, mut room) = (0, 0);
+    while room < ROOMS.len() {
+        let mut place = 0;
+        while place < ROOMS[room].len() {
+            all[at] = ROOMS[room][place];
+            at += 1;
+            place += 1;
+        }
+        room += 1;
+    }
+    all
+};
+
+static CHECKS: [CrossCheck; count(ROOM_CHECKS)] = {
+    const FIRST: CrossCheck = CrossCheck { name: ROOM_CHECKS[0][0].name, run: ROOM_CHECKS[0][0].run };
+    let mut all = [FIRST; count(ROOM_CHECKS)];
+    let (mut at, mut room) = (0, 0);
+    while room < ROOM_CHECKS.len() {
+        let mut place = 0;
+        while place < ROOM_CHECKS[room].len() {
+            let check = &ROOM_CHECKS[room][place];
+            all[at] = CrossCheck { name: check.name, run: check.run };
+            at += 1;
+            place += 1;
+        }
+        room += 1;
+    }
+    all
+};
+
+const fn count<T>(rooms: &[&[T]]) -> usize {
+    let (mut all, mut room) = (0, 0);
+    while room < rooms.len() {
+        all += rooms[room].len();
+        room += 1;
+    }
+    all
+}

@@ -1,0 +1,194 @@
+use std::collections::BTreeMap;
+
+use super::value::{Key, Network, SettingError, Source, Value};
+
+/// Makes the list, the struct of typed values and the reading of one from the other, so that they can't differ.
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $name:literal => $field:ident: $kind:ty = $default:literal;)*) => {
+        /// Every setting's value, with where it comes from.
+        #[derive(Debug, Clone)]
+        pub struct Settings {
+            $($(#[doc = $doc])+ pub $field: $kind,)*
+            origins: BTreeMap<&'static str, (Source, String)>,
+        }
+
+        /// The closed list.
+        pub static KEYS: &[Key] = &[$(Key {
+            name: $name,
+            kind: <$kind as Value>::KIND,
+            default: $default,
+            doc: concat!($($doc),+),
+        }),*];
+
+        impl Settings {
+            fn from_origins(origins: BTreeMap<&'static str, (Source, String)>) -> Result<Self, SettingError> {
+                Ok(Self { $($field: typed(&origins, $name, $default)?,)* origins })
+            }
+        }
+    };
+}
+
+settings! {
+    /// Octets of the file's page cache. 0: an eighth of the memory, at least 32 MiB and at most 256 MiB.
+    "store.cache_bytes" => store_cache_bytes: usize = "0";
+    /// Octets that all message bodies on their way in may hold in memory.
+    "store.bodies_in_memory_bytes" => store_bodies_in_memory_bytes: usize = "33554432";
+    /// Octets of free disk space below which no mail is taken in. 0: 5 % of the disk, at least 256 MiB and twice the largest message.
+    "disk.reserve_bytes" => disk_reserve_bytes: u64 = "0";
+    /// Octets laid by at the end of the file, given back when the disk is full.
+    "disk.ballast_bytes" => disk_ballast_bytes: u64 = "8388608";
+    /// Octets of the largest message that is taken in.
+    "limits.message_bytes" => limits_message_bytes: u64 = "52428800";
+    /// Recipients of one message.
+    "limits.recipients" => limits_recipients: usize = "1000";
+    /// Connections of one address at a time.
+    "limits.connections_per_address" => limits_connections_per_address: usize = "20";
+    /// Connections of one network (/24 or /64) at a time.
+    "limits.connections_per_network" => limits_connections_per_network: usize = "100";
+    /// Mail connections in all at a time.
+    "limits.connections_total" => limits_connections_total: usize = "2000";
+    /// Networks that the limits per address and per network spare.
+    "limits.exempt_networks" => limits_exempt_networks: Vec<Network> = "127.0.0.0/8,::1/128";
+    /// The name that the server gives itself in greetings and trace fields. Empty: that of `--hostname`, else the machine's.
+    "smtp.hostname" => smtp_hostname: String = "";
+    /// Seconds that an SMTP session may be silent.
+    "smtp.idle_seconds" => smtp_idle_seconds: u64 = "300";
+    /// Seconds that a POP3 session may be silent.
+    "pop3.idle_seconds" => pop3_idle_seconds: u64 = "600";
+    /// What separates a name from its tag, as in alice+tag@example.test, in new domains that set none of their own. Empty: nothing.
+    "directory.subaddress_separator" => directory_subaddress_separator: String = "+";
+}
+
+impl Default for Settings {
+    /// The defaults alone.
+    fn default() -> Self {
+        // The defaults are literals that a test reads.
+        Self::gather(&[], "", &[]).unwrap_or_else(|error| unreachable!("a default does not parse: {error}"))
+    }
+}
+
+impl Settings {
+    /// Gathers the values: `file` as [`super::stored`] gives it, `environment` as `PILLARBOX_SET` holds it (one
+    /// `KEY=VALUE` a line), and the `--set` flags in their order.
+    ///
+    /// # Errors
+    /// [`SettingError`], naming the nearest key when one is not in the list.
+    pub fn gather(file: &[(String, String)], environment: &str, flags: &[String]) -> Result<Self, SettingError> {
+        let mut origins = BTreeMap::new();
+        for (name, value) in file {
+            origins.insert(key(name)?.name, (Source::File, value.clone()));
+        }
+        let lines = environment.lines().map(str::trim).filter(|line| !line.is_empty());
+        for (source, text) in
+            lines.map(|line| (Source::Environment, line)).chain(flags.iter().map(|flag| (Source::Flag, flag.as_str())))
+        {
+            let (name, value) = text.split_once('=').ok_or_else(|| SettingError::Form(text.to_owned()))?;
+            origins.insert(key(name.trim())?.name, (source, value.trim().to_owned()));
+        }
+        Self::from_origins(origins)
+    }
+
+    /// Where the key's value comes from, and the value as text.
+    ///
+    /// # Errors
+    /// [`SettingError::Unknown`].
+    pub fn origin(&self, name: &str) -> Result<(Source, &str), SettingError> {
+        let key = key(name)?;
+        Ok(self.origins.get(key.name).map_or((Source::Default, key.default), |(source, text)| (*source, text)))
+    }
+}
+
+/// The entry of that name.
+///
+/// # Errors
+/// [`SettingError::Unknown`], with the nearest name.
+pub(super) fn key(name: &str) -> Result<&'static Key, SettingError> {
+    KEYS.iter().find(|key| key.name == name).ok_or_else(|| {
+        let nearest = KEYS.iter().min_by_key(|key| distance(name, key.name)).map_or("", |key| key.name);
+        SettingError::Unknown { name: name.to_owned(), nearest }
+    })
+}
+
+fn typed<V: Value>(
+    origins: &BTreeMap<&'static str, (Source, String)>,
+    name: &'static str,
+    default: &str,
+) -> Result<V, SettingError> {
+    let text = origins.get(name).map_or(default, |(_, text)| text);
+    V::parse(text).ok_or_else(|| SettingError::Value { name, value: text.to_owned(), kind: V::KIND })
+}
+
+/// How many characters must be added, removed or changed to make `a` out of `b` (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    // A hostile name is not worth more work than its length shows.
+    for (i, from) in a.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::limits;
+
+    fn check(environment: &str, flags: &[&str], name: &str, expected: (Source, &str)) {
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let settings = Settings::gather(&[], environment, &flags).unwrap();
+        assert_eq!(settings.origin(name), Ok(expected), "{environment:?} {flags:?}");
+    }
+
+    #[test]
+    fn the_later_source_wins() {
+        check("", &[], "limits.recipients", (Source::Default, "1000"));
+        check(
+            "limits.recipients=7\n\n smtp.hostname = mx.test\n",
+            &[],
+            "smtp.hostname",
+            (Source::Environment, "mx.test"),
+        );
+        check("limits.recipients=7", &["limits.recipients=8"], "limits.recipients", (Source::Flag, "8"));
+        let file = [("limits.recipients".to_owned(), "5".to_owned())];
+        let settings = Settings::gather(&file, "", &[]).unwrap();
+        assert_eq!((settings.limits_recipients, settings.origin("limits.recipients").unwrap().0), (5, Source::File));
+        let settings = Settings::gather(&file, "limits.recipients=6", &["limits.recipients=8".into()]).unwrap();
+        assert_eq!(settings.limits_recipients, 8);
+    }
+
+    #[test]
+    fn a_wrong_setting_is_refused_in_words() {
+        let refused = |flag: &str| Settings::gather(&[], "", &[flag.to_owned()]).unwrap_err().to_string();
+        assert_eq!(
+            refused("limits.recipent=3"),
+            "there is no setting \"limits.recipent\"; the nearest is limits.recipients"
+        );
+        assert_eq!(refused("limits.recipients"), "setting \"limits.recipients\" has no value: the form is KEY=VALUE");
+        assert_eq!(refused("limits.recipients=many"), "setting limits.recipients: \"many\" is not a whole number");
+        assert_eq!(refused("limits.recipients=+3"), "setting limits.recipients: \"+3\" is not a whole number");
+        assert_eq!(refused("limits.recipients="), "setting limits.recipients: \"\" is not a whole number");
+        assert!(refused("limits.exempt_networks=10.0.0.0/40").contains("is not networks"));
+        assert!(refused("smtp.hostname=a\u{7}b").contains("control characters"));
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_limits() {
+        let settings = Settings::default();
+        assert_eq!(settings.limits_message_bytes, limits::MESSAGE_BYTES);
+        assert_eq!(settings.limits_recipients, limits::RECIPIENTS);
+        assert_eq!(settings.limits_connections_per_address, limits::CONNECTIONS_PER_ADDRESS);
+        assert_eq!(settings.limits_connections_per_network, limits::CONNECTIONS_PER_NETWORK);
+        assert_eq!(settings.limits_connections_total, limits::CONNECTIONS_TOTAL);
+        assert_eq!(settings.store_bodies_in_memory_bytes, limits::BODIES_IN_MEMORY_BYTES);
+        assert_eq!(settings.smtp_idle_seconds, limits::SMTP_IDLE_S);
+        assert_eq!(settings.pop3_idle_seconds, limits::POP3_IDLE_S);
+        assert_eq!(settings.limits_exempt_networks.len(), 2);
+    }
+}

@@ -1,0 +1,140 @@
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Enhanced, MessageId, Reply, Timestamp, TraceId};
+use crate::postcard_row;
+use crate::store::Key;
+
+/// What an event is about. Sorts by time, since both kinds of id come from one rising sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A message that was taken in.
+    Message(MessageId),
+    /// A transaction that was refused before there was a message.
+    Refused(TraceId),
+}
+
+impl Subject {
+    pub(super) const FIRST: Self = Self::Message(MessageId(0));
+    pub(super) const LAST: Self = Self::Refused(TraceId(u64::MAX));
+
+    /// When the id was made.
+    pub fn at(self) -> Timestamp {
+        match self {
+            Self::Message(id) => id.at(),
+            Self::Refused(id) => id.at(),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message(id) => id.fmt(f),
+            Self::Refused(id) => id.fmt(f),
+        }
+    }
+}
+
+impl Key for Subject {
+    fn write(&self, out: &mut Vec<u8>) {
+        let (id, kind) = match self {
+            Self::Message(id) => (id.0, 0u8),
+            Self::Refused(id) => (id.0, 1),
+        };
+        id.write(out);
+        kind.write(out);
+    }
+
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
+        let id = u64::read(bytes)?;
+        match u8::read(bytes)? {
+            0 => Some(Self::Message(MessageId(id))),
+            1 => Some(Self::Refused(TraceId(id))),
+            _ => None,
+        }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A message was taken in: it is on disk, and its sender was told so.
+    Accepted,
+    /// A command or a message was refused.
+    Rejected,
+    /// A copy was put into an account's mailbox.
+    Delivered,
+    /// The sender had missed our answer and sent the message again; it was not stored twice.
+    Repeated,
+    /// A copy was removed from a mailbox.
+    Expunged,
+}
+
+/// One thing that happened. Build it from [`Event::new`] with the fields that apply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub kind: Kind,
+    /// Who did it: a protocol, and the account where one was logged in, as in `pop3 alice@example.test`.
+    pub actor: String,
+    /// The address of the other side.
+    pub peer_ip: Option<IpAddr>,
+    /// The name that the other side gave itself in HELO or EHLO.
+    pub helo: Option<String>,
+    /// TLS version and cipher suite.
+    pub tls: Option<String>,
+    /// The sender of the envelope; empty for the null sender.
+    pub sender: Option<String>,
+    /// The recipient as the other side gave it.
+    pub recipient: Option<String>,
+    /// The value of the Message-ID field.
+    pub message_id: Option<String>,
+    /// Octets of the message as received.
+    pub size_bytes: Option<u64>,
+    /// The reply code that was given.
+    pub code: Option<u16>,
+    /// The enhanced code that was given.
+    pub enhanced: Option<(u8, u16, u16)>,
+    /// The reply's text, or what else there is to say.
+    pub text: String,
+}
+postcard_row!(Event, 1);
+
+impl Event {
+    /// An event with nothing but its time, kind and actor.
+    pub fn new(at: Timestamp, kind: Kind, actor: impl Into<String>) -> Self {
+        Self {
+            at,
+            kind,
+            actor: actor.into(),
+            peer_ip: None,
+            helo: None,
+            tls: None,
+            sender: None,
+            recipient: None,
+            message_id: None,
+            size_bytes: None,
+            code: None,
+            enhanced: None,
+            text: String::new(),
+        }
+    }
+
+    /// The same, with the codes and the text of `reply`; its private cause, where it has one, in brackets.
+    #[must_use]
+    pub fn with_reply(mut self, reply: &Reply) -> Self {
+        self.code = Some(reply.code());
+        self.enhanced = reply.enhanced().map(|Enhanced(class, subject, detail)| (class, subject, detail));
+        self.text = match reply.cause() {
+            Some(cause) => format!("{} ({cause})", reply.text()),
+            None => reply.text().to_owned(),
+        };
+        self
+    }
+}

@@ -1,0 +1,12 @@
+//! What happened to each message, and to each transaction that was refused before it became one.
+//!
+//! Floor F3a. An event is written in the transaction of the change that it tells of; a refusal changes nothing, and
+//! its event rides on a later batch.
+
+mod event;
+mod record;
+mod search;
+
+pub use event::{Event, Kind, Subject};
+pub use record::{EVENTS, Record, TABLES, record};
+pub use search::{CHECKS, Wanted, find, story};

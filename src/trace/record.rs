@@ -1,0 +1,99 @@
+use std::convert::Infallible;
+use std::net::IpAddr;
+
+use super::event::{Event, Subject};
+use crate::base::Address;
+use crate::store::{AnyTable, Halt, Op, Read, Span, StoreError, Table, Tx};
+
+/// The events of each subject, numbered from 0 on.
+pub static EVENTS: Table<(Subject, u32), Event> = Table::new("trace");
+/// The subjects of each address, be it the sender or a recipient.
+pub(super) static BY_ADDRESS: Table<(String, Subject), ()> = Table::new("trace_by_address");
+/// The subjects of each Message-ID, by its hash.
+pub(super) static BY_MESSAGE_ID: Table<([u8; 16], Subject), ()> = Table::new("trace_by_message_id");
+/// The subjects of each peer's address, IPv4 in its mapped form.
+pub(super) static BY_IP: Table<([u8; 16], Subject), ()> = Table::new("trace_by_ip");
+/// The room's tables.
+pub const TABLES: &[&dyn AnyTable] = &[&EVENTS, &BY_ADDRESS, &BY_MESSAGE_ID, &BY_IP];
+
+/// Adds an event to a subject's story, with its index rows.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn record(tx: &mut Tx<'_>, subject: Subject, event: Event) -> Result<(), StoreError> {
+    let number = tx.last(&EVENTS, Span::prefix(&subject))?.map_or(0, |((_, number), _)| number.saturating_add(1));
+    for address in addresses(&event) {
+        tx.put(&BY_ADDRESS, &(address, subject), &())?;
+    }
+    if let Some(hash) = event.message_id.as_deref().and_then(message_id_hash) {
+        tx.put(&BY_MESSAGE_ID, &(hash, subject), &())?;
+    }
+    if let Some(ip) = event.peer_ip {
+        tx.put(&BY_IP, &(ip_key(ip), subject), &())?;
+    }
+    tx.put(&EVENTS, &(subject, number), &event)
+}
+
+/// Records an event that no change of the file goes with: a refusal. To be given to [`crate::store::Store::ride`].
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// What it is about.
+    pub subject: Subject,
+    /// What happened.
+    pub event: Event,
+}
+
+impl Op for Record {
+    type Plan = ();
+    type Out = ();
+    type Refused = Infallible;
+
+    fn name(&self) -> &'static str {
+        "trace.record"
+    }
+
+    fn weight_bytes(&self) -> usize {
+        512 + self.event.text.len()
+    }
+
+    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Infallible>> {
+        Ok(())
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
+        record(tx, self.subject, self.event.clone())
+    }
+}
+
+/// What the event is found by in the index of addresses. The null sender is nobody's address.
+pub(super) fn addresses(event: &Event) -> Vec<String> {
+    let mut keys: Vec<String> = [&event.sender, &event.recipient]
+        .into_iter()
+        .flatten()
+        .filter(|text| !text.is_empty())
+        .map(|text| address_key(text))
+        .collect();
+    keys.dedup();
+    keys
+}
+
+/// An address is looked up by its key; what is none (a refused one may be anything), by its lower-case spelling.
+pub(super) fn address_key(text: &str) -> String {
+    Address::parse(text).map_or_else(|_| text.to_lowercase(), |address| address.key())
+}
+
+/// The hash of a Message-ID without its angle brackets; `None` when there is nothing in them.
+pub(super) fn message_id_hash(field: &str) -> Option<[u8; 16]> {
+    let id = field.trim().trim_start_matches('<').trim_end_matches('>');
+    if id.is_empty() {
+        return None;
+    }
+    blake3::hash(id.as_bytes()).as_bytes().first_chunk().copied()
+}
+
+pub(super) fn ip_key(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
+    }
+}
