@@ -73,3 +73,27 @@ pub const PENDING_BODY_BYTES: usize = 1024 * 1024;
 pub const INPUT_BYTES: usize = 64 * 1024;
 /// Characters of a header field's value that the trace keeps.
 pub const TRACED_HEADER_CHARS: usize = 998;
+/// Ops that one transaction takes together.
+pub const BATCH_OPS: usize = 512;
+/// Octets of rows that one transaction takes together, roughly; a batch above it breaks the memory budget.
+pub const BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// Ops that may wait for the writer; who comes then, waits to wait.
+pub const QUEUED_OPS: usize = 1024;
+/// Ops that may wait to ride on somebody's batch; beyond it they are dropped, and counted.
+pub const RIDING_OPS: usize = 65_536;
+/// Milliseconds after which a riding op gets a batch of its own.
+pub const RIDE_WAIT_MS: u64 = 1000;
+/// Milliseconds without a batch after which the writer makes the file open at once after a crash.
+pub const WRITER_IDLE_MS: u64 = 250;
+/// Threads that run longer reads.
+pub const READER_THREADS: usize = 2;
+/// Topics that a watcher may be behind before it is told to look at everything.
+pub const WATCH_TOPICS: usize = 1024;
+/// Octets of a body that are compressed as one frame.
+pub const FRAME_BYTES: usize = 128 * 1024;
+/// Octets of a body that it may always hold in memory, even when the budget of all bodies is used up.
+pub const BODY_ALLOWANCE_BYTES: usize = 16 * 1024;
+/// Octets of a body from which on it is looked for among the bodies that are already there.
+pub const SHARED_BODY_BYTES: u64 = 32 * 1024;
+/// Chunks of unreferenced bodies that one transaction removes.
+pub const REAPED_CHUNKS: usize = 500;

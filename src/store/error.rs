@@ -20,6 +20,17 @@ pub enum StoreError {
     Closed,
 }
 
+macro_rules! from_engine {
+    ($($error:ty),*) => {$(
+        impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                Self::Storage(error.to_string())
+            }
+        }
+    )*};
+}
+from_engine!(redb::StorageError, redb::TableError, redb::TransactionError, redb::CommitError, io::Error);
+
 /// Why an op's check stopped.
 #[derive(Debug)]
 pub enum Halt<R> {

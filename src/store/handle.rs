@@ -1,14 +1,22 @@
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::blob::{BlobReader, BlobWriter};
 use super::bus::Bus;
 use super::committed::Committed;
+use super::engine::Engine;
 use super::error::{OpenError, StoreError, WriteError};
+use super::fault::FaultDisk;
 use super::op::Op;
+use super::queue::{Queue, block_on};
+use super::readers::Readers;
 use super::schema::{Findings, Schema};
-use super::tx::View;
-use crate::base::{BlobId, Clock};
+use super::view::View;
+use super::writer::{self, Writer};
+use crate::base::{BlobId, Clock, SystemClock, limits};
 
 /// Where the file lies.
 pub enum Medium {
@@ -16,6 +24,8 @@ pub enum Medium {
     File(PathBuf),
     /// In memory, for tests: gone with the store.
     Memory,
+    /// On a disk that fails as a test wants it to.
+    Faulty(Arc<FaultDisk>),
 }
 
 /// How to open the file.
@@ -36,17 +46,44 @@ pub struct Options {
     pub on_failure: Box<dyn Fn(&StoreError) + Send + Sync>,
 }
 
+/// The exit code of a process whose file failed (EX_IOERR of sysexits.h).
+const EXIT_IO_ERROR: i32 = 74;
+/// Milliseconds that sessions get to hand their temporary errors out.
+const LAST_WORDS_MS: u64 = 500;
+
 impl Options {
     /// The defaults, for a file at `path`; a failure ends the process with exit code 74.
     pub fn at(path: &Path) -> Self {
-        let _ = path;
-        todo!()
+        Self {
+            medium: Medium::File(path.to_owned()),
+            cache_bytes: 64 * 1024 * 1024,
+            disk_reserve_bytes: 256 * 1024 * 1024,
+            disk_ballast_bytes: 8 * 1024 * 1024,
+            bodies_in_memory_bytes: limits::BODIES_IN_MEMORY_BYTES,
+            clock: Arc::new(SystemClock),
+            on_failure: Box::new(|_| {
+                std::thread::sleep(Duration::from_millis(LAST_WORDS_MS));
+                std::process::exit(EXIT_IO_ERROR);
+            }),
+        }
     }
 
     /// A store in memory, for tests; a failure panics the writer thread.
     pub fn memory(clock: Arc<dyn Clock>) -> Self {
-        let _ = clock;
-        todo!()
+        Self {
+            medium: Medium::Memory,
+            cache_bytes: 16 * 1024 * 1024,
+            disk_reserve_bytes: 0,
+            disk_ballast_bytes: 0,
+            clock,
+            on_failure: Box::new(|error| panic!("the store in memory failed: {error}")),
+            ..Self::at(Path::new(""))
+        }
+    }
+
+    /// A store on a test's disk; a failure is only told to `on_failure`.
+    pub fn faulty(disk: Arc<FaultDisk>, on_failure: impl Fn(&StoreError) + Send + Sync + 'static) -> Self {
+        Self { medium: Medium::Faulty(disk), on_failure: Box::new(on_failure), ..Self::memory(Arc::new(SystemClock)) }
     }
 }
 
@@ -61,42 +98,64 @@ pub struct Health {
     pub disk_free_bytes: Option<u64>,
     /// Octets of the file.
     pub file_bytes: u64,
+    /// Octets written to the file since the start.
+    pub written_bytes: u64,
+    /// Syncs of the file since the start.
+    pub syncs: u64,
     /// Panics of ops since the start.
     pub panics: u64,
 }
 
 /// The open file. Cheap to clone; the last clone closes it.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    engine: Arc<Engine>,
+    queue: Arc<Queue>,
+    readers: Arc<Readers>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    schema: &'static Schema,
+}
 
 impl Store {
     /// Opens the file, makes it where there is none (mode 0600), and starts the writer and the readers.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open(_options: Options, _schema: &'static Schema) -> Result<Self, OpenError> {
-        todo!()
+    pub fn open(options: Options, schema: &'static Schema) -> Result<Self, OpenError> {
+        let engine = Arc::new(Engine::open(&options, schema)?);
+        let no_thread = |error| OpenError::Io { path: PathBuf::from("a thread"), error };
+        let readers = Arc::new(Readers::start(&engine).map_err(no_thread)?);
+        let queue = Arc::new(Queue::new());
+        let writer = {
+            let (writer, queue) = (Writer::new(Arc::clone(&engine)), Arc::clone(&queue));
+            let thread = std::thread::Builder::new().name("writer".into());
+            thread.spawn(move || writer::run(writer, &queue, &*options.on_failure)).map_err(no_thread)?
+        };
+        Ok(Self(Arc::new(Inner { engine, queue, readers, writer: Mutex::new(Some(writer)), schema })))
     }
 
-    /// Runs an op in the next batch; comes back when the batch is committed and synced, or the op refused.
+    /// Runs an op in the next batch; comes back when the batch is committed and synced, or the op refused. Dropping
+    /// the future does not take the op back.
     ///
     /// # Errors
     /// [`WriteError`].
-    pub async fn write<O: Op>(&self, _op: O) -> Result<Committed<O::Out>, WriteError<O::Refused>> {
-        todo!()
+    pub async fn write<O: Op>(&self, op: O) -> Result<Committed<O::Out>, WriteError<O::Refused>> {
+        self.0.queue.write(op).await
     }
 
     /// The same from a thread that may block: start-up and the command line.
     ///
     /// # Errors
     /// [`WriteError`].
-    pub fn write_blocking<O: Op>(&self, _op: O) -> Result<Committed<O::Out>, WriteError<O::Refused>> {
-        todo!()
+    pub fn write_blocking<O: Op>(&self, op: O) -> Result<Committed<O::Out>, WriteError<O::Refused>> {
+        block_on(self.write(op))
     }
 
     /// Runs an op with the next batch that somebody waits for, or within a second; nobody learns whether it refused.
-    pub fn ride<O: Op>(&self, _op: O) {
-        todo!()
+    pub fn ride<O: Op>(&self, op: O) {
+        self.0.queue.ride(op);
     }
 
     /// A view for bounded point reads, to be dropped before the next await.
@@ -104,7 +163,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn view(&self) -> Result<View, StoreError> {
-        todo!()
+        self.0.engine.view()
     }
 
     /// Runs a longer read on a reader thread.
@@ -113,9 +172,9 @@ impl Store {
     /// [`StoreError`].
     pub async fn read<T: Send + 'static>(
         &self,
-        _read: impl FnOnce(&View) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&View) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        todo!()
+        self.0.readers.read(read).await
     }
 
     /// Begins to take a body in.
@@ -130,12 +189,22 @@ impl Store {
 
     /// What was committed.
     pub fn bus(&self) -> &Bus {
-        todo!()
+        &self.0.engine.bus
     }
 
     /// How it does.
     pub fn health(&self) -> Health {
-        todo!()
+        let engine = &self.0.engine;
+        let room = engine.disk.room();
+        Health {
+            writable: self.0.queue.is_open() && !engine.failed.load(Ordering::SeqCst),
+            full: room.full,
+            disk_free_bytes: room.free_bytes,
+            file_bytes: engine.disk.len(),
+            written_bytes: engine.disk.written_bytes(),
+            syncs: engine.disk.syncs(),
+            panics: engine.panics.load(Ordering::Relaxed),
+        }
     }
 
     /// Checks every row of every table and runs every cross-check on one view.
@@ -143,11 +212,37 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the file can't be read at all.
     pub fn check(&self) -> Result<Findings, StoreError> {
-        todo!()
+        let mut findings = Findings::default();
+        let view = self.view()?;
+        for check in self.0.schema.checks {
+            (check.run)(&view, &mut findings)?;
+        }
+        Ok(findings)
     }
 
     /// Finishes what was asked for, makes the file open at once next time, and closes it. What comes later is refused.
+    /// Blocks for as long as that takes.
     pub fn close(&self) {
-        todo!()
+        self.0.close();
+    }
+}
+
+impl Inner {
+    fn close(&self) {
+        self.queue.finish();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer.filter(|writer| writer.thread().id() != std::thread::current().id())
+            && writer.join().is_err()
+        {
+            tracing::error!("the writer ended with a panic");
+        }
+        self.readers.close();
+        self.engine.close();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
     }
 }

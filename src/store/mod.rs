@@ -3,18 +3,28 @@
 //!
 //! Floor F2: knows nothing of mail, and is the only room that names redb.
 
+mod backend;
 mod blob;
 mod bus;
 mod committed;
+mod engine;
 mod error;
+pub mod fault;
 mod handle;
+mod job;
 mod key;
 mod op;
+mod own;
+mod queue;
+mod readers;
+mod repair;
 mod row;
 mod schema;
 mod span;
 mod table;
 mod tx;
+mod view;
+mod writer;
 
 pub use blob::{BlobReader, BlobWriter, StagedBlob};
 pub use bus::{Bus, Topic, Watch};
@@ -27,4 +37,8 @@ pub use row::Row;
 pub use schema::{AnyTable, CrossCheck, Findings, Schema};
 pub use span::Span;
 pub use table::Table;
-pub use tx::{Read, Tx, View};
+pub use tx::Tx;
+pub use view::{Read, View};
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@ use super::error::StoreError;
 use super::key::Key;
 use super::row::Row;
 use super::table::Table;
-use super::tx::View;
+use super::view::View;
 
 /// A table whatever its types, for what treats all tables alike: check, copy, migrate.
 pub trait AnyTable: Sync {

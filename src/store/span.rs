@@ -5,8 +5,8 @@ use super::key::{Key, PrefixOf};
 
 /// A run of keys of one table.
 pub struct Span<K> {
-    pub(super) start: Bound<Vec<u8>>,
-    pub(super) end: Bound<Vec<u8>>,
+    start: Bound<Vec<u8>>,
+    end: Bound<Vec<u8>>,
     types: PhantomData<fn() -> K>,
 }
 
@@ -34,6 +34,19 @@ impl<K: Key> Span<K> {
     pub fn after(mut self, key: &K) -> Self {
         self.start = Bound::Excluded(encoded(key));
         self
+    }
+
+    /// The span as bytes; `None` when no key can lie in it.
+    pub(super) fn bounds(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+        let (start, end) = (self.start.as_ref().map(Vec::as_slice), self.end.as_ref().map(Vec::as_slice));
+        let possible = match (start, end) {
+            (Bound::Unbounded, _) | (_, Bound::Unbounded) => true,
+            (Bound::Included(start), Bound::Included(end)) => start <= end,
+            (Bound::Included(start) | Bound::Excluded(start), Bound::Included(end) | Bound::Excluded(end)) => {
+                start < end
+            }
+        };
+        possible.then_some((start, end))
     }
 }
 

@@ -1,0 +1,328 @@
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::Bound;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use redb::backends::{FileBackend, InMemoryBackend};
+use redb::{BackendError, StorageBackend};
+use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
+
+use super::fault::FaultDisk;
+
+/// What lies under redb: the file, with what it may not run out of. Knows how much room the disk has, and keeps a
+/// ballast past the end of the file (allocated, not part of its length) that it gives back when the disk is full, so
+/// that the transaction in flight still commits: redb takes nothing more after a failed write.
+#[derive(Debug)]
+pub(super) struct Disk {
+    medium: Box<dyn StorageBackend>,
+    /// The same open file as the medium's.
+    file: Option<File>,
+    reserve_bytes: u64,
+    ballast_bytes: u64,
+    ballast_laid: AtomicBool,
+    ballast_refused: AtomicBool,
+    /// What redb writes while the file is being opened.
+    held: Mutex<Option<Held>>,
+    holding: AtomicBool,
+    written_bytes: AtomicU64,
+    syncs: AtomicU64,
+}
+
+/// Writes kept in memory until it is known that the file is ours to change.
+#[derive(Debug)]
+struct Held {
+    changes: Vec<Change>,
+    len: u64,
+}
+
+#[derive(Debug)]
+enum Change {
+    Write(u64, Vec<u8>),
+    SetLen(u64),
+    Sync,
+}
+
+/// The room on the disk before a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    /// `None` in memory.
+    pub(super) free_bytes: Option<u64>,
+    /// Below the reserve.
+    pub(super) full: bool,
+}
+
+/// The disk as redb takes it.
+#[derive(Debug)]
+pub(super) struct Backend(pub(super) Arc<Disk>);
+
+impl Disk {
+    /// The file at `path`, made (mode 0600) where there is none.
+    pub(super) fn file(path: &Path, reserve_bytes: u64, ballast_bytes: u64) -> io::Result<Self> {
+        let open = |new| OpenOptions::new().read(true).write(true).create_new(new).mode(0o600).open(path);
+        let file = match open(false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let file = open(true)?;
+                // The name too must outlive a power cut.
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+                file
+            }
+            opened => opened?,
+        };
+        let medium = FileBackend::new(file.try_clone()?).map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Self { file: Some(file), reserve_bytes, ballast_bytes, ..Self::over(Box::new(medium)) })
+    }
+
+    /// In memory.
+    pub(super) fn memory() -> Self {
+        Self::over(Box::new(InMemoryBackend::new()))
+    }
+
+    /// A test's disk.
+    pub(super) fn faulty(disk: Arc<FaultDisk>) -> Self {
+        Self::over(Box::new(disk.plug()))
+    }
+
+    fn over(medium: Box<dyn StorageBackend>) -> Self {
+        Self {
+            medium,
+            file: None,
+            reserve_bytes: 0,
+            ballast_bytes: 0,
+            ballast_laid: AtomicBool::new(false),
+            ballast_refused: AtomicBool::new(false),
+            held: Mutex::new(None),
+            holding: AtomicBool::new(false),
+            written_bytes: AtomicU64::new(0),
+            syncs: AtomicU64::new(0),
+        }
+    }
+
+    /// From here on nothing is written, until [`Disk::release`].
+    pub(super) fn hold(&self) -> io::Result<()> {
+        *self.held() = Some(Held { changes: Vec::new(), len: self.medium.len()? });
+        self.holding.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Writes what was held back, in its order and with its syncs.
+    pub(super) fn release(&self) -> io::Result<()> {
+        let mut held = self.held();
+        let changes = held.take().map(|held| held.changes).unwrap_or_default();
+        self.holding.store(false, Ordering::SeqCst);
+        for change in changes {
+            match change {
+                Change::Write(offset, bytes) => self.write(offset, &bytes)?,
+                Change::SetLen(len) => self.set_len(len)?,
+                Change::Sync => self.sync()?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the room.
+    pub(super) fn room(&self) -> Room {
+        let free_bytes = self.free_bytes();
+        Room { free_bytes, full: free_bytes.is_some_and(|free| free < self.reserve_bytes) }
+    }
+
+    /// Lays the ballast (again) when it isn't there and the disk has room for it. Only the writer does.
+    pub(super) fn keep_ballast(&self, room: Room) {
+        let enough = room.free_bytes.is_some_and(|free| free >= self.reserve_bytes + self.ballast_bytes);
+        if enough && !self.ballast_laid.load(Ordering::Relaxed) {
+            self.lay_ballast();
+        }
+    }
+
+    /// Octets free for us on the file's disk; `None` when it isn't on one, or doesn't say.
+    fn free_bytes(&self) -> Option<u64> {
+        let room = fstatvfs(self.file.as_ref()?).ok()?;
+        Some(room.f_bavail.saturating_mul(room.f_frsize))
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.medium.len().unwrap_or_default()
+    }
+
+    /// Octets written since the start.
+    pub(super) fn written_bytes(&self) -> u64 {
+        self.written_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Syncs since the start.
+    pub(super) fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
+    }
+
+    fn lay_ballast(&self) {
+        let Some(file) = self.file.as_ref().filter(|_| self.ballast_bytes > 0) else { return };
+        match self.medium.len().map(|len| fallocate(file, FallocateFlags::KEEP_SIZE, len, self.ballast_bytes)) {
+            Ok(Ok(())) => self.ballast_laid.store(true, Ordering::Relaxed),
+            Ok(Err(error)) => {
+                if !self.ballast_refused.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%error, "the file system can't lay room by for a full disk");
+                }
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Gives the ballast back; whether there was one.
+    fn drop_ballast(&self) -> bool {
+        let Some(file) = self.file.as_ref().filter(|_| self.ballast_laid.swap(false, Ordering::Relaxed)) else {
+            return false;
+        };
+        tracing::error!("the disk is full: the room laid by is given to the file");
+        // Truncating to the length that it has frees what is allocated behind it.
+        self.medium.len().and_then(|len| file.set_len(len)).is_ok()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.written_bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+        match self.medium.write(offset, data) {
+            Err(error) if is_full(&error) && self.drop_ballast() => self.medium.write(offset, data),
+            done => done,
+        }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let done = match self.medium.set_len(len) {
+            Err(error) if is_full(&error) && self.drop_ballast() => self.medium.set_len(len),
+            done => done,
+        };
+        // What lay past the old end is now inside the file, or gone.
+        self.ballast_laid.store(false, Ordering::Relaxed);
+        done
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        match self.medium.sync_data() {
+            Err(error) if is_full(&error) && self.drop_ballast() => self.medium.sync_data(),
+            done => done,
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `change` on what is held, if anything is.
+    fn with_held<T>(&self, change: impl FnOnce(&mut Held) -> io::Result<T>) -> Option<io::Result<T>> {
+        if !self.holding.load(Ordering::SeqCst) {
+            return None;
+        }
+        self.held().as_mut().map(change)
+    }
+}
+
+impl Held {
+    fn read(&self, medium: &dyn StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let end = offset + out.len() as u64;
+        if end > self.len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        out.fill(0);
+        // Octets below it are the medium's own: what was cut off in between reads as zero.
+        let mut kept = medium.len()?;
+        for change in &self.changes {
+            if let Change::SetLen(len) = change {
+                kept = kept.min(*len);
+            }
+        }
+        let from_medium = kept.min(end).saturating_sub(offset) as usize;
+        medium.read(offset, &mut out[..from_medium])?;
+        for change in &self.changes {
+            match change {
+                Change::Write(at, bytes) => overlay(offset, out, *at, bytes),
+                Change::SetLen(len) if *len < end => out[len.saturating_sub(offset) as usize..].fill(0),
+                Change::SetLen(_) | Change::Sync => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Copies what `bytes` (at `at`) and `out` (at `offset`) have in common.
+fn overlay(offset: u64, out: &mut [u8], at: u64, bytes: &[u8]) {
+    let start = offset.max(at);
+    let end = (offset + out.len() as u64).min(at + bytes.len() as u64);
+    if start < end {
+        let (into, from) = ((start - offset) as usize, (start - at) as usize);
+        let len = (end - start) as usize;
+        out[into..into + len].copy_from_slice(&bytes[from..from + len]);
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.with_held(|held| Ok(held.len)).unwrap_or_else(|| self.0.medium.len())
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        match self.0.with_held(|held| held.read(&*self.0.medium, offset, out)) {
+            Some(done) => done,
+            None => self.0.medium.read(offset, out),
+        }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let held = self.0.with_held(|held| {
+            held.changes.push(Change::SetLen(len));
+            held.len = len;
+            Ok(())
+        });
+        held.unwrap_or_else(|| self.0.set_len(len))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let held = self.0.with_held(|held| {
+            held.changes.push(Change::Sync);
+            Ok(())
+        });
+        held.unwrap_or_else(|| self.0.sync())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let held = self.0.with_held(|held| {
+            held.changes.push(Change::Write(offset, data.to_vec()));
+            Ok(())
+        });
+        held.unwrap_or_else(|| self.0.write(offset, data))
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.0.medium.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.medium.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.medium.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.medium.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.medium.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.medium.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.medium.query_lock_range(start, end)
+    }
+}

@@ -1,0 +1,191 @@
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::committed::Committed;
+use super::error::WriteError;
+use super::job::{Job, OpJob, Verdict};
+use super::op::Op;
+use crate::base::limits;
+
+/// The ops that wait for the writer, in the order in which they came. One that rides keeps its place in that order
+/// but wakes nobody.
+pub(super) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+    places: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Waiting>,
+    /// How many of them somebody waits for.
+    awaited: usize,
+    dropped: u64,
+    closing: bool,
+    /// Why nothing is taken any more.
+    closed: Option<String>,
+}
+
+struct Waiting {
+    job: Box<dyn Job>,
+    rides_since: Option<Instant>,
+}
+
+/// What the writer is to do next.
+pub(super) enum Next {
+    Batch(Vec<Box<dyn Job>>),
+    /// Nothing came for as long as the writer was willing to wait.
+    Idle,
+    /// Everything is done, and no more comes.
+    Close,
+}
+
+impl Queue {
+    pub(super) fn new() -> Self {
+        Self { state: Mutex::default(), wake: Condvar::new(), places: Arc::new(Semaphore::new(limits::QUEUED_OPS)) }
+    }
+
+    /// Runs an op in the next batch and waits for its answer.
+    pub(super) async fn write<O: Op>(&self, op: O) -> Result<Committed<O::Out>, WriteError<O::Refused>> {
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        let (tell, told) = oneshot::channel();
+        let answer = Box::new(move |answer| drop(tell.send(answer)));
+        self.push(Box::new(OpJob { op, outcome: None, answer: Some(answer), _place: place }), None);
+        told.await.unwrap_or_else(|_| Err(WriteError::Closed("the writer has ended".into())))
+    }
+
+    /// Lets an op ride on the next batch.
+    pub(super) fn ride<O: Op>(&self, op: O) {
+        let place: Option<OwnedSemaphorePermit> = None;
+        self.push(Box::new(OpJob { op, outcome: None, answer: None, _place: place }), Some(Instant::now()));
+    }
+
+    fn push(&self, job: Box<dyn Job>, rides_since: Option<Instant>) {
+        let mut state = self.lock();
+        if let Some(why) = state.closed.clone() {
+            drop(state);
+            return job.answer(Verdict::Closed(why));
+        }
+        match rides_since {
+            None => state.awaited += 1,
+            Some(_) if state.waiting.len() >= limits::RIDING_OPS => {
+                state.dropped += 1;
+                let dropped = state.dropped;
+                drop(state);
+                return tracing::warn!(op = job.name(), dropped, "too many ops ride: one is dropped");
+            }
+            Some(_) => {}
+        }
+        state.waiting.push_back(Waiting { job, rides_since });
+        // The first that rides starts the writer's clock.
+        let wakes = rides_since.is_none() || state.waiting.len() == 1;
+        drop(state);
+        if wakes {
+            self.wake.notify_one();
+        }
+    }
+
+    /// The next batch, or what else there is to do. Comes back after `patience` at the latest.
+    pub(super) fn next(&self, patience: Option<Duration>) -> Next {
+        let give_up = patience.map(|patience| Instant::now() + patience);
+        let mut state = self.lock();
+        loop {
+            let ride_ends = state.ride_ends();
+            if state.awaited > 0 || (state.closing && !state.waiting.is_empty()) {
+                return Next::Batch(state.take());
+            }
+            if state.closing {
+                return Next::Close;
+            }
+            let now = Instant::now();
+            if ride_ends.is_some_and(|end| end <= now) {
+                return Next::Batch(state.take());
+            }
+            if give_up.is_some_and(|end| end <= now) {
+                return Next::Idle;
+            }
+            let until = [ride_ends, give_up].into_iter().flatten().min();
+            state = match until {
+                None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(until) => self.wake.wait_timeout(state, until - now).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+    }
+
+    /// Lets the writer finish what waits, and end.
+    pub(super) fn finish(&self) {
+        self.lock().closing = true;
+        self.wake.notify_one();
+    }
+
+    /// Takes nothing more, and answers what waits with the reason.
+    pub(super) fn close(&self, why: &str) {
+        let left = {
+            let mut state = self.lock();
+            state.closed.get_or_insert_with(|| why.to_owned());
+            state.awaited = 0;
+            std::mem::take(&mut state.waiting)
+        };
+        for waiting in left {
+            waiting.job.answer(Verdict::Closed(why.to_owned()));
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        let state = self.lock();
+        state.closed.is_none() && !state.closing
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn ride_ends(&self) -> Option<Instant> {
+        let since = self.waiting.front()?.rides_since?;
+        Some(since + Duration::from_millis(limits::RIDE_WAIT_MS))
+    }
+
+    /// What waits, up to the ends of a batch.
+    fn take(&mut self) -> Vec<Box<dyn Job>> {
+        let mut batch = Vec::with_capacity(self.waiting.len().min(limits::BATCH_OPS));
+        let mut bytes = 0;
+        while let Some(next) = self.waiting.front() {
+            bytes += next.job.weight_bytes();
+            if batch.len() == limits::BATCH_OPS || (bytes > limits::BATCH_BYTES && !batch.is_empty()) {
+                break;
+            }
+            if let Some(next) = self.waiting.pop_front() {
+                self.awaited -= usize::from(next.rides_since.is_none());
+                batch.push(next.job);
+            }
+        }
+        batch
+    }
+}
+
+/// Waits for a future on a thread that may block.
+pub(super) fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}

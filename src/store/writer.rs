@@ -1,0 +1,149 @@
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::engine::Engine;
+use super::error::StoreError;
+use super::job::{Job, Verdict};
+use super::queue::{Next, Queue};
+use super::repair::QuickRepair;
+use super::tx::{Counters, Tx};
+use crate::base::limits;
+
+/// The one who changes the file: a step takes a batch and commits it in one transaction.
+pub(super) struct Writer {
+    engine: Arc<Engine>,
+    counters: Counters,
+    repair: QuickRepair,
+    last_commit: Instant,
+}
+
+/// How a batch went before its commit.
+enum Attempt {
+    Committed,
+    /// The job at this place must not be part of it; nothing was changed.
+    Guilty(usize),
+}
+
+impl Writer {
+    pub(super) fn new(engine: Arc<Engine>) -> Self {
+        Self { engine, counters: Counters::default(), repair: QuickRepair::new(), last_commit: Instant::now() }
+    }
+
+    /// Runs the jobs in one transaction and commits it. The verdicts come in the jobs' order, and only after the sync.
+    ///
+    /// # Errors
+    /// The file failed: nothing of the batch may be acknowledged, and nothing after it.
+    pub(super) fn step(&mut self, batch: &mut [Box<dyn Job>]) -> Result<Vec<Verdict>, StoreError> {
+        let room = self.engine.disk.room();
+        self.engine.disk.keep_ballast(room);
+        let mut verdicts = vec![Verdict::Committed; batch.len()];
+        let mut ready = Vec::with_capacity(batch.len());
+        for (place, job) in batch.iter().enumerate() {
+            if room.full && !job.runs_when_full() {
+                verdicts[place] = Verdict::Full;
+            } else {
+                ready.push(place);
+            }
+        }
+        match self.attempt(batch, &ready)? {
+            Attempt::Committed => {}
+            Attempt::Guilty(place) if ready == [place] => verdicts[place] = Verdict::Panicked,
+            // One op can't be rolled back alone: each gets a transaction of its own.
+            Attempt::Guilty(_) => {
+                for place in ready {
+                    if let Attempt::Guilty(place) = self.attempt(batch, &[place])? {
+                        verdicts[place] = Verdict::Panicked;
+                    }
+                }
+            }
+        }
+        Ok(verdicts)
+    }
+
+    /// Makes the file open without repair, when the last commit did not.
+    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
+        let mut transaction = self.engine.begin_write()?;
+        transaction.set_quick_repair(true);
+        transaction.commit()?;
+        self.repair.done();
+        Ok(())
+    }
+
+    fn attempt(&mut self, batch: &mut [Box<dyn Job>], places: &[usize]) -> Result<Attempt, StoreError> {
+        // Lives outside of what may panic: dropped while unwinding, it would skip its abort and leak pages.
+        let mut transaction = self.engine.begin_write()?;
+        let mut tx = Tx::new(&transaction, std::mem::take(&mut self.counters));
+        for place in places {
+            let job = &mut batch[*place];
+            let fault = match catch_unwind(AssertUnwindSafe(|| job.run(&mut tx))) {
+                Ok(Ok(())) => continue,
+                Ok(Err(StoreError::Damaged { table, what })) => format!("damaged row in table {table}: {what}"),
+                Ok(Err(error)) => return Err(error),
+                Err(panic) => format!("panic: {}", panic_text(&*panic)),
+            };
+            drop(tx);
+            transaction.abort()?;
+            if let [place] = places {
+                self.engine.count_panic();
+                tracing::error!(op = batch[*place].name(), %fault, "an op failed and was undone");
+            }
+            return Ok(Attempt::Guilty(*place));
+        }
+        let written = tx.finish()?;
+        self.counters = written.counters;
+        let Some(bytes) = written.bytes else {
+            transaction.abort()?;
+            return Ok(Attempt::Committed);
+        };
+        let since = std::mem::replace(&mut self.last_commit, Instant::now()).elapsed();
+        transaction.set_quick_repair(self.repair.wanted(self.engine.disk.len(), bytes, since));
+        transaction.commit()?;
+        self.engine.bus.publish(&written.topics);
+        Ok(Attempt::Committed)
+    }
+}
+
+/// The thread around the steps.
+pub(super) fn run(mut writer: Writer, queue: &Queue, on_failure: &dyn Fn(&StoreError)) {
+    let engine = Arc::clone(&writer.engine);
+    loop {
+        let patience = writer.repair.due().then_some(Duration::from_millis(limits::WRITER_IDLE_MS));
+        let mut batch = Vec::new();
+        let done = match queue.next(patience) {
+            Next::Batch(jobs) => {
+                batch = jobs;
+                guard(|| writer.step(&mut batch))
+            }
+            Next::Idle => guard(|| writer.settle()).map(|()| Vec::new()),
+            Next::Close => break,
+        };
+        match done {
+            Ok(verdicts) => batch.into_iter().zip(verdicts).for_each(|(job, verdict)| job.answer(verdict)),
+            Err(error) => {
+                engine.failed.store(true, Ordering::SeqCst);
+                let why = error.to_string();
+                tracing::error!(error = %why, "the file failed: nothing more is acknowledged");
+                queue.close(&why);
+                batch.into_iter().for_each(|job| job.answer(Verdict::Closed(why.clone())));
+                engine.bus.close();
+                return on_failure(&error);
+            }
+        }
+    }
+    queue.close("it was asked to close");
+    engine.bus.close();
+}
+
+/// A panic of the writer itself is a failure of the file.
+fn guard<T>(step: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(step))
+        .unwrap_or_else(|panic| Err(StoreError::Storage(format!("the writer panicked: {}", panic_text(&*panic)))))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a text".into())
+}
