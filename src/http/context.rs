@@ -2,12 +2,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::base::{Clock, Random};
+use crate::directory::Authenticator;
+use crate::settings::Settings;
 use crate::store::Store;
 
 /// What the handlers need.
 pub struct Context {
     /// The file.
     pub store: Store,
+    /// Hashes new passwords, under the bound that logins share.
+    pub authenticator: Arc<Authenticator>,
+    /// The settings, as gathered at start.
+    pub settings: Arc<Settings>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Where secrets of new tokens and request ids come from.
