@@ -3,13 +3,13 @@
 //! Floor F6.
 
 use crate::store::{AnyTable, CrossCheck, Schema};
-use crate::{directory, intake, mailbox, settings, trace};
+use crate::{directory, intake, mailbox, settings, tls, trace};
 
 /// The schema of this release.
 pub static SCHEMA: Schema = Schema { version: 1, tables: &TABLES, checks: &CHECKS };
 
 const ROOMS: &[&[&dyn AnyTable]] =
-    &[settings::TABLES, trace::TABLES, directory::TABLES, mailbox::TABLES, intake::TABLES];
+    &[settings::TABLES, trace::TABLES, directory::TABLES, mailbox::TABLES, intake::TABLES, tls::TABLES];
 const ROOM_CHECKS: &[&[CrossCheck]] = &[trace::CHECKS, directory::CHECKS, mailbox::CHECKS, intake::CHECKS];
 
 static TABLES: [&dyn AnyTable; count(ROOMS)] = {

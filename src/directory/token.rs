@@ -4,9 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::change::Refused;
 use super::scope::Scope;
-use crate::base::{DomainName, Random, Secret, Timestamp};
+use crate::base::{DomainName, Network, Random, Secret, Timestamp};
 use crate::postcard_row;
-use crate::settings::Network;
 use crate::store::{Halt, Op, Read, StoreError, Table, Tx};
 
 /// The id of the token that `--http-token-file` holds.

@@ -5,7 +5,6 @@
 mod accept;
 mod connection;
 mod listener;
-mod network;
 mod permits;
 mod pipe;
 mod sessions;
@@ -13,6 +12,5 @@ mod sessions;
 pub use accept::{Door, accept, bind};
 pub use connection::{Connection, ConnectionError};
 pub use listener::{Listener, ListenerError};
-pub use network::{Network, NetworkError, Networks};
 pub use permits::{Crowded, Permit, PermitLimits, Permits};
 pub use sessions::{Sessions, panics};

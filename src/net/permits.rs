@@ -4,8 +4,8 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::network::{Network, Networks};
 use crate::base::limits;
+use crate::base::{Network, Networks};
 
 /// Bits of the network that [`PermitLimits::per_network`] counts: a /24, or a /64, which one customer has.
 const IPV4_NETWORK_BITS: u8 = 24;

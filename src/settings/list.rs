@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
-use super::value::{Key, Network, SettingError, Source, Value};
+use super::value::{Key, SettingError, Source, Value};
+use crate::base::Networks;
 
 /// Makes the list, the struct of typed values and the reading of one from the other, so that they can't differ.
 macro_rules! settings {
@@ -48,7 +49,7 @@ settings! {
     /// Mail connections in all at a time.
     "limits.connections_total" => limits_connections_total: usize = "2000";
     /// Networks that the limits per address and per network spare.
-    "limits.exempt_networks" => limits_exempt_networks: Vec<Network> = "127.0.0.0/8,::1/128";
+    "limits.exempt_networks" => limits_exempt_networks: Networks = "127.0.0.0/8,::1/128";
     /// The name that the server gives itself in greetings and trace fields. Empty: that of `--hostname`, else the machine's.
     "smtp.hostname" => smtp_hostname: String = "";
     /// Seconds that an SMTP session may be silent.
@@ -189,6 +190,6 @@ mod tests {
         assert_eq!(settings.store_bodies_in_memory_bytes, limits::BODIES_IN_MEMORY_BYTES);
         assert_eq!(settings.smtp_idle_seconds, limits::SMTP_IDLE_S);
         assert_eq!(settings.pop3_idle_seconds, limits::POP3_IDLE_S);
-        assert_eq!(settings.limits_exempt_networks.len(), 2);
+        assert_eq!(settings.limits_exempt_networks, Networks::loopback());
     }
 }

@@ -9,4 +9,4 @@ mod value;
 
 pub use list::{KEYS, Settings};
 pub use stored::{Put, SETTINGS, SettingRow, TABLES, stored};
-pub use value::{Key, Kind, Network, NetworkError, SettingError, Source};
+pub use value::{Key, Kind, SettingError, Source};
