@@ -1,0 +1,159 @@
+//! Sixteen SMTP senders that send until the server goes away, and what each knows of each message.
+
+use std::io;
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+
+use pillarbox::base::{Random, SeededRandom};
+
+use crate::mails;
+use crate::wire::{Reply, Smtp, stuff};
+
+const SENDERS: u64 = 16;
+const SIZE_BYTES_MIN: f64 = 1_000.0;
+const SIZE_BYTES_MAX: f64 = 5_000_000.0;
+const RECIPIENTS_MAX: u64 = 3;
+
+/// What a sender knows of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has the 250.
+    Acknowledged,
+    /// All or a part of it was sent and no reply came.
+    Unknown,
+}
+
+/// How a sender's session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// With 421.
+    ServiceClosing,
+    /// By a closed connection while a message was being sent.
+    InContent,
+    /// By a closed connection otherwise.
+    Closed,
+}
+
+/// One message that was sent at least in part. The content is made again from the seed when it is needed.
+pub struct Attempt {
+    /// The local part of its Message-ID, which nothing else has.
+    pub id: String,
+    /// Where it is for.
+    pub recipients: Vec<String>,
+    /// What the sender knows.
+    pub outcome: Outcome,
+    sender: String,
+    seed: u64,
+    size_bytes: usize,
+}
+
+impl Attempt {
+    /// The message as it was sent.
+    pub fn content(&self) -> Vec<u8> {
+        mails::of_size(&self.id, self.seed, self.size_bytes)
+    }
+
+    /// Sends it once more over `session`, and insists on 250.
+    pub fn submit(&self, session: &mut Smtp) -> io::Result<()> {
+        let recipients: Vec<&str> = self.recipients.iter().map(String::as_str).collect();
+        session.submit(&self.sender, &recipients, &self.content())
+    }
+}
+
+/// The [`Attempt::id`] of a message of the load as it was read.
+pub fn id_of(content: &[u8]) -> String {
+    let head = String::from_utf8_lossy(&content[..content.len().min(4096)]);
+    let id = head.lines().find_map(|line| line.strip_prefix("Message-ID: <")?.strip_suffix("@example.test>"));
+    id.unwrap_or_else(|| panic!("a Message-ID in {head:?}")).to_owned()
+}
+
+/// Senders at work.
+pub struct Load {
+    senders: Vec<JoinHandle<(Vec<Attempt>, Ended)>>,
+}
+
+impl Load {
+    /// Connects the senders to `smtp` and lets them send to 1 to 3 of `accounts` each time.
+    pub fn start(smtp: SocketAddr, accounts: &[String], seed: u64) -> Self {
+        // All are connected before the load counts as begun.
+        let sessions: Vec<Smtp> =
+            (0..SENDERS).map(|_| Smtp::connect(smtp).expect("the server greets a sender")).collect();
+        let senders = sessions.into_iter().zip(0..).map(|(session, sender)| {
+            let accounts = accounts.to_vec();
+            std::thread::spawn(move || send_until_the_end(session, &accounts, sender, seed.wrapping_mul(31) + sender))
+        });
+        Self { senders: senders.collect() }
+    }
+
+    /// Waits until every sender's session has ended, and returns what they sent.
+    pub fn finish(self) -> Vec<Attempt> {
+        self.finish_with_ends().0
+    }
+
+    /// As [`Load::finish`], with the end of each session.
+    pub fn finish_with_ends(self) -> (Vec<Attempt>, Vec<Ended>) {
+        let (mut attempts, mut ends) = (Vec::new(), Vec::new());
+        for sender in self.senders {
+            let (sent, end) = sender.join().expect("a sender does not panic");
+            attempts.extend(sent);
+            ends.push(end);
+        }
+        (attempts, ends)
+    }
+}
+
+fn send_until_the_end(mut session: Smtp, accounts: &[String], sender: u64, seed: u64) -> (Vec<Attempt>, Ended) {
+    let random = SeededRandom::new(seed);
+    let mut attempts = Vec::new();
+    for number in 0.. {
+        let mut attempt = draw(&random, accounts, sender, number);
+        let stuffed = stuff(&attempt.content());
+        let recipients: Vec<&str> = attempt.recipients.iter().map(String::as_str).collect();
+        match session.envelope(&attempt.sender, &recipients) {
+            Ok(reply) if reply.code == 354 => {}
+            Ok(reply) => return (attempts, end_by(&reply)),
+            Err(_) => return (attempts, Ended::Closed),
+        }
+        match session.message(&stuffed) {
+            Ok(reply) if reply.code == 250 => {
+                attempt.outcome = Outcome::Acknowledged;
+                attempts.push(attempt);
+            }
+            // A refused message must not be there, but it may be sent again like one that got no reply.
+            Ok(reply) => {
+                attempts.push(attempt);
+                return (attempts, end_by(&reply));
+            }
+            Err(_) => {
+                attempts.push(attempt);
+                return (attempts, Ended::InContent);
+            }
+        }
+    }
+    unreachable!("a load ends with its server")
+}
+
+fn end_by(reply: &Reply) -> Ended {
+    assert_eq!(reply.code, 421, "a load is refused only when the service closes: {}", reply.text);
+    Ended::ServiceClosing
+}
+
+/// The next message: most are small, as mail is, and sizes spread evenly over their logarithm.
+fn draw(random: &SeededRandom, accounts: &[String], sender: u64, number: u64) -> Attempt {
+    let seed = random.next_u64();
+    let exponent = (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+    let largest = if random.next_u64().is_multiple_of(10) { SIZE_BYTES_MAX } else { 100_000.0 };
+    let size_bytes = (SIZE_BYTES_MIN * (largest / SIZE_BYTES_MIN).powf(exponent)) as usize;
+    let first = random.next_u64() as usize;
+    let recipients = 1 + (random.next_u64() % RECIPIENTS_MAX) as usize;
+    let recipients =
+        (0..recipients).map(|n| format!("{}@example.test", accounts[(first % accounts.len() + n) % accounts.len()]));
+    Attempt {
+        id: format!("{seed:016x}.{sender}.{number}"),
+        recipients: recipients.collect(),
+        outcome: Outcome::Unknown,
+        sender: format!("sender{sender}@load.test"),
+        seed,
+        size_bytes,
+    }
+}

@@ -1,0 +1,16 @@
+//! Real programs against the real server: each submits or reads real mails, and every octet is compared.
+//!
+//! A program that is not installed is skipped with a line that says so, or fails the test with `PILLARBOX_TESTS_ALL=1`.
+//! With `PILLARBOX_BIN` another binary is tested, and with `PILLARBOX_AGAINST=postfix-dovecot` the tests prove
+//! themselves against those.
+
+mod mails;
+mod memory;
+mod programs;
+mod read;
+#[allow(dead_code, reason = "shared with tests/crash and benches")]
+mod site;
+mod startup;
+mod submit;
+#[allow(dead_code, reason = "shared with tests/crash and benches")]
+mod wire;
