@@ -3,6 +3,7 @@
 pub mod base;
 pub mod message;
 pub mod sasl;
+pub mod smtp;
 pub mod store;
 
 pub mod directory;

@@ -31,6 +31,8 @@ pub const JUNK_COMMANDS: u32 = 100;
 pub const UNKNOWN_RECIPIENTS_SOFT: u32 = 5;
 /// Unknown recipients of a session after which it is closed with 421.
 pub const UNKNOWN_RECIPIENTS_HARD: u32 = 20;
+/// Milliseconds that a refusal waits beyond a soft limit. Postfix: 1 s
+pub const REFUSAL_DELAY_MS: u64 = 1000;
 /// Failed logins of a session after which it is closed with 421.
 pub const LOGIN_FAILURES: u32 = 3;
 /// Seconds that a server waits for the next command. RFC 5321 §4.5.3.2.7 asks for 300.

@@ -1,0 +1,70 @@
+use super::effect::Effect;
+use super::input::Driver;
+use super::limiter::{Count, Stepped};
+use super::state::{Place, Profile};
+use super::table::{Handler, Row};
+use crate::smtp::wire::{self, CommandError, Verb, reply};
+
+/// What a handler sees of a command line.
+#[derive(Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub(super) argument: &'a str,
+    /// Whether octets have come behind the line.
+    pub(super) is_followed: bool,
+}
+
+/// Carries out a command line.
+pub(super) fn command<D: Driver>(place: Place<D>, line: &[u8], is_followed: bool) -> Stepped<D> {
+    let request = match wire::parse(line) {
+        Ok(request) => request,
+        Err(CommandError::OtherProtocol) => return Stepped::drop_connection(),
+        Err(CommandError::Unknown) => return Stepped::error(place, reply::UNKNOWN_COMMAND),
+        Err(CommandError::Characters) => return Stepped::error(place, reply::BAD_CHARACTERS),
+    };
+    let Some(row) = Row::of(request.verb) else {
+        return Stepped::error(place, reply::UNKNOWN_COMMAND);
+    };
+    let mut stepped = dispatch(place, row, Line { argument: request.argument, is_followed });
+    if row.is_junk && stepped.count == Count::Nothing {
+        stepped.count = Count::Junk;
+    }
+    if row.is_last_in_group && !stepped.effects.ask() {
+        stepped.effects = stepped.effects.then(Effect::Flush);
+    }
+    stepped
+}
+
+fn dispatch<D: Driver>(place: Place<D>, row: &Row<D>, line: Line<'_>) -> Stepped<D> {
+    if let Some(refusal) = barred(&place, row) {
+        return Stepped::error(place, refusal);
+    }
+    match (&row.handler, place) {
+        (Handler::NotBuilt, place) => Stepped::error(place, reply::NOT_IMPLEMENTED),
+        (Handler::Anywhere(handler), place) => handler(place, line),
+        (Handler::Ready(handler), Place::Ready(client)) => handler(client, line),
+        (Handler::InTransaction(handler), Place::InTransaction(client, transaction)) => {
+            handler(client, transaction, line)
+        }
+        // RFC 5321 §4.1.4: the order of commands
+        (_, place @ Place::Connected(_)) => Stepped::error(place, reply::HELLO_FIRST),
+        (_, place @ Place::InTransaction(..)) => Stepped::error(place, reply::IN_TRANSACTION),
+        (_, place) => Stepped::error(place, reply::MAIL_FIRST),
+    }
+}
+
+/// What bars the session from a verb whatever its argument is.
+fn barred<D: Driver>(place: &Place<D>, row: &Row<D>) -> Option<reply::Fixed> {
+    let remote = place.remote()?;
+    let is_submission = remote.rules.profile == Profile::Submission;
+    if row.verb == Verb::Auth && !is_submission {
+        return Some(reply::NOT_IMPLEMENTED);
+    }
+    // RFC 4954 §4, §6
+    if row.needs_tls && !remote.is_private() {
+        return Some(reply::TLS_FIRST);
+    }
+    if row.needs_login && is_submission && remote.identity.is_none() {
+        return Some(reply::LOGIN_FIRST);
+    }
+    None
+}

@@ -1,0 +1,122 @@
+use std::sync::Arc;
+
+use super::input::Driver;
+use super::mail::{Sender, Transaction};
+use super::state::Facts;
+use crate::base::{Reply, limits};
+use crate::sasl::{Credentials, Mechanism};
+use crate::smtp::wire::{ForwardPath, LineEnds};
+
+/// What the driver is to do. Those that ask something stand last in their list, and the machine waits for the answer.
+pub enum Effect<D: Driver> {
+    /// Append to the write buffer.
+    Reply(Reply),
+    /// Send what is in the write buffer.
+    Flush,
+    /// Wait before what follows.
+    Delay {
+        /// How long.
+        ms: u64,
+    },
+    /// May this sender send? Answer with [`super::Input::Sender`].
+    CheckSender {
+        /// Who asks.
+        facts: Facts<D>,
+        /// For whom.
+        sender: Arc<Sender>,
+    },
+    /// Is this recipient ours, or may this client send there? Answer with [`super::Input::Recipient`].
+    CheckRecipient {
+        /// Who asks.
+        facts: Facts<D>,
+        /// The transaction's sender.
+        sender: Arc<Sender>,
+        /// For whom the message is to be.
+        recipient: ForwardPath,
+    },
+    /// Are these credentials right? Answer with [`super::Input::Login`].
+    Authenticate {
+        /// How they came.
+        mechanism: Mechanism,
+        /// What the client claims.
+        credentials: Credentials,
+    },
+    /// Read to the end of data. Answer with [`super::Input::Data`].
+    ReceiveData {
+        /// What is done with bare line ends.
+        line_ends: LineEnds,
+        /// Octets above which nothing is kept.
+        bytes_max: u64,
+    },
+    /// Commit the message. Answer with [`super::Input::Committed`] or [`super::Input::NotCommitted`].
+    Commit {
+        /// From whom it comes.
+        facts: Facts<D>,
+        /// Sender and recipients.
+        transaction: Transaction<D>,
+        /// What was received.
+        body: D::Body,
+    },
+    /// Flush, then start TLS as the server. Answer with [`super::Input::Secured`].
+    StartTls,
+    /// Flush and close.
+    Close,
+    /// Close without sending another octet of this step.
+    Drop,
+}
+
+/// The effects of one step, in the order in which they are to be carried out.
+pub struct Effects<D: Driver>(Vec<Effect<D>>);
+
+impl<D: Driver> Effects<D> {
+    pub(super) fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    pub(super) fn one(effect: Effect<D>) -> Self {
+        let mut effects = Vec::with_capacity(4);
+        effects.push(effect);
+        Self(effects)
+    }
+
+    pub(super) fn reply(reply: impl Into<Reply>) -> Self {
+        Self::one(Effect::Reply(reply.into()))
+    }
+
+    #[must_use]
+    pub(super) fn then(mut self, effect: Effect<D>) -> Self {
+        self.0.push(effect);
+        self
+    }
+
+    #[must_use]
+    pub(super) fn delayed(mut self) -> Self {
+        self.0.insert(0, Effect::Delay { ms: limits::REFUSAL_DELAY_MS });
+        self
+    }
+
+    /// Whether one of them asks for an answer: then no other input may come before it.
+    pub fn ask(&self) -> bool {
+        use Effect::{Authenticate, CheckRecipient, CheckSender, Commit, ReceiveData, StartTls};
+        let is_question = |effect: &Effect<D>| {
+            matches!(
+                effect,
+                CheckSender { .. }
+                    | CheckRecipient { .. }
+                    | Authenticate { .. }
+                    | ReceiveData { .. }
+                    | Commit { .. }
+                    | StartTls
+            )
+        };
+        self.0.last().is_some_and(is_question)
+    }
+}
+
+impl<D: Driver> IntoIterator for Effects<D> {
+    type Item = Effect<D>;
+    type IntoIter = std::vec::IntoIter<Effect<D>>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}

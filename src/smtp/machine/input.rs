@@ -1,0 +1,81 @@
+use crate::base::{MessageId, Reply};
+use crate::smtp::wire::DataFaults;
+
+/// What a driver's answers are made of. The machine carries these values and looks at none of them, but for the id of
+/// a receipt.
+pub trait Driver: Sized + 'static {
+    /// Who has logged in.
+    type Identity: Clone;
+    /// A recipient that was accepted, as the directory resolved it.
+    type Recipient;
+    /// A message that was received and not yet committed.
+    type Body;
+    /// Proof of a commit: what a 250 at the end of data is made of.
+    type Receipt: Receipt;
+}
+
+/// Proof that a message is committed and synced.
+pub trait Receipt {
+    /// The id that the sender is told.
+    fn message_id(&self) -> MessageId;
+}
+
+/// What comes in: a line, an event of the connection, or the driver's answer to an effect.
+pub enum Input<'a, D: Driver> {
+    /// The connection stands (with TLS, where it is implicit) and the client has not spoken yet.
+    Connected,
+    /// The connection stands and the client has spoken before the greeting.
+    EarlyTalk,
+    /// A line without its CRLF.
+    Line {
+        /// The line.
+        line: &'a [u8],
+        /// Whether more octets have come behind it.
+        is_followed: bool,
+    },
+    /// A line above the limit was skipped.
+    LineTooLong,
+    /// A line feed without a carriage return.
+    BareLf,
+    /// The answer to [`super::Effect::CheckSender`].
+    Sender(Result<(), Reply>),
+    /// The answer to [`super::Effect::CheckRecipient`].
+    Recipient(Result<D::Recipient, Reply>),
+    /// The answer to [`super::Effect::Authenticate`].
+    Login(Result<D::Identity, LoginRefusal>),
+    /// The answer to [`super::Effect::StartTls`]: the handshake is done.
+    Secured,
+    /// The answer to [`super::Effect::ReceiveData`]: the end of data was seen.
+    Data(DataEnd<D::Body>),
+    /// The answer to [`super::Effect::Commit`]: the message is on disk. Only this leads to a 250 after the end of data.
+    Committed(D::Receipt),
+    /// The answer to [`super::Effect::Commit`]: it is not.
+    NotCommitted(Reply),
+    /// The server stops.
+    Stop,
+    /// The client was silent for too long.
+    Idle,
+    /// The session has reached its limit of time or octets.
+    Exhausted,
+}
+
+/// How the data ended.
+pub enum DataEnd<B> {
+    /// Received whole.
+    Taken(B),
+    /// The message breaks the rules of the wire.
+    Faulty(DataFaults),
+    /// It was larger than the limit; nothing of it was kept.
+    TooLarge,
+    /// The driver can't take it.
+    Refused(Reply),
+}
+
+/// Why a login was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoginRefusal {
+    /// The login or the password is wrong.
+    Wrong,
+    /// It could not be checked; the reply is temporary.
+    Unchecked(Reply),
+}

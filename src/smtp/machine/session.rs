@@ -1,0 +1,97 @@
+use super::command::Line;
+use super::effect::{Effect, Effects};
+use super::input::Driver;
+use super::limiter::Stepped;
+use super::state::{Place, Remote};
+use super::table::Row;
+use crate::base::{Enhanced, Reply};
+use crate::smtp::wire::{Verb, reply};
+
+/// RFC 5321 §4.1.1.5: drops the transaction, keeps TLS, login and hello.
+pub(super) fn rset<D: Driver>(place: Place<D>, line: Line<'_>) -> Stepped<D> {
+    if !line.argument.is_empty() {
+        return Stepped::error(place, reply::NO_ARGUMENT);
+    }
+    Stepped::well(place.without_transaction(), Effects::reply(reply::OK))
+}
+
+/// RFC 5321 §4.1.1.9
+pub(super) fn noop<D: Driver>(place: Place<D>, _: Line<'_>) -> Stepped<D> {
+    Stepped::well(place, Effects::reply(reply::OK))
+}
+
+/// RFC 5321 §4.1.1.10
+pub(super) fn quit<D: Driver>(place: Place<D>, line: Line<'_>) -> Stepped<D> {
+    if !line.argument.is_empty() {
+        return Stepped::error(place, reply::NO_ARGUMENT);
+    }
+    Stepped::close(reply::BYE)
+}
+
+/// RFC 5321 §3.5.3, §7.3: the same answer for every name, so that VRFY is no list of our users.
+pub(super) fn vrfy<D: Driver>(place: Place<D>, line: Line<'_>) -> Stepped<D> {
+    if line.argument.is_empty() {
+        return Stepped::error(place, reply::BAD_VRFY);
+    }
+    Stepped::well(place, Effects::reply(reply::NOT_VERIFIED))
+}
+
+/// The same for lists: members are never told.
+pub(super) fn expn<D: Driver>(place: Place<D>, line: Line<'_>) -> Stepped<D> {
+    if line.argument.is_empty() {
+        return Stepped::error(place, reply::BAD_EXPN);
+    }
+    Stepped::well(place, Effects::reply(reply::NOT_VERIFIED))
+}
+
+/// RFC 5321 §4.1.1.8: what this session can use, or how one verb is used.
+pub(super) fn help<D: Driver>(place: Place<D>, line: Line<'_>) -> Stepped<D> {
+    let Some(remote) = place.remote() else {
+        return Stepped::error(place, reply::NOT_IMPLEMENTED);
+    };
+    if line.argument.is_empty() {
+        let offered: Vec<&str> =
+            Row::<D>::ALL.iter().filter(|row| row.is_offered(remote)).map(|row| row.verb.name()).collect();
+        let answer = Reply::new(214, Enhanced(2, 0, 0), "Commands:").and(offered.join(" "));
+        return Stepped::well(place, Effects::reply(answer));
+    }
+    match Verb::parse(line.argument).and_then(Row::<D>::of) {
+        None => Stepped::error(place, reply::UNKNOWN_TOPIC),
+        Some(row) => {
+            let syntax = format!("{} {}", row.verb.name(), row.syntax);
+            let available = if row.is_offered(remote) { "" } else { " (not available in this session)" };
+            let text = format!("{}{available}", syntax.trim_end());
+            Stepped::well(place, Effects::reply(Reply::new(214, Enhanced(2, 0, 0), text)))
+        }
+    }
+}
+
+/// RFC 3207: everything that was said in clear text is forgotten.
+pub(super) fn starttls<D: Driver>(place: Place<D>, line: Line<'_>) -> Stepped<D> {
+    // RFC 3207 §4.2; CVE-2011-0411: octets behind the command would be read as if they had come through TLS.
+    if line.is_followed {
+        return Stepped::drop_connection();
+    }
+    let (is_secured, has_tls) =
+        place.remote().map_or((false, false), |remote| (remote.is_secured, remote.rules.has_tls));
+    let refusal = if is_secured {
+        reply::ALREADY_SECURED
+    } else if !has_tls {
+        reply::NOT_IMPLEMENTED
+    } else if !line.argument.is_empty() {
+        reply::NO_ARGUMENT
+    } else {
+        let Some(remote) = place.into_remote() else {
+            return Stepped::drop_connection();
+        };
+        let effects = Effects::reply(reply::READY_FOR_TLS).then(Effect::StartTls);
+        return Stepped::well(Place::Securing(remote), effects);
+    };
+    Stepped::error(place, refusal)
+}
+
+/// The handshake is done.
+pub(super) fn secured<D: Driver>(remote: Remote<D>) -> Stepped<D> {
+    let remote = Remote { is_secured: true, identity: None, ..remote };
+    Stepped::well(Place::Connected(remote), Effects::none())
+}

@@ -1,0 +1,204 @@
+use std::sync::Arc;
+
+use super::input::Driver;
+use super::limiter::Counts;
+use super::mail::Transaction;
+use crate::sasl::{Exchange, Mechanism};
+use crate::smtp::wire::LineLimit;
+
+/// Whom a listener serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Other servers, on port 25: nobody logs in, nothing is relayed, line ends are strict.
+    Mx,
+    /// Our users' programs, on 587 and 465 (RFC 6409, RFC 8314): nobody sends without login.
+    Submission,
+}
+
+/// What holds for a session from its beginning to its end.
+#[derive(Debug)]
+pub struct Rules {
+    /// Whom it serves.
+    pub profile: Profile,
+    /// Our name.
+    pub hostname: String,
+    /// Octets of a message.
+    pub message_bytes_max: u64,
+    /// Recipients of a transaction.
+    pub recipients_max: usize,
+    /// Whether STARTTLS can be had.
+    pub has_tls: bool,
+    /// Whether AUTH may be used in clear text: only where nobody is between us and the client.
+    pub allows_cleartext_login: bool,
+}
+
+/// The other side of the connection.
+pub(super) struct Remote<D: Driver> {
+    pub(super) rules: Arc<Rules>,
+    pub(super) is_secured: bool,
+    pub(super) identity: Option<D::Identity>,
+    pub(super) counts: Counts,
+}
+
+/// A remote that has said HELO or EHLO.
+pub(super) struct Client<D: Driver> {
+    pub(super) remote: Remote<D>,
+    pub(super) hello: Arc<Hello>,
+}
+
+/// What HELO or EHLO said.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// The name that the client gives itself. Nothing may depend on it.
+    pub name: String,
+    /// EHLO.
+    pub is_extended: bool,
+}
+
+/// What a driver needs to know of the client.
+pub struct Facts<D: Driver> {
+    /// What it said of itself.
+    pub hello: Arc<Hello>,
+    /// Whether TLS is active.
+    pub is_secured: bool,
+    /// Who has logged in.
+    pub identity: Option<D::Identity>,
+}
+
+/// Where a session stands.
+pub struct State<D: Driver>(pub(super) Place<D>);
+
+pub(super) enum Place<D: Driver> {
+    /// Before HELO or EHLO.
+    Connected(Remote<D>),
+    /// Between transactions.
+    Ready(Client<D>),
+    /// Behind MAIL.
+    InTransaction(Client<D>, Transaction<D>),
+    /// The client is in the middle of AUTH.
+    LoggingIn(Client<D>, Mechanism, Exchange),
+    /// The driver checks the credentials.
+    CheckingLogin(Client<D>),
+    /// The driver checks the sender.
+    CheckingSender(Client<D>, Transaction<D>),
+    /// The driver checks a recipient.
+    CheckingRecipient(Client<D>, Transaction<D>),
+    /// The driver receives the data.
+    Receiving(Client<D>, Transaction<D>),
+    /// The driver commits.
+    Committing(Client<D>),
+    /// The driver starts TLS.
+    Securing(Remote<D>),
+    /// It is over.
+    Closed,
+}
+
+impl<D: Driver> State<D> {
+    /// A session that begins; `is_secured` where TLS came before the first octet (port 465).
+    pub fn new(rules: Arc<Rules>, is_secured: bool) -> Self {
+        Self(Place::Connected(Remote { rules, is_secured, identity: None, counts: Counts::default() }))
+    }
+
+    /// How long the next line may be.
+    pub fn line_limit(&self) -> LineLimit {
+        match self.0 {
+            Place::LoggingIn(..) => LineLimit::AuthAnswer,
+            _ => LineLimit::Command,
+        }
+    }
+
+    /// Whether it is over.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.0, Place::Closed)
+    }
+}
+
+impl<D: Driver> Place<D> {
+    pub(super) fn remote(&self) -> Option<&Remote<D>> {
+        match self {
+            Self::Connected(remote) | Self::Securing(remote) => Some(remote),
+            Self::Ready(client)
+            | Self::InTransaction(client, _)
+            | Self::LoggingIn(client, ..)
+            | Self::CheckingLogin(client)
+            | Self::CheckingSender(client, _)
+            | Self::CheckingRecipient(client, _)
+            | Self::Receiving(client, _)
+            | Self::Committing(client) => Some(&client.remote),
+            Self::Closed => None,
+        }
+    }
+
+    pub(super) fn counts(&mut self) -> Option<&mut Counts> {
+        match self {
+            Self::Connected(remote) | Self::Securing(remote) => Some(&mut remote.counts),
+            Self::Ready(client)
+            | Self::InTransaction(client, _)
+            | Self::LoggingIn(client, ..)
+            | Self::CheckingLogin(client)
+            | Self::CheckingSender(client, _)
+            | Self::CheckingRecipient(client, _)
+            | Self::Receiving(client, _)
+            | Self::Committing(client) => Some(&mut client.remote.counts),
+            Self::Closed => None,
+        }
+    }
+
+    /// What is left when everything that the client has said is dropped, but for its login.
+    pub(super) fn into_remote(self) -> Option<Remote<D>> {
+        match self {
+            Self::Connected(remote) | Self::Securing(remote) => Some(remote),
+            Self::Ready(client)
+            | Self::InTransaction(client, _)
+            | Self::LoggingIn(client, ..)
+            | Self::CheckingLogin(client)
+            | Self::CheckingSender(client, _)
+            | Self::CheckingRecipient(client, _)
+            | Self::Receiving(client, _)
+            | Self::Committing(client) => Some(client.remote),
+            Self::Closed => None,
+        }
+    }
+
+    /// What is left when the transaction and everything else that is half done is dropped.
+    pub(super) fn without_transaction(self) -> Self {
+        match self {
+            Self::InTransaction(client, _)
+            | Self::LoggingIn(client, ..)
+            | Self::CheckingLogin(client)
+            | Self::CheckingSender(client, _)
+            | Self::CheckingRecipient(client, _)
+            | Self::Receiving(client, _)
+            | Self::Committing(client) => Self::Ready(client),
+            Self::Securing(remote) => Self::Connected(remote),
+            Self::Connected(_) | Self::Ready(_) | Self::Closed => self,
+        }
+    }
+}
+
+impl<D: Driver> Remote<D> {
+    /// Whether AUTH would be taken now.
+    pub(super) fn may_log_in(&self) -> bool {
+        self.rules.profile == Profile::Submission && self.identity.is_none() && self.is_private()
+    }
+
+    /// Whether a password may cross this connection.
+    pub(super) fn is_private(&self) -> bool {
+        self.is_secured || self.rules.allows_cleartext_login
+    }
+
+    /// Whether STARTTLS would be taken now.
+    pub(super) fn may_start_tls(&self) -> bool {
+        self.rules.has_tls && !self.is_secured
+    }
+}
+
+impl<D: Driver> Client<D> {
+    pub(super) fn facts(&self) -> Facts<D> {
+        Facts {
+            hello: Arc::clone(&self.hello),
+            is_secured: self.remote.is_secured,
+            identity: self.remote.identity.clone(),
+        }
+    }
+}
