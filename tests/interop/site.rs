@@ -142,6 +142,27 @@ impl Site {
         }
     }
 
+    /// The processes whose descendants, with themselves, are all of the server.
+    pub fn roots(&self) -> Vec<u32> {
+        match &self.process {
+            Process::Pillarbox(child) => vec![child.id()],
+            Process::Peer(folder) => {
+                let text = fs::read_to_string(folder.join("ready.json")).expect("the peer's ready file");
+                let json: serde_json::Value = serde_json::from_str(&text).expect("the ready file is JSON");
+                let pids = json["pids"].as_array().expect("the peer's ready file has pids");
+                pids.iter().map(|pid| pid.as_u64().and_then(|pid| pid.try_into().ok()).expect("a pid")).collect()
+            }
+        }
+    }
+
+    /// The peer's Maildir of `account`, where its mail can be counted without asking it.
+    pub fn maildir(&self, account: &str) -> PathBuf {
+        match &self.process {
+            Process::Pillarbox(_) => panic!("Pillarbox has no Maildir"),
+            Process::Peer(folder) => folder.join("mail").join(account),
+        }
+    }
+
     /// Whether this is Postfix and Dovecot.
     pub fn is_peer(&self) -> bool {
         matches!(self.process, Process::Peer(_))
