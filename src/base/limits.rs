@@ -99,3 +99,5 @@ pub const BODY_ALLOWANCE_BYTES: usize = 16 * 1024;
 pub const SHARED_BODY_BYTES: u64 = 32 * 1024;
 /// Chunks of unreferenced bodies that one transaction removes.
 pub const REAPED_CHUNKS: usize = 500;
+/// Milliseconds without a batch after which it does.
+pub const REAP_IDLE_MS: u64 = 20;

@@ -4,7 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::blob::{BlobReader, BlobWriter};
+use tokio::sync::Semaphore;
+
+use super::blob_read::BlobReader;
+use super::blob_rows::AbandonAll;
+use super::blob_write::BlobWriter;
 use super::bus::Bus;
 use super::committed::Committed;
 use super::engine::Engine;
@@ -115,6 +119,8 @@ struct Inner {
     queue: Arc<Queue>,
     readers: Arc<Readers>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// What is left of the octets that bodies may hold in memory.
+    bodies: Arc<Semaphore>,
     schema: &'static Schema,
 }
 
@@ -128,12 +134,15 @@ impl Store {
         let no_thread = |error| OpenError::Io { path: PathBuf::from("a thread"), error };
         let readers = Arc::new(Readers::start(&engine).map_err(no_thread)?);
         let queue = Arc::new(Queue::new());
+        // First in the queue, so that it meets no body of this run.
+        queue.ride(AbandonAll);
+        let bodies = Arc::new(Semaphore::new(options.bodies_in_memory_bytes.min(Semaphore::MAX_PERMITS)));
         let writer = {
             let (writer, queue) = (Writer::new(Arc::clone(&engine)), Arc::clone(&queue));
             let thread = std::thread::Builder::new().name("writer".into());
             thread.spawn(move || writer::run(writer, &queue, &*options.on_failure)).map_err(no_thread)?
         };
-        Ok(Self(Arc::new(Inner { engine, queue, readers, writer: Mutex::new(Some(writer)), schema })))
+        Ok(Self(Arc::new(Inner { engine, queue, readers, writer: Mutex::new(Some(writer)), bodies, schema })))
     }
 
     /// Runs an op in the next batch; comes back when the batch is committed and synced, or the op refused. Dropping
@@ -179,12 +188,12 @@ impl Store {
 
     /// Begins to take a body in.
     pub fn blob_writer(&self) -> BlobWriter {
-        todo!()
+        BlobWriter::new(Arc::clone(&self.0.queue), Arc::clone(&self.0.bodies))
     }
 
     /// Begins to hand a body out.
-    pub fn blob_reader(&self, _blob: BlobId) -> BlobReader {
-        todo!()
+    pub fn blob_reader(&self, blob: BlobId) -> BlobReader {
+        BlobReader::new(Arc::clone(&self.0.engine), Arc::clone(&self.0.readers), blob)
     }
 
     /// What was committed.

@@ -4,15 +4,19 @@
 //! Floor F2: knows nothing of mail, and is the only room that names redb.
 
 mod backend;
-mod blob;
+mod blob_read;
+mod blob_rows;
+mod blob_write;
 mod bus;
 mod committed;
 mod engine;
 mod error;
 pub mod fault;
+mod frame;
 mod handle;
 mod job;
 mod key;
+mod ladder;
 mod op;
 mod own;
 mod queue;
@@ -26,7 +30,8 @@ mod tx;
 mod view;
 mod writer;
 
-pub use blob::{BlobReader, BlobWriter, StagedBlob};
+pub use blob_read::BlobReader;
+pub use blob_write::{BlobWriter, StagedBlob};
 pub use bus::{Bus, Topic, Watch};
 pub use committed::Committed;
 pub use error::{Halt, OpenError, StoreError, WriteError};
@@ -40,5 +45,7 @@ pub use table::Table;
 pub use tx::Tx;
 pub use view::{Read, View};
 
+#[cfg(test)]
+mod blob_tests;
 #[cfg(test)]
 mod tests;

@@ -7,16 +7,14 @@ use super::queue::block_on;
 use super::*;
 use crate::base::{SystemClock, limits};
 
-pub(super) static NOTES: Table<(u32, String), String> = Table::new("notes");
+pub(super) static NOTES: Table<(u32, String), Note> = Table::new("notes");
 
-impl Row for String {
-    const VERSION: u8 = 1;
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.as_bytes());
-    }
-    fn decode(version: u8, bytes: &[u8]) -> Option<Self> {
-        (version == 1).then(|| Self::from_utf8(bytes.to_vec()).ok())?
-    }
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Note(String);
+crate::postcard_row!(Note, 1);
+
+pub(super) fn note(text: &str) -> Note {
+    Note(text.to_owned())
 }
 
 pub(super) static SCHEMA: Schema = Schema { version: 3, tables: &[&NOTES], checks: &[] };
@@ -52,8 +50,8 @@ pub(super) fn run<T: Send + 'static>(
 }
 
 pub(super) fn put(box_: u32, name: &str, text: &str) -> impl Op<Out = (), Refused = Infallible> + use<> {
-    let (key, text) = ((box_, name.to_owned()), text.to_owned());
-    run(move |tx| tx.put(&NOTES, &key, &text))
+    let (key, note) = ((box_, name.to_owned()), note(text));
+    run(move |tx| tx.put(&NOTES, &key, &note))
 }
 
 pub(super) fn memory() -> Store {
@@ -65,7 +63,7 @@ fn on_disk(folder: &tempfile::TempDir) -> Options {
 }
 
 fn notes(read: &impl Read, span: Span<(u32, String)>) -> Vec<String> {
-    read.rows(&NOTES, span, usize::MAX).expect("rows").into_iter().map(|(_, text)| text).collect()
+    read.rows(&NOTES, span, usize::MAX).expect("rows").into_iter().map(|(_, note)| note.0).collect()
 }
 
 #[test]
@@ -75,15 +73,15 @@ fn rows_are_read_as_they_were_written() {
         store.write_blocking(put(box_, name, text)).expect("commits").into_inner();
     }
     let view = store.view().expect("a view");
-    assert_eq!(view.get(&NOTES, &(1, "b".into())).unwrap().as_deref(), Some("two"));
+    assert_eq!(view.get(&NOTES, &(1, "b".into())).unwrap(), Some(note("two")));
     assert_eq!(view.get(&NOTES, &(1, "c".into())).unwrap(), None);
     assert_eq!(notes(&view, Span::prefix(&1)), ["one", "two"]);
     assert_eq!(notes(&view, Span::prefix(&2)), ["four", "three"]);
     assert_eq!(notes(&view, Span::all().after(&(1, "a".into()))), ["two", "four", "three"]);
     assert_eq!(notes(&view, Span::range((1, "b".into())..(2, "a".into()))), ["two", "four"]);
     assert_eq!(notes(&view, Span::range((2, "b".into())..(2, "a".into()))), Vec::<String>::new());
-    assert_eq!(view.first(&NOTES, Span::prefix(&2)).unwrap().unwrap().1, "four");
-    assert_eq!(view.last(&NOTES, Span::prefix(&1)).unwrap().unwrap().1, "two");
+    assert_eq!(view.first(&NOTES, Span::prefix(&2)).unwrap().unwrap().1, note("four"));
+    assert_eq!(view.last(&NOTES, Span::prefix(&1)).unwrap().unwrap().1, note("two"));
     let mut seen = 0;
     view.scan(&NOTES, Span::all(), |_, _| {
         seen += 1;
@@ -102,12 +100,12 @@ fn a_scan_may_read_other_rows_of_its_transaction() {
     let found = store.write_blocking(run(|tx| {
         let mut found = Vec::new();
         tx.scan(&NOTES, Span::all(), |_, next| {
-            found.push(tx.get(&NOTES, &(1, next)));
+            found.push(tx.get(&NOTES, &(1, next.0)));
             ControlFlow::Continue(())
         })?;
         found.into_iter().collect::<Result<Vec<_>, _>>()
     }));
-    assert_eq!(found.unwrap().into_inner(), [Some("end".to_owned()), None]);
+    assert_eq!(found.unwrap().into_inner(), [Some(note("end")), None]);
 }
 
 #[test]
@@ -152,7 +150,7 @@ fn an_op_that_panics_takes_nobody_with_it() {
         async move {
             let op = run(move |tx| {
                 tried.fetch_add(1, Ordering::Relaxed);
-                tx.put(&NOTES, &(n, "a".into()), &"written".into())?;
+                tx.put(&NOTES, &(n, "a".into()), &note("written"))?;
                 assert!(n % 7 != 3, "this op is made to panic");
                 tx.next("number")
             });
@@ -244,7 +242,7 @@ fn a_watcher_hears_of_what_is_committed_only() {
     assert_eq!(store.write_blocking(failing).unwrap_err(), WriteError::Panicked);
     let fine = run(|tx| {
         tx.announce(Topic("note", 2));
-        tx.put(&NOTES, &(1, "a".into()), &"text".into())
+        tx.put(&NOTES, &(1, "a".into()), &note("text"))
     });
     store.write_blocking(fine).unwrap().into_inner();
     assert_eq!(block_on(watch.next()), Some(Topic("note", 2)));

@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
-use super::blob::StagedBlob;
 use super::bus::Topic;
 use super::error::StoreError;
 use super::key::Key;
@@ -14,7 +13,6 @@ use super::row::Row;
 use super::span::Span;
 use super::table::Table;
 use super::view::{Read, decode_pair, decode_row, encode_key};
-use crate::base::BlobId;
 
 type Opened<'a> = Rc<RefCell<redb::Table<'a, &'static [u8], &'static [u8]>>>;
 
@@ -25,6 +23,7 @@ pub struct Tx<'a> {
     counters: Counters,
     topics: Vec<Topic>,
     written_bytes: Option<u64>,
+    reaping: bool,
 }
 
 /// The numbers that the counters gave last, kept by the writer from batch to batch.
@@ -40,6 +39,8 @@ pub(super) struct Written {
     pub(super) topics: Vec<Topic>,
     /// Octets of keys and rows; `None` when nothing was changed.
     pub(super) bytes: Option<u64>,
+    /// There are chunks to reap.
+    pub(super) reaping: bool,
 }
 
 impl Tx<'_> {
@@ -89,27 +90,16 @@ impl Tx<'_> {
     }
 }
 
-impl Tx<'_> {
-    /// Makes a staged body part of the file, with `references` more references than it had (a body that is already
-    /// there is found by its hash and shared).
-    pub fn adopt_blob(&mut self, _staged: &StagedBlob, _references: u32) -> Result<BlobId, StoreError> {
-        todo!()
-    }
-
-    /// Adds references to a body.
-    pub fn retain_blob(&mut self, _blob: BlobId, _references: u32) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Takes a reference off a body; when none is left, its chunks are removed in the background, in slices.
-    pub fn release_blob(&mut self, _blob: BlobId) -> Result<(), StoreError> {
-        todo!()
-    }
-}
-
 impl<'a> Tx<'a> {
     pub(super) fn new(transaction: &'a WriteTransaction, counters: Counters) -> Self {
-        Self { transaction, opened: RefCell::default(), counters, topics: Vec::new(), written_bytes: None }
+        Self {
+            transaction,
+            opened: RefCell::default(),
+            counters,
+            topics: Vec::new(),
+            written_bytes: None,
+            reaping: false,
+        }
     }
 
     /// Writes what the batch kept back, and closes the tables.
@@ -118,7 +108,7 @@ impl<'a> Tx<'a> {
             let last = self.counters.last.get(counter).copied().unwrap_or_default();
             self.put(&COUNTERS, &counter.to_owned(), &Number(last))?;
         }
-        Ok(Written { counters: self.counters, topics: self.topics, bytes: self.written_bytes })
+        Ok(Written { counters: self.counters, topics: self.topics, bytes: self.written_bytes, reaping: self.reaping })
     }
 
     pub(super) fn put_bytes(&mut self, table: &'static str, key: &[u8], row: &[u8]) -> Result<(), StoreError> {
@@ -127,7 +117,32 @@ impl<'a> Tx<'a> {
         Ok(())
     }
 
-    pub(super) fn table(&self, name: &'static str) -> Result<Opened<'a>, StoreError> {
+    pub(super) fn remove_bytes(&mut self, table: &'static str, key: &[u8]) -> Result<(), StoreError> {
+        self.table(table)?.borrow_mut().remove(key)?;
+        *self.written_bytes.get_or_insert(0) += key.len() as u64;
+        Ok(())
+    }
+
+    /// The first `limit` keys of a span, as bytes.
+    pub(super) fn keys<K: Key>(
+        &self,
+        table: &'static str,
+        span: &Span<K>,
+        limit: usize,
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let opened = self.table(table)?;
+        let opened = opened.borrow();
+        let Some(bounds) = span.bounds() else { return Ok(Vec::new()) };
+        let rows = opened.range::<&[u8]>(bounds)?.take(limit);
+        rows.map(|row| Ok(row?.0.value().to_vec())).collect()
+    }
+
+    /// There are chunks to reap.
+    pub(super) fn wants_reaping(&mut self) {
+        self.reaping = true;
+    }
+
+    fn table(&self, name: &'static str) -> Result<Opened<'a>, StoreError> {
         if let Some((_, opened)) = self.opened.borrow().iter().find(|(known, _)| *known == name) {
             return Ok(Rc::clone(opened));
         }

@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::blob_rows::Reap;
 use super::engine::Engine;
 use super::error::StoreError;
-use super::job::{Job, Verdict};
+use super::job::{Job, OpJob, Verdict};
 use super::queue::{Next, Queue};
 use super::repair::QuickRepair;
 use super::tx::{Counters, Tx};
 use crate::base::limits;
+
+/// Chunks are reaped at least this often, also when the writer is never idle.
+const REAP_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 
 /// The one who changes the file: a step takes a batch and commits it in one transaction.
 pub(super) struct Writer {
@@ -18,6 +22,9 @@ pub(super) struct Writer {
     counters: Counters,
     repair: QuickRepair,
     last_commit: Instant,
+    /// There are chunks to reap, and when some were last.
+    reaping: bool,
+    last_reaped: Instant,
 }
 
 /// How a batch went before its commit.
@@ -29,7 +36,14 @@ enum Attempt {
 
 impl Writer {
     pub(super) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, counters: Counters::default(), repair: QuickRepair::new(), last_commit: Instant::now() }
+        Self {
+            engine,
+            counters: Counters::default(),
+            repair: QuickRepair::new(),
+            last_commit: Instant::now(),
+            reaping: false,
+            last_reaped: Instant::now(),
+        }
     }
 
     /// Runs the jobs in one transaction and commits it. The verdicts come in the jobs' order, and only after the sync.
@@ -63,6 +77,28 @@ impl Writer {
         Ok(verdicts)
     }
 
+    /// How long the writer waits for a batch before it looks after the file.
+    fn patience(&self) -> Option<Duration> {
+        let wait_ms = match (self.reaping, self.repair.due()) {
+            (true, _) if self.last_reaped.elapsed() > REAP_AT_LEAST_EVERY => 0,
+            (true, _) => limits::REAP_IDLE_MS,
+            (false, true) => limits::WRITER_IDLE_MS,
+            (false, false) => return None,
+        };
+        Some(Duration::from_millis(wait_ms))
+    }
+
+    /// What there is to do for the file while nobody wants anything.
+    fn look_after(&mut self) -> Result<(), StoreError> {
+        if !self.reaping {
+            return self.settle();
+        }
+        self.reaping = false;
+        self.last_reaped = Instant::now();
+        let mut batch: [Box<dyn Job>; 1] = [Box::new(OpJob { op: Reap, outcome: None, answer: None, _place: None })];
+        self.step(&mut batch).map(drop)
+    }
+
     /// Makes the file open without repair, when the last commit did not.
     pub(super) fn settle(&mut self) -> Result<(), StoreError> {
         let mut transaction = self.engine.begin_write()?;
@@ -94,6 +130,7 @@ impl Writer {
         }
         let written = tx.finish()?;
         self.counters = written.counters;
+        self.reaping |= written.reaping;
         let Some(bytes) = written.bytes else {
             transaction.abort()?;
             return Ok(Attempt::Committed);
@@ -110,14 +147,13 @@ impl Writer {
 pub(super) fn run(mut writer: Writer, queue: &Queue, on_failure: &dyn Fn(&StoreError)) {
     let engine = Arc::clone(&writer.engine);
     loop {
-        let patience = writer.repair.due().then_some(Duration::from_millis(limits::WRITER_IDLE_MS));
         let mut batch = Vec::new();
-        let done = match queue.next(patience) {
+        let done = match queue.next(writer.patience()) {
             Next::Batch(jobs) => {
                 batch = jobs;
                 guard(|| writer.step(&mut batch))
             }
-            Next::Idle => guard(|| writer.settle()).map(|()| Vec::new()),
+            Next::Idle => guard(|| writer.look_after()).map(|()| Vec::new()),
             Next::Close => break,
         };
         match done {

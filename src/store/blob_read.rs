@@ -1,0 +1,154 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::engine::Engine;
+use super::error::StoreError;
+use super::frame::Frame;
+use super::ladder;
+use super::own::{BLOB_DATA, BLOBS, Blob, Chunk};
+use super::readers::Readers;
+use super::row::Row;
+use super::view::{Read, View, damaged, encode_key};
+use crate::base::BlobId;
+
+/// Octets of a body up to which it is read where it is asked for; a longer one is read on a reader thread.
+const READ_INLINE_BYTES: u64 = 64 * 1024;
+
+/// Hands a body out in pieces of at most 128 KiB; holds no read transaction between two of them. Read from its
+/// beginning, the body is compared with its hash before the last piece is handed out.
+pub struct BlobReader {
+    engine: Arc<Engine>,
+    readers: Arc<Readers>,
+    id: BlobId,
+    offset: u64,
+    shape: Option<Arc<Shape>>,
+    /// The next frame.
+    frame: usize,
+    hasher: Option<blake3::Hasher>,
+}
+
+/// Where a body's octets lie.
+#[derive(Debug)]
+pub(super) struct Shape {
+    size_bytes: u64,
+    hash: [u8; 32],
+    frames: Vec<Frame>,
+    /// Where each frame begins in the body, and among the stored octets.
+    starts: Vec<(u64, u64)>,
+    /// Where each chunk begins among the stored octets.
+    chunks: Vec<u64>,
+    stored_bytes: u64,
+}
+
+impl BlobReader {
+    pub(super) fn new(engine: Arc<Engine>, readers: Arc<Readers>, id: BlobId) -> Self {
+        let hasher = Some(blake3::Hasher::new());
+        Self { engine, readers, id, offset: 0, shape: None, frame: 0, hasher }
+    }
+
+    /// Begins at that octet of the body instead of its first.
+    #[must_use]
+    pub fn at(mut self, offset: u64) -> Self {
+        self.offset = offset;
+        self
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when the body was removed meanwhile or is not what its hash says.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        let shape = match &self.shape {
+            Some(shape) => Arc::clone(shape),
+            None => self.begin()?,
+        };
+        let Some(frame) = shape.frames.get(self.frame).copied() else { return Ok(None) };
+        let (id, number) = (self.id, self.frame);
+        let piece = if shape.size_bytes <= READ_INLINE_BYTES {
+            shape.piece(&self.engine.view()?, id, number)?
+        } else {
+            let shape = Arc::clone(&shape);
+            self.readers.read(move |view| shape.piece(view, id, number)).await?
+        };
+        self.frame += 1;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&piece);
+            if self.frame == shape.frames.len() && hasher.finalize().as_bytes() != &shape.hash {
+                return Err(damaged(BLOB_DATA.name(), "a body is not what its hash says"));
+            }
+        }
+        let (start, _) = shape.starts.get(number).copied().unwrap_or_default();
+        let skip = self.offset.saturating_sub(start).min(u64::from(frame.raw_bytes));
+        Ok(Some(Bytes::from(piece).slice(skip as usize..)))
+    }
+
+    fn begin(&mut self) -> Result<Arc<Shape>, StoreError> {
+        let blob = self.engine.view()?.get(&BLOBS, &self.id)?;
+        let blob = blob.ok_or_else(|| damaged(BLOBS.name(), "the body is not there any more"))?;
+        let shape = Arc::new(Shape::new(blob).ok_or_else(|| damaged(BLOBS.name(), "the frames contradict the size"))?);
+        if self.offset > 0 {
+            self.hasher = None;
+            self.frame = if self.offset >= shape.size_bytes {
+                shape.frames.len()
+            } else {
+                shape.starts.partition_point(|(start, _)| *start <= self.offset) - 1
+            };
+        }
+        Ok(Arc::clone(self.shape.insert(shape)))
+    }
+}
+
+impl Shape {
+    /// `None` when the row contradicts itself.
+    pub(super) fn new(blob: Blob) -> Option<Self> {
+        let (mut raw, mut stored) = (0, 0);
+        let mut starts = Vec::with_capacity(blob.frames.len());
+        for frame in &blob.frames {
+            starts.push((raw, stored));
+            raw += u64::from(frame.raw_bytes);
+            stored += u64::from(frame.stored_bytes);
+        }
+        if raw != blob.size_bytes || blob.runs.iter().try_fold(0u64, |sum, run| sum.checked_add(*run)) != Some(stored) {
+            return None;
+        }
+        let mut chunks = Vec::new();
+        let mut base = 0;
+        for run in blob.runs {
+            chunks.extend(ladder::starts(run).map(|start| base + start));
+            base += run;
+        }
+        Some(Self { size_bytes: raw, hash: blob.hash, frames: blob.frames, starts, chunks, stored_bytes: stored })
+    }
+
+    /// How long each chunk must be.
+    pub(super) fn chunk_lengths(&self) -> impl Iterator<Item = u64> {
+        let ends = self.chunks.iter().skip(1).copied().chain([self.stored_bytes]);
+        self.chunks.iter().zip(ends).map(|(start, end)| end - start)
+    }
+
+    /// The octets of a frame.
+    fn piece(&self, view: &View, id: BlobId, number: usize) -> Result<Vec<u8>, StoreError> {
+        let missing = || damaged(BLOB_DATA.name(), "a chunk is missing, damaged, or was removed");
+        let (Some(frame), Some((_, start))) = (self.frames.get(number), self.starts.get(number).copied()) else {
+            return Err(missing());
+        };
+        let end = start + u64::from(frame.stored_bytes);
+        let mut stored = Vec::with_capacity(frame.stored_bytes as usize);
+        let mut chunk = self.chunks.partition_point(|begin| *begin <= start) - 1;
+        while (start + stored.len() as u64) < end {
+            let begin = *self.chunks.get(chunk).ok_or_else(missing)?;
+            let key = encode_key(&(id, chunk as u32));
+            let taken = view.get_bytes(BLOB_DATA.name(), &key, |row| {
+                let (version, bytes) = row.split_first()?;
+                let from = (start + stored.len() as u64 - begin) as usize;
+                let to = bytes.len().min((end - begin) as usize);
+                stored.extend_from_slice(bytes.get(from..to).filter(|part| !part.is_empty())?);
+                (*version == Chunk::VERSION).then_some(())
+            })?;
+            taken.flatten().ok_or_else(missing)?;
+            chunk += 1;
+        }
+        frame.restore(stored).ok_or_else(missing)
+    }
+}
