@@ -1,0 +1,87 @@
+//! What is in a mailbox, and how a message gets there: by POP3 and SMTP alone, so that it works on any server.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::stage::{PASSWORD, Stage};
+use crate::wire::Wire;
+
+/// All messages of an account, oldest first, as RETR gives them.
+pub async fn messages(stage: &Stage, address: &str) -> Result<Vec<Vec<u8>>, String> {
+    let (mut wire, count) = log_in(stage, address).await?;
+    let mut messages = Vec::new();
+    for number in 1..=count {
+        positive(&mut wire, &format!("RETR {number}")).await?;
+        messages.push(wire.lines().await.map_err(|error| error.to_string())?.concat());
+    }
+    positive(&mut wire, "QUIT").await?;
+    Ok(messages)
+}
+
+/// Deletes all messages of an account.
+pub async fn clear(stage: &Stage, address: &str) -> Result<(), String> {
+    let (mut wire, count) = log_in(stage, address).await?;
+    for number in 1..=count {
+        positive(&mut wire, &format!("DELE {number}")).await?;
+    }
+    positive(&mut wire, "QUIT").await.map(drop)
+}
+
+/// Sends a message to an account, and comes back when it is there.
+pub async fn put(stage: &Stage, address: &str, message: &[u8]) -> Result<(), String> {
+    let before = messages(stage, address).await?.len();
+    let mut wire = stage.connect("smtp").await?;
+    let mut stuffed = Vec::with_capacity(message.len());
+    for line in message.split_inclusive(|octet| *octet == b'\n') {
+        if line.starts_with(b".") {
+            stuffed.push(b'.');
+        }
+        stuffed.extend_from_slice(line);
+    }
+    stuffed.extend_from_slice(b".\r\n");
+    let envelope = format!("MAIL FROM:<sender@elsewhere.test> BODY=8BITMIME\r\nRCPT TO:<{address}>\r\nDATA\r\n");
+    let says: [(&[u8], &[&str]); 4] = [
+        (b"EHLO client.example.test\r\n", &["220", "250"]),
+        (envelope.as_bytes(), &["250", "250", "354"]),
+        (&stuffed, &["250"]),
+        (b"QUIT\r\n", &["221"]),
+    ];
+    for (octets, codes) in says {
+        wire.send(octets).await;
+        for code in codes {
+            let reply = wire.reply().await.map_err(|error| error.to_string())?.join(" / ");
+            if !reply.starts_with(code) {
+                return Err(format!("given {address}: expected {code}, got {reply}"));
+            }
+        }
+    }
+    let patience = Instant::now() + stage.delivery_time();
+    while messages(stage, address).await?.len() <= before {
+        if Instant::now() >= patience {
+            return Err(format!("the message for {address} did not arrive"));
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+async fn log_in(stage: &Stage, address: &str) -> Result<(Wire, usize), String> {
+    let mut wire = stage.connect("pop3").await?;
+    let greeting = wire.line().await.map_err(|error| error.to_string())?.unwrap_or_default();
+    if !greeting.starts_with(b"+OK") {
+        return Err(format!("POP3 greeting: {}", String::from_utf8_lossy(&greeting)));
+    }
+    positive(&mut wire, &format!("USER {address}")).await?;
+    positive(&mut wire, &format!("PASS {PASSWORD}")).await?;
+    let stat = positive(&mut wire, "STAT").await?;
+    let count = stat.split(' ').nth(1).and_then(|count| count.parse().ok());
+    Ok((wire, count.ok_or_else(|| format!("not an answer to STAT: {stat}"))?))
+}
+
+async fn positive(wire: &mut Wire, command: &str) -> Result<String, String> {
+    wire.send(format!("{command}\r\n").as_bytes()).await;
+    let line = wire.line().await.map_err(|error| error.to_string())?.unwrap_or_default();
+    let line = String::from_utf8_lossy(&line).into_owned();
+    if line.starts_with("+OK") { Ok(line) } else { Err(format!("POP3 {command}: {line}")) }
+}

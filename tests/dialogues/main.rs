@@ -1,0 +1,74 @@
+//! Plays every file below this folder as one test: what a client says, and what the server has to answer.
+//!
+//! The language of the files is described in the README beside this file.
+
+mod maildrop;
+mod play;
+mod script;
+mod stage;
+mod text;
+mod wire;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use script::{Action, Script};
+use stage::Stage;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dialogues");
+    let stage = Stage::from_environment().map(|stage| Arc::new(Mutex::new(stage)));
+    let trials = ["smtp", "submission", "pop3"].iter().flat_map(|listener| {
+        files(&root.join(listener)).into_iter().map(|file| trial(listener, &file, stage.clone())).collect::<Vec<_>>()
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.sort();
+    files
+}
+
+fn trial(listener: &'static str, file: &Path, stage: Option<Arc<Mutex<Stage>>>) -> Trial {
+    let name = format!("{listener}::{}", file.file_stem().unwrap_or_default().to_string_lossy());
+    let script = match Script::read(file) {
+        Ok(script) => script,
+        Err(error) => return Trial::test(name, move || Err(Failed::from(error))),
+    };
+    let left_out = stage.as_ref().is_some_and(|stage| !fits(&script, listener, &stage.lock().unwrap()));
+    let file = file.to_owned();
+    let test = move || {
+        // A peer's mailboxes are one: its dialogues are played one after the other.
+        let shared = stage.as_ref().map(|stage| stage.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        let stage = shared.as_deref().ok_or("name a server in PILLARBOX_DIALOGUE_TARGET")?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let played = runtime.block_on(async {
+            for address in ["alice@example.test", "bob@example.test"] {
+                maildrop::clear(stage, address).await.map_err(|error| (0, error))?;
+            }
+            play::play(&script, stage, listener).await
+        });
+        played.map_err(|(line, error)| Failed::from(format!("{}:{line}: {error}", file.display())))
+    };
+    Trial::test(name, test).with_ignored_flag(left_out)
+}
+
+/// Whether a server behind a socket can play a script: it has the listeners, and is not asked for what only we do.
+fn fits(script: &Script, listener: &str, stage: &Stage) -> bool {
+    let step_fits = |action: &Action| match action {
+        Action::Connection { listener: Some(listener), .. } => stage.has(listener),
+        Action::Clock { .. } | Action::From(_) => false,
+        _ => true,
+    };
+    let for_all = script.only_pillarbox.is_none() || stage.peer() == "pillarbox";
+    for_all
+        && script.settings.is_empty()
+        && stage.has(listener)
+        && script.steps.iter().all(|step| step_fits(&step.action))
+}
