@@ -1,9 +1,9 @@
 //! The real program, killed or stopped under load: what was acknowledged is there exactly once, and nothing is there
 //! in part.
 
+mod compare;
 mod load;
 
-use std::collections::HashMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
@@ -14,6 +14,7 @@ use pillarbox::base::{Random, SeededRandom};
 
 use crate::site::{self, PASSWORD, Site, data_file, is_release, say};
 use crate::wire::{Pop3, Smtp};
+use compare::Expect;
 use load::{Attempt, Ended, Load, Outcome};
 
 /// Kills of one run; 20 in tests/all, 1,000 on demand: `PILLARBOX_KILLS`.
@@ -87,7 +88,7 @@ fn killed_under_load() {
         fs::remove_file(&copy).expect("the copy is removed");
 
         // First what a kill may leave: acknowledged messages once, the others once or not at all.
-        verify(&site, &attempts, false);
+        verify(&site, &attempts, Expect::Acknowledged);
         // Then the senders that saw no 250 send again, the same octets: each message is there once.
         let (mut session, lost) = (
             Smtp::connect(smtp).expect("the server greets"),
@@ -97,7 +98,7 @@ fn killed_under_load() {
             attempt.submit(&mut session).expect("a retransmission is taken");
             unknown += 1;
         }
-        verify(&site, &attempts, true);
+        verify(&site, &attempts, Expect::Everything);
         acknowledged += attempts.iter().filter(|attempt| attempt.outcome == Outcome::Acknowledged).count();
         empty(&site);
 
@@ -125,34 +126,15 @@ fn restart_until_220(folder: &Path, smtp: SocketAddr) -> Site {
     site
 }
 
-/// Compares every mailbox with the attempts: of each recipient's copies, exactly one where the sender has its 250 (or
-/// `all` are to be there), at most one otherwise; every one whole; none that nobody sent.
-fn verify(site: &Site, attempts: &[Attempt], all: bool) {
+/// Compares every mailbox with the attempts.
+fn verify(site: &Site, attempts: &[Attempt], expect: Expect) {
     for account in accounts() {
         let address = format!("{account}@example.test");
         let mut session = Pop3::login(site.address("pop3"), &address, PASSWORD).expect("the account logs in");
-        let mut found: HashMap<String, u32> = HashMap::new();
-        let by_id: HashMap<&str, &Attempt> = attempts
-            .iter()
-            .filter(|attempt| attempt.recipients.contains(&address))
-            .map(|attempt| (attempt.id.as_str(), attempt))
-            .collect();
-        let mut listed = session.command("STAT").expect("STAT answers");
-        listed.truncate(listed.find(' ').unwrap_or(listed.len()));
-        for number in 1..=listed.parse().expect("a count") {
-            let content = session.retrieve(number).expect("RETR answers");
-            let id = load::id_of(&content);
-            let attempt =
-                by_id.get(id.as_str()).unwrap_or_else(|| panic!("{address} has {id}, which nobody sent to it"));
-            assert!(content.ends_with(&attempt.content()), "{id} is whole in {address}");
-            *found.entry(id).or_default() += 1;
-        }
-        for (id, attempt) in by_id {
-            let copies = found.get(id).copied().unwrap_or(0);
-            let must = all || attempt.outcome == Outcome::Acknowledged;
-            assert!(copies <= 1, "{id} is {copies} times in {address}: {:?}", attempt.outcome);
-            assert!(copies == 1 || !must, "{id} is not in {address}: {:?}", attempt.outcome);
-        }
+        let count = session.count().expect("STAT answers");
+        let contents = (1..=count).map(|number| session.retrieve(number).expect("RETR answers"));
+        let faults = compare::faults(&address, contents, attempts, expect);
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
         session.quit().expect("QUIT answers");
     }
 }
@@ -199,7 +181,7 @@ fn stopped_under_load() {
         );
         site::check(&data_file(folder.path()));
         site = serve(folder.path(), None);
-        verify(&site, &attempts, false);
+        verify(&site, &attempts, Expect::Acknowledged);
         acknowledged += attempts.iter().filter(|attempt| attempt.outcome == Outcome::Acknowledged).count();
         empty(&site);
     }

@@ -48,6 +48,19 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// A small one that was never sent.
+    #[cfg(test)]
+    pub fn example(id: &str, recipients: &[&str]) -> Self {
+        Self {
+            id: id.to_owned(),
+            recipients: recipients.iter().map(|&recipient| recipient.to_owned()).collect(),
+            outcome: Outcome::Unknown,
+            sender: "sender@load.test".to_owned(),
+            seed: 1,
+            size_bytes: 1000,
+        }
+    }
+
     /// The message as it was sent.
     pub fn content(&self) -> Vec<u8> {
         mails::of_size(&self.id, self.seed, self.size_bytes)
