@@ -15,6 +15,8 @@ pub mod trace;
 pub mod net;
 pub mod tls;
 
+pub mod pop3;
+
 pub mod http;
 
 pub mod cli;

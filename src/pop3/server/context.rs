@@ -1,0 +1,32 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio_util::sync::CancellationToken;
+
+use super::lease::Leases;
+use crate::base::Clock;
+use crate::directory::Authenticator;
+use crate::store::Store;
+
+/// What all sessions share.
+pub struct Context {
+    /// The file.
+    pub store: Store,
+    /// Verifies passwords.
+    pub authenticator: Arc<Authenticator>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The server's name, for the greeting.
+    pub hostname: String,
+    /// For STLS; `None` when there is no certificate.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Which accounts have a session. One for all listeners.
+    pub leases: Leases,
+    /// Ends every session before its next command.
+    pub stop: CancellationToken,
+    /// How long a client may be silent.
+    pub idle: Duration,
+    /// How long the answer to a failed login, or to one error too many, is held back.
+    pub refusal_delay: Duration,
+}

@@ -1,0 +1,308 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::lease::Lease;
+use super::maildrop::{Listing, Maildrop};
+use super::session::{Channel, Effect, Input, LoginRefusal, Session};
+use crate::base::{Uid, limits};
+use crate::directory::{LoginError, Protocol};
+use crate::mailbox::{self, Expunge};
+use crate::net::{Connection, ConnectionError, Crowded};
+use crate::pop3::wire::{Code, DotStuffer, Frame, Framer, Reply, Top};
+use crate::sasl::Credentials;
+use crate::store::StoreError;
+
+/// Octets of replies that are gathered before they are sent.
+const OUTPUT_BYTES: usize = 64 * 1024;
+
+/// What a client is told that gets no permit.
+pub fn refusal(crowded: Crowded) -> &'static [u8] {
+    match crowded {
+        Crowded::Total => b"-ERR [SYS/TEMP] too many connections, try again later\r\n",
+        Crowded::Address | Crowded::Network => b"-ERR [SYS/TEMP] too many connections from your address\r\n",
+    }
+}
+
+/// Runs a session from the greeting to the end. On listeners with TLS from the first byte, the handshake is done before.
+pub async fn serve(connection: Connection, context: Arc<Context>) {
+    let peer = connection.peer();
+    let mut driver = Driver { connection, context, framer: Framer::new(), login: None };
+    match driver.run().await {
+        // The maildrop is free once QUIT is answered: the client may come back at once.
+        Ok(()) => {
+            driver.login = None;
+            driver.connection.close().await;
+        }
+        Err(end) => tracing::debug!(%peer, %end, "pop3 session ended"),
+    }
+}
+
+/// Why a session ends without a word.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    #[error("the client has closed the connection")]
+    Eof,
+    #[error("another protocol was spoken")]
+    Foreign,
+    #[error("bytes came in the clear behind STLS")]
+    BytesBehindStls,
+    #[error("a message could not be read to its end: {0}")]
+    Message(StoreError),
+}
+
+/// Who has logged in, and the hold on the maildrop.
+struct Login {
+    name: String,
+    _lease: Lease,
+}
+
+struct Driver {
+    connection: Connection,
+    context: Arc<Context>,
+    framer: Framer,
+    login: Option<Login>,
+}
+
+impl Driver {
+    /// Ends with `Ok` when the last reply is written and the connection is to be closed in an orderly way.
+    async fn run(&mut self) -> Result<(), End> {
+        let mut session = Session::new(Channel {
+            is_tls: self.connection.tls().is_some(),
+            is_loopback: self.connection.is_loopback(),
+            can_start_tls: self.context.tls.is_some(),
+        });
+        self.reply(&Reply::ok(format!("{} POP3 ready", self.context.hostname)));
+        let mut deadline = Instant::now() + self.context.idle;
+        loop {
+            let (frame, used) = self.framer.next(self.connection.buffered(), session.line_bytes_max());
+            let input = match frame {
+                Frame::Line(line) => Input::Line(line),
+                Frame::Oversize => Input::Oversize,
+                Frame::Incomplete => {
+                    self.connection.consume(used);
+                    if !self.more_input(deadline).await? {
+                        return Ok(());
+                    }
+                    continue;
+                }
+            };
+            let (stepped, effect) = session.step(input);
+            self.connection.consume(used);
+            match self.perform(stepped, effect).await? {
+                Some(next) => session = next,
+                None => return Ok(()),
+            }
+            // One deadline for a whole line: a client that sends it octet by octet gains nothing.
+            deadline = Instant::now() + self.context.idle;
+        }
+    }
+
+    /// Sends what is written and waits for input; false when the server stops.
+    async fn more_input(&mut self, deadline: Instant) -> Result<bool, End> {
+        self.flush().await?;
+        let within = deadline.saturating_duration_since(Instant::now());
+        let stop = self.context.stop.clone();
+        match stop.run_until_cancelled(self.connection.fill(within)).await {
+            None => {
+                self.reply(&Reply::coded(Code::SysTemp, "the server stops, try again later"));
+                Ok(false)
+            }
+            Some(count) => {
+                if count? == 0 {
+                    Err(End::Eof)
+                } else {
+                    Ok(true)
+                }
+            }
+        }
+    }
+
+    /// Does what the session asks for. `None`: it is over.
+    async fn perform(&mut self, mut session: Session, mut effect: Effect) -> Result<Option<Session>, End> {
+        loop {
+            match effect {
+                Effect::Reply(reply) => self.reply(&reply),
+                Effect::Slow(reply) => {
+                    self.wait().await?;
+                    self.reply(&reply);
+                }
+                Effect::List(reply, listing) => {
+                    self.reply(&reply);
+                    self.list(session.maildrop(), listing).await?;
+                }
+                Effect::Send { number, uid, size_bytes, lines } => {
+                    self.send(session.maildrop(), number, uid, size_bytes, lines).await?;
+                }
+                Effect::Authenticate(credentials) => {
+                    self.flush().await?;
+                    let answer = self.log_in(credentials).await;
+                    (session, effect) = session.step(Input::LoggedIn(answer));
+                    continue;
+                }
+                Effect::StartTls(reply) => {
+                    self.start_tls(&reply).await?;
+                    session = session.tls_started();
+                }
+                Effect::Remove(uids) => {
+                    let reply = self.remove(session.maildrop(), uids).await;
+                    self.reply(&reply);
+                    return Ok(None);
+                }
+                Effect::Close(reply) => {
+                    self.reply(&reply);
+                    return Ok(None);
+                }
+                Effect::CloseSlow(reply) => {
+                    self.wait().await?;
+                    self.reply(&reply);
+                    return Ok(None);
+                }
+                Effect::Drop => return Err(End::Foreign),
+            }
+            if self.connection.output().len() >= OUTPUT_BYTES {
+                self.flush().await?;
+            }
+            return Ok(Some(session));
+        }
+    }
+
+    fn reply(&mut self, reply: &Reply) {
+        reply.write_to(self.connection.output());
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        Ok(self.connection.flush(self.context.idle).await?)
+    }
+
+    /// What was said before goes out at once; what comes next is held back.
+    async fn wait(&mut self) -> Result<(), End> {
+        self.flush().await?;
+        let (stop, delay) = (self.context.stop.clone(), self.context.refusal_delay);
+        stop.run_until_cancelled(tokio::time::sleep(delay)).await;
+        Ok(())
+    }
+
+    async fn list(&mut self, maildrop: Option<&Maildrop>, listing: Listing) -> Result<(), End> {
+        for line in maildrop.into_iter().flat_map(|maildrop| maildrop.lines(listing)) {
+            let output = self.connection.output();
+            output.extend_from_slice(line.as_bytes());
+            output.extend_from_slice(b"\r\n");
+            if output.len() >= OUTPUT_BYTES {
+                self.flush().await?;
+            }
+        }
+        self.connection.write(b".\r\n");
+        Ok(())
+    }
+
+    /// Sends a message piece by piece: however large it is, one piece is in memory.
+    async fn send(
+        &mut self,
+        maildrop: Option<&Maildrop>,
+        number: u32,
+        uid: Uid,
+        size_bytes: u64,
+        lines: Option<u32>,
+    ) -> Result<(), End> {
+        let found = maildrop.map(|maildrop| mailbox::content(&self.context.store, maildrop.mailbox(), uid));
+        let mut content = match found {
+            Some(Ok(Some(content))) => content,
+            Some(Ok(None)) | None => {
+                self.reply(&Reply::error(format!("message {number} was removed meanwhile")));
+                return Ok(());
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, "a message could not be read");
+                self.reply(&Reply::coded(Code::SysTemp, "the message can't be read at the moment"));
+                return Ok(());
+            }
+        };
+        self.reply(&match lines {
+            None => Reply::ok(format!("{size_bytes} octets")),
+            Some(_) => Reply::ok("the header and some lines follow"),
+        });
+        let mut top = lines.map(Top::new);
+        let mut stuffer = DotStuffer::new();
+        // From here on the reply is +OK: a fault can only be shown by an end without the dot.
+        while let Some(piece) = content.next().await.map_err(End::Message)? {
+            let part = top.as_mut().map_or(&piece[..], |top| top.take(&piece));
+            stuffer.push(part, self.connection.output());
+            if top.as_ref().is_some_and(Top::is_done) {
+                break;
+            }
+            if self.connection.output().len() >= OUTPUT_BYTES {
+                self.flush().await?;
+            }
+        }
+        stuffer.finish(self.connection.output());
+        Ok(())
+    }
+
+    async fn log_in(&mut self, credentials: Credentials) -> Result<Maildrop, LoginRefusal> {
+        let Credentials { login, password } = credentials;
+        let verified = self.context.authenticator.authenticate(&login, &password, Protocol::Pop3).await;
+        let identity = verified.map_err(|error| match error {
+            LoginError::Refused => LoginRefusal::Credentials,
+            LoginError::Busy => LoginRefusal::Busy,
+            LoginError::Broken(_) => broken(&error),
+        })?;
+        let account = identity.account;
+        let lease = self.context.leases.take(account).ok_or(LoginRefusal::InUse)?;
+        let listed = self.context.store.read(move |view| {
+            let Some(inbox) = mailbox::inbox(view, account)? else { return Ok(None) };
+            Ok(Some(Maildrop::new(inbox, mailbox::listing(view, inbox)?)))
+        });
+        let maildrop = match listed.await {
+            Ok(Some(maildrop)) => maildrop,
+            Ok(None) => return Err(broken(&"the account has no INBOX")),
+            Err(error) => return Err(broken(&error)),
+        };
+        self.connection.authenticated();
+        self.login = Some(Login { name: identity.login.to_string(), _lease: lease });
+        Ok(maildrop)
+    }
+
+    // RFC 2595 §4
+    async fn start_tls(&mut self, reply: &Reply) -> Result<(), End> {
+        // Whatever came behind STLS came in the clear; answered inside TLS, it would pass for protected.
+        if !self.connection.buffered().is_empty() {
+            return Err(End::BytesBehindStls);
+        }
+        let Some(tls) = self.context.tls.clone() else { return Err(End::Foreign) };
+        self.reply(reply);
+        self.flush().await?;
+        Ok(self.connection.start_tls(tls, Duration::from_secs(limits::TLS_HANDSHAKE_S)).await?)
+    }
+
+    // RFC 1939 §6
+    async fn remove(&mut self, maildrop: Option<&Maildrop>, uids: Vec<Uid>) -> Reply {
+        let (Some(maildrop), Some(login)) = (maildrop, &self.login) else {
+            return Reply::coded(Code::SysTemp, "nothing was deleted");
+        };
+        let count = uids.len();
+        let expunge = Expunge {
+            mailbox: maildrop.mailbox(),
+            uids,
+            by: format!("pop3 {}", login.name),
+            peer_ip: Some(self.connection.peer().ip()),
+            at: self.context.clock.now(),
+        };
+        match self.context.store.write(expunge).await {
+            Ok(_) => Reply::ok(format!("{count} messages deleted, bye")),
+            Err(error) => {
+                tracing::error!(%error, "deleting at QUIT failed");
+                Reply::coded(Code::SysTemp, "nothing was deleted")
+            }
+        }
+    }
+}
+
+fn broken(cause: &impl std::fmt::Display) -> LoginRefusal {
+    tracing::error!(%cause, "a pop3 login failed for a fault of ours");
+    LoginRefusal::Broken
+}
