@@ -101,3 +101,19 @@ pub const SHARED_BODY_BYTES: u64 = 32 * 1024;
 pub const REAPED_CHUNKS: usize = 500;
 /// Milliseconds without a batch after which it does.
 pub const REAP_IDLE_MS: u64 = 20;
+/// Octets of a JSON body of the REST interface.
+pub const JSON_BODY_BYTES: usize = 1024 * 1024;
+/// Seconds within which a JSON body must have come.
+pub const JSON_BODY_S: u64 = 30;
+/// Items of one page of a list, where the request does not say.
+pub const PAGE_ITEMS: usize = 100;
+/// Items of one page of a list at most.
+pub const PAGE_ITEMS_MAX: usize = 500;
+/// Items up to which a list is counted.
+pub const COUNT_MAX: usize = 10_000;
+/// HTTP connections at a time, over all listeners.
+pub const HTTP_CONNECTIONS: usize = 512;
+/// Seconds within which an HTTP request's header must have come.
+pub const HTTP_HEADER_S: u64 = 10;
+/// Seconds for which an HTTP connection may be silent between two requests.
+pub const HTTP_IDLE_S: u64 = 30;

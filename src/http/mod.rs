@@ -1,9 +1,29 @@
 //! The REST interface and the admin page, over plain TCP, TLS and the unix socket beside the data file.
 //!
-//! Floor F5: it reads and writes through the same functions of the rooms below as the protocols do.
+//! Floor F5: it reads and writes through the same functions of the rooms below as the protocols do. A request passes
+//! `frame` (id, host, the form of refusals), then a handler of `api`, whose first argument is who may call it.
 
+mod admin;
+mod api;
+mod app;
+mod body;
+mod caller;
 mod context;
+mod document;
+mod etag;
+mod frame;
+mod health;
+mod page;
+mod problem;
+mod routes;
+mod segment;
 mod start;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod via;
 
 pub use context::{Context, Readiness};
+pub use document::openapi;
+pub use segment::path_segment;
 pub use start::{Handle, Listen, StartError, socket_path, start};

@@ -1,9 +1,26 @@
+use std::fs::DirBuilder;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use actix_web::dev::ServerHandle;
+use actix_web::{HttpServer, web};
+
+use super::app::app;
 use super::context::Context;
+use super::via::note;
+use crate::base::limits;
+
+/// Octets of a socket's path that every system takes.
+const SOCKET_PATH_BYTES: usize = 100;
+/// Requests are short; two threads keep a slow one from holding up the others.
+const WORKERS: usize = 2;
+/// Seconds that requests which run at the stop get to finish.
+const STOP_S: u64 = 5;
 
 /// Where to listen. What is `None` is off.
 #[derive(Default)]
@@ -21,7 +38,7 @@ pub struct Listen {
 pub enum StartError {
     /// An address is taken or not ours to take.
     #[error(
-        "{name} can't listen on {address}: {error}; choose another with --listen {name}=ADDRESS:PORT, or --listen {name}=off"
+        "{name} can't listen on {address}: {error}; choose another with --listen {name}=ADDRESS:PORT, or close it with --listen {name}=off"
     )]
     Bind {
         /// The listener's name.
@@ -32,13 +49,22 @@ pub enum StartError {
         error: io::Error,
     },
     /// The unix socket.
-    #[error("can't make the socket {path}: {error}")]
+    #[error("the socket {path} can't be made: {error}; check that this user may write to its folder")]
     Socket {
         /// Its path.
         path: PathBuf,
         /// What the operating system says.
         error: io::Error,
     },
+    /// Another server answers on the unix socket.
+    #[error("another server answers on the socket {path}: stop it first")]
+    SocketTaken {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// No threads, or no room for them.
+    #[error("the HTTP threads can't be started: {0}")]
+    Threads(io::Error),
 }
 
 /// The running listeners.
@@ -49,12 +75,19 @@ pub struct Handle {
     pub https: Option<SocketAddr>,
     /// The unix socket.
     pub socket: Option<PathBuf>,
+    server: Option<ServerHandle>,
 }
 
 impl Handle {
-    /// Finishes the requests that run (30 s at most), closes the listeners and removes the socket.
+    /// Takes no more requests, lets those that run finish (5 s at most), and removes the socket.
     pub async fn stop(self) {
-        todo!()
+        if let Some(server) = self.server {
+            server.stop(true).await;
+        }
+        if let Some(path) = self.socket {
+            // It is of no use without a listener, and nothing can be done if it stays.
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -63,12 +96,109 @@ impl Handle {
 /// # Errors
 /// [`StartError`]; nothing is left bound then.
 pub fn start(context: Arc<Context>, listen: Listen) -> Result<Handle, StartError> {
-    let _ = (context, listen);
-    todo!()
+    let http = listen.http.map(|address| bind("http", address)).transpose()?;
+    let https = listen.https.map(|(address, tls)| Ok((bind("https", address)?, tls))).transpose()?;
+    let socket = listen.socket.map(|path| Ok((bind_socket(&path)?, path))).transpose()?;
+    let mut handle = Handle {
+        http: http.as_ref().and_then(|listener| listener.local_addr().ok()),
+        https: https.as_ref().and_then(|(listener, _)| listener.local_addr().ok()),
+        socket: socket.as_ref().map(|(_, path)| path.clone()),
+        server: None,
+    };
+    if http.is_none() && https.is_none() && socket.is_none() {
+        return Ok(handle);
+    }
+    let context = web::Data::from(context);
+    let mut server = HttpServer::new(move || app(context.clone()))
+        .workers(WORKERS)
+        .max_connections(limits::HTTP_CONNECTIONS / WORKERS)
+        .client_request_timeout(Duration::from_secs(limits::HTTP_HEADER_S))
+        .keep_alive(Duration::from_secs(limits::HTTP_IDLE_S))
+        .shutdown_timeout(STOP_S)
+        .disable_signals()
+        .on_connect(note);
+    if let Some(listener) = http {
+        server = server.listen(listener).map_err(StartError::Threads)?;
+    }
+    if let Some((listener, tls)) = https {
+        server = server.listen_rustls_0_23(listener, (*tls).clone()).map_err(StartError::Threads)?;
+    }
+    if let Some((listener, _)) = socket {
+        server = server.listen_uds(listener).map_err(StartError::Threads)?;
+    }
+    let running = server.run();
+    handle.server = Some(running.handle());
+    tokio::spawn(async move {
+        if let Err(error) = running.await {
+            tracing::error!(event = "http_stopped", %error, "the HTTP listeners have stopped");
+        }
+    });
+    Ok(handle)
+}
+
+fn bind(name: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|error| StartError::Bind { name, address, error })
+}
+
+fn bind_socket(path: &Path) -> Result<UnixListener, StartError> {
+    let failed = |error| StartError::Socket { path: path.to_owned(), error };
+    if UnixStream::connect(path).is_ok() {
+        return Err(StartError::SocketTaken { path: path.to_owned() });
+    }
+    // Nobody answers: what a server that was killed has left behind.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+    }
+    // Bound under another name and moved when its mode is right, so that nobody else can ever open it.
+    let hidden = path.with_extension("new");
+    let _ = std::fs::remove_file(&hidden);
+    let listener = UnixListener::bind(&hidden).map_err(failed)?;
+    std::fs::set_permissions(&hidden, PermissionsExt::from_mode(0o600)).map_err(failed)?;
+    std::fs::rename(&hidden, path).map_err(failed)?;
+    Ok(listener)
 }
 
 /// The unix socket that belongs to a data file: `pillarbox.sock` beside `pillarbox.redb`; when that path is longer than
-/// what every system takes, one in the user's runtime directory.
+/// what every system takes, one in the user's runtime directory, named after the file.
 pub fn socket_path(data: &Path) -> PathBuf {
-    data.with_extension("sock")
+    let whole = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
+    let beside = whole.with_extension("sock");
+    if beside.as_os_str().len() <= SOCKET_PATH_BYTES {
+        return beside;
+    }
+    let name = format!("pillarbox-{}.sock", &blake3::hash(whole.as_os_str().as_encoded_bytes()).to_hex()[..16]);
+    match std::env::var_os("XDG_RUNTIME_DIR") {
+        Some(folder) => PathBuf::from(folder).join(name),
+        None => std::env::temp_dir().join(format!("pillarbox-{}", rustix::process::getuid().as_raw())).join(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_lies_beside_its_file_where_it_can() {
+        assert_eq!(socket_path(Path::new("/data/pillarbox.redb")), Path::new("/data/pillarbox.sock"));
+        assert!(socket_path(Path::new("x.redb")).is_absolute());
+        let deep = format!("/{}/x.redb", "d".repeat(100));
+        let other = format!("/{}/y.redb", "d".repeat(100));
+        let (deep, other) = (socket_path(Path::new(&deep)), socket_path(Path::new(&other)));
+        assert!(deep != other && deep.as_os_str().len() <= SOCKET_PATH_BYTES, "{deep:?}");
+    }
+
+    #[test]
+    fn a_socket_is_for_its_owner_alone_and_replaces_a_dead_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        drop(bind_socket(&path).unwrap());
+        let alive = bind_socket(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(matches!(bind_socket(&path), Err(StartError::SocketTaken { .. })));
+        drop(alive);
+    }
 }

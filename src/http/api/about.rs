@@ -1,0 +1,41 @@
+use actix_web::{HttpRequest, HttpResponse, get, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::show;
+use crate::http::context::Context;
+use crate::http::document;
+
+/// Which server this is.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Version {
+    /// The program's name.
+    name: &'static str,
+    /// Its release.
+    version: &'static str,
+    /// The name that the server gives itself.
+    hostname: String,
+}
+
+/// Which release answers, and as which host.
+#[utoipa::path(tag = "about", security(()), responses((status = 200, description = "The release", body = Version)))]
+#[get("/version")]
+pub(in crate::http) async fn get_version(context: web::Data<Context>) -> web::Json<Version> {
+    web::Json(Version { name: "pillarbox", version: env!("CARGO_PKG_VERSION"), hostname: context.hostname.clone() })
+}
+
+/// This document.
+#[utoipa::path(
+    tag = "about",
+    security(()),
+    responses(
+        (status = 200, description = "The OpenAPI document", body = Object, content_type = "application/json"),
+        (status = 304, description = "The client has it"),
+    )
+)]
+#[get("/openapi.json")]
+pub(in crate::http) async fn get_openapi(request: HttpRequest) -> HttpResponse {
+    let document = document::json();
+    let etag = format!("\"{}\"", &blake3::hash(document.to_string().as_bytes()).to_hex()[..16]);
+    show(&request, etag, document)
+}

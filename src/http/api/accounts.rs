@@ -1,0 +1,252 @@
+use actix_web::{HttpRequest, HttpResponse, delete, get, patch, put, web};
+
+use super::{address_of, at_version, count, gather, lost_race, show, stored};
+use crate::base::{Address, DomainName, Secret};
+use crate::directory::{self, AccountChange, AccountFields, LoginError, PasswordHash, Precondition, Refused};
+use crate::http::body::{Body, Patch};
+use crate::http::caller::{AccountsRead, AccountsWrite, Allowed};
+use crate::http::context::Context;
+use crate::http::etag::{self, expect};
+use crate::http::page::{ListParams, ListQuery, NoQuery, cursor, page};
+use crate::http::problem::{Code, Fault, Problem};
+use crate::mailbox::{self, DeleteAccount, PutAccount};
+use crate::store::{Read, StoreError, WriteError};
+
+mod shape;
+
+pub(in crate::http) use shape::{Account, AccountInput, AccountPage};
+
+/// Lists the accounts, by domain and name.
+#[utoipa::path(
+    tag = "directory",
+    params(
+        ListParams,
+        ("domain" = Option<String>, Query, description = "Only accounts of this domain"),
+        ("q" = Option<String>, Query, description = "Only addresses and names that contain this"),
+    ),
+    responses((status = 200, description = "A page of accounts", body = AccountPage))
+)]
+#[get("/accounts")]
+pub(in crate::http) async fn list_accounts(
+    allowed: Allowed<AccountsRead>,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    query: ListQuery,
+) -> Result<HttpResponse, Problem> {
+    let query = query.allow(&["domain", "q"])?;
+    let after = query.after_key(Address::parse)?;
+    let domain = query.domain(&allowed.caller)?;
+    let part = query.filter("q").unwrap_or_default().to_lowercase();
+    let (items, next, counted) = context
+        .store
+        .read(move |view| {
+            let fetch = |after: Option<&Address>, limit| directory::accounts(view, domain.as_ref(), after, limit);
+            let keep = |row: &directory::Account| {
+                row.address.host.name().is_some_and(|domain| allowed.caller.reaches(domain))
+                    && (row.address.key().contains(&part) || row.fields.display_name.to_lowercase().contains(&part))
+            };
+            let key = |row: &directory::Account| row.address.clone();
+            let found = gather(query.limit, after, fetch, keep, key)?;
+            let items = found.items.iter().map(|row| Ok(seen(view, row)?.0)).collect::<Result<Vec<_>, StoreError>>()?;
+            Ok((items, found.next, count(query.count, fetch, keep, key)?))
+        })
+        .await?;
+    let next_cursor = next.map(|address| cursor(&address.to_string()));
+    let body = AccountPage {
+        items,
+        next_cursor: next_cursor.clone(),
+        count: counted.map(|count| count.rows),
+        count_exact: counted.map(|count| count.is_exact),
+    };
+    Ok(page(&request, next_cursor.as_deref(), &body))
+}
+
+/// Shows an account.
+#[utoipa::path(
+    tag = "directory",
+    params(("address" = String, Path, description = "The account's address, percent-encoded")),
+    responses((status = 200, description = "The account", body = Account), (status = 304, description = "The client has it"))
+)]
+#[get("/accounts/{address}")]
+pub(in crate::http) async fn get_account(
+    allowed: Allowed<AccountsRead>,
+    _none: NoQuery,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let (address, domain) = address_of(&path)?;
+    allowed.caller.need_domain(&domain)?;
+    let view = context.store.view()?;
+    let row = directory::account(&view, &address)?.ok_or_else(|| Problem::not_found("account", &address))?;
+    let (account, etag) = seen(&view, &row)?;
+    Ok(show(&request, etag, &account))
+}
+
+/// Creates or replaces an account. Without `password` and `password_hash` the password that is there stays; a new
+/// account without one can't log in.
+#[utoipa::path(
+    tag = "directory",
+    params(("address" = String, Path, description = "The account's address, percent-encoded")),
+    request_body = AccountInput,
+    responses(
+        (status = 200, description = "Replaced", body = Account),
+        (status = 201, description = "Created", body = Account),
+        (status = 409, description = "The address is an alias, or the domain has its maximum of accounts"),
+    )
+)]
+#[put("/accounts/{address}")]
+pub(in crate::http) async fn put_account(
+    allowed: Allowed<AccountsWrite>,
+    _none: NoQuery,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+    body: Body<AccountInput>,
+) -> Result<HttpResponse, Problem> {
+    let (address, domain) = address_of(&path)?;
+    allowed.caller.need_domain(&domain)?;
+    let old = find(&context, &address)?;
+    let precondition = expect(&request, old.as_ref().map(|account| account.version))?;
+    let (fields, password) = body.0.read(&allowed.caller, old.as_ref())?;
+    let password = hash(&context, password).await?;
+    // What the caller may change was decided by what is there: it must still be that when the write runs.
+    let at = old.as_ref().map_or(precondition, |old| at_version(precondition, old.version));
+    let done = write(&context, address, fields, password, at).await;
+    done.map_err(|error| if precondition == Precondition::None { lost_race(error) } else { error.into() })
+}
+
+/// Changes some fields of an account (RFC 7396), or its password.
+#[utoipa::path(
+    tag = "directory",
+    params(("address" = String, Path, description = "The account's address, percent-encoded")),
+    request_body(content = AccountInput, content_type = "application/merge-patch+json"),
+    responses(
+        (status = 200, description = "Changed", body = Account),
+        (status = 409, description = "Somebody changed it at the same moment"),
+    )
+)]
+#[patch("/accounts/{address}")]
+pub(in crate::http) async fn patch_account(
+    allowed: Allowed<AccountsWrite>,
+    _none: NoQuery,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+    patch: Patch,
+) -> Result<HttpResponse, Problem> {
+    let (address, domain) = address_of(&path)?;
+    allowed.caller.need_domain(&domain)?;
+    let old = find(&context, &address)?;
+    let asked = expect(&request, old.as_ref().map(|account| account.version))?;
+    let old = old.ok_or_else(|| Problem::not_found("account", &address))?;
+    let input: AccountInput = patch.apply(&AccountInput::of(&old.fields))?;
+    let (fields, password) = input.read(&allowed.caller, Some(&old))?;
+    let password = hash(&context, password).await?;
+    let done = write(&context, address, fields, password, at_version(asked, old.version)).await;
+    done.map_err(|error| if asked == Precondition::None { lost_race(error) } else { error.into() })
+}
+
+/// Deletes an account with all its mail.
+#[utoipa::path(
+    tag = "directory",
+    params(("address" = String, Path, description = "The account's address, percent-encoded")),
+    responses((status = 204, description = "Deleted, and its mail too"))
+)]
+#[delete("/accounts/{address}")]
+pub(in crate::http) async fn delete_account(
+    allowed: Allowed<AccountsWrite>,
+    _none: NoQuery,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let (address, domain) = address_of(&path)?;
+    allowed.caller.need_domain(&domain)?;
+    let precondition = expect(&request, find(&context, &address)?.map(|account| account.version))?;
+    context.store.write(DeleteAccount { address, precondition }).await?.into_inner();
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn find(context: &Context, address: &Address) -> Result<Option<directory::Account>, Problem> {
+    Ok(directory::account(&context.store.view()?, address)?)
+}
+
+/// The account as it is shown, and its ETag.
+fn seen(read: &impl Read, row: &directory::Account) -> Result<(Account, String), StoreError> {
+    let usage = mailbox::usage(read, row.id)?;
+    let login = directory::last_login(read, row.id)?;
+    let moving = [usage.size_bytes, usage.messages, login.as_ref().map_or(0, |login| login.at.ms())];
+    let account = Account::of(row, &usage, directory::password_changed_at(read, row.id)?, login);
+    Ok((account, etag::moving(row.version, &moving)))
+}
+
+/// A password as the request gives it.
+enum NewPassword {
+    /// To be hashed.
+    Plain(Secret<String>),
+    /// From another server.
+    Hash(PasswordHash),
+}
+
+async fn hash(context: &Context, password: Option<NewPassword>) -> Result<Option<PasswordHash>, Problem> {
+    match password {
+        None => Ok(None),
+        Some(NewPassword::Hash(hash)) => Ok(Some(hash)),
+        Some(NewPassword::Plain(password)) => match context.authenticator.hash(password).await {
+            Ok(hash) => Ok(Some(hash)),
+            Err(LoginError::Broken(cause)) => Err(Problem::internal(cause)),
+            Err(LoginError::Busy | LoginError::Refused) => {
+                Err(Problem::new(Code::Busy, "Too many passwords are being worked on: try again in a moment."))
+            }
+        },
+    }
+}
+
+async fn write(
+    context: &Context,
+    address: Address,
+    fields: AccountFields,
+    password: Option<PasswordHash>,
+    precondition: Precondition,
+) -> Result<HttpResponse, WriteError<Refused>> {
+    let at = context.clock.now();
+    let change = AccountChange { address, fields, password, precondition, at };
+    let put = context.store.write(PutAccount(change)).await?.into_inner();
+    let broken = |error: StoreError| WriteError::Closed(error.to_string());
+    let (account, etag) = context.store.view().and_then(|view| seen(&view, &put.row)).map_err(broken)?;
+    Ok(stored(put.created, "accounts", &put.row.address.to_string(), etag, &account))
+}
+
+/// Whether an account's fields give it, or one that it can log in to, more than the caller has.
+fn may_set(
+    caller: &crate::http::caller::Caller,
+    fields: &AccountFields,
+    old: Option<&directory::Account>,
+) -> Result<(), Problem> {
+    let had = |role: &directory::Role| old.is_some_and(|old| old.fields.roles.contains(role));
+    for role in fields.roles.iter().filter(|role| !had(role)) {
+        match role {
+            directory::Role::User => {}
+            directory::Role::DomainAdmin(domain) => caller.need_domain(domain)?,
+            directory::Role::Operator | directory::Role::Admin => {
+                caller.need_admin("give the roles operator and admin")?
+            }
+        }
+    }
+    // Who sets an administrator's password is an administrator.
+    if had(&directory::Role::Operator) || had(&directory::Role::Admin) {
+        caller.need_admin("change an account with the roles operator and admin")?;
+    }
+    let had = |name: &String| old.is_some_and(|old| old.fields.send_as.contains(name));
+    for name in fields.send_as.iter().filter(|name| !had(name)) {
+        if let Some(domain) = name.rsplit_once('@').and_then(|(_, domain)| DomainName::parse(domain).ok()) {
+            caller.need_domain(&domain)?;
+        }
+    }
+    Ok(())
+}
+
+fn both_passwords() -> Problem {
+    Problem::invalid(vec![Fault::body("/password_hash", "excluded", "password and password_hash exclude each other")])
+}

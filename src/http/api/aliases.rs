@@ -1,0 +1,265 @@
+use actix_web::{HttpRequest, HttpResponse, delete, get, patch, put, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{address_of, at_version, count, gather, lost_race, parse_all, show, stored};
+use crate::base::Address;
+use crate::directory::{self, AliasFields, DeleteAlias, Precondition, PutAlias, Refused};
+use crate::http::body::{Body, Patch};
+use crate::http::caller::{AccountsRead, AccountsWrite, Allowed};
+use crate::http::context::Context;
+use crate::http::etag::{self, expect};
+use crate::http::page::{ListParams, ListQuery, NoQuery, cursor, page};
+use crate::http::problem::Problem;
+use crate::store::WriteError;
+
+/// An address that leads to others: an alias with one target, a group with more.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Alias {
+    /// The address.
+    address: String,
+    /// Where it leads: accounts, other aliases, addresses elsewhere.
+    targets: Vec<String>,
+    /// A disabled alias takes no mail.
+    enabled: bool,
+    /// Only mail from an authenticated account goes there.
+    internal_only: bool,
+    /// For people.
+    note: String,
+    /// When it was created.
+    created_at: String,
+    /// When it was last changed.
+    changed_at: String,
+}
+
+/// What is set of an alias. What is left out gets its default.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct AliasInput {
+    /// Where it leads: accounts, other aliases, addresses elsewhere.
+    #[schema(min_items = 1, max_items = 1000)]
+    targets: Vec<String>,
+    /// A disabled alias takes no mail.
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    enabled: bool,
+    /// Only mail from an authenticated account goes there.
+    #[serde(default)]
+    #[schema(default = false)]
+    internal_only: bool,
+    /// For people.
+    #[serde(default)]
+    #[schema(max_length = 1000)]
+    note: String,
+}
+
+/// Aliases by domain and name.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct AliasPage {
+    /// The page.
+    items: Vec<Alias>,
+    /// Where the next page begins; null when this is the last.
+    next_cursor: Option<String>,
+    /// With `count=true`: how many there are, up to 10,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    count: Option<u64>,
+    /// With `count=true`: false when there are more than `count`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    count_exact: Option<bool>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Alias {
+    fn of(row: &directory::Alias) -> Self {
+        Self {
+            address: row.address.to_string(),
+            targets: row.fields.targets.iter().map(Address::to_string).collect(),
+            enabled: row.fields.enabled,
+            internal_only: row.fields.internal_only,
+            note: row.fields.note.clone(),
+            created_at: row.created_at.rfc3339(),
+            changed_at: row.changed_at.rfc3339(),
+        }
+    }
+}
+
+impl AliasInput {
+    fn of(fields: &AliasFields) -> Self {
+        Self {
+            targets: fields.targets.iter().map(Address::to_string).collect(),
+            enabled: fields.enabled,
+            internal_only: fields.internal_only,
+            note: fields.note.clone(),
+        }
+    }
+
+    fn fields(self) -> Result<AliasFields, Problem> {
+        let mut faults = Vec::new();
+        let targets = parse_all("/targets", &self.targets, Address::parse, &mut faults);
+        if !faults.is_empty() {
+            return Err(Problem::invalid(faults));
+        }
+        Ok(AliasFields { targets, enabled: self.enabled, internal_only: self.internal_only, note: self.note })
+    }
+}
+
+/// Lists the aliases, by domain and name.
+#[utoipa::path(
+    tag = "directory",
+    params(
+        ListParams,
+        ("domain" = Option<String>, Query, description = "Only aliases of this domain"),
+        ("q" = Option<String>, Query, description = "Only aliases whose address or a target contains this"),
+    ),
+    responses((status = 200, description = "A page of aliases", body = AliasPage))
+)]
+#[get("/aliases")]
+pub(in crate::http) async fn list_aliases(
+    allowed: Allowed<AccountsRead>,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    query: ListQuery,
+) -> Result<HttpResponse, Problem> {
+    let query = query.allow(&["domain", "q"])?;
+    let after = query.after_key(Address::parse)?;
+    let domain = query.domain(&allowed.caller)?;
+    let part = query.filter("q").unwrap_or_default().to_lowercase();
+    let (found, counted) = context
+        .store
+        .read(move |view| {
+            let fetch = |after: Option<&Address>, limit| directory::aliases(view, domain.as_ref(), after, limit);
+            let has_part = |address: &Address| address.key().contains(&part);
+            let keep = |row: &directory::Alias| {
+                row.address.host.name().is_some_and(|domain| allowed.caller.reaches(domain))
+                    && (has_part(&row.address) || row.fields.targets.iter().any(has_part))
+            };
+            let key = |row: &directory::Alias| row.address.clone();
+            Ok((gather(query.limit, after, fetch, keep, key)?, count(query.count, fetch, keep, key)?))
+        })
+        .await?;
+    let next_cursor = found.next.map(|address| cursor(&address.to_string()));
+    let body = AliasPage {
+        items: found.items.iter().map(Alias::of).collect(),
+        next_cursor: next_cursor.clone(),
+        count: counted.map(|count| count.rows),
+        count_exact: counted.map(|count| count.is_exact),
+    };
+    Ok(page(&request, next_cursor.as_deref(), &body))
+}
+
+/// Shows an alias.
+#[utoipa::path(
+    tag = "directory",
+    params(("address" = String, Path, description = "The alias's address, percent-encoded")),
+    responses((status = 200, description = "The alias", body = Alias), (status = 304, description = "The client has it"))
+)]
+#[get("/aliases/{address}")]
+pub(in crate::http) async fn get_alias(
+    allowed: Allowed<AccountsRead>,
+    _none: NoQuery,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let (address, domain) = address_of(&path)?;
+    allowed.caller.need_domain(&domain)?;
+    let alias = find(&context, &address)?.ok_or_else(|| Problem::not_found("alias", &address))?;
+    Ok(show(&request, etag::of(alias.version), &Alias::of(&alias)))
+}
+
+/// Creates or replaces an alias.
+#[utoipa::path(
+    tag = "directory",
+    params(("address" = String, Path, description = "The alias's address, percent-encoded")),
+    request_body = AliasInput,
+    responses(
+        (status = 200, description = "Replaced", body = Alias),
+        (status = 201, description = "Created", body = Alias),
+        (status = 409, description = "The address is an account's"),
+    )
+)]
+#[put("/aliases/{address}")]
+pub(in crate::http) async fn put_alias(
+    allowed: Allowed<AccountsWrite>,
+    _none: NoQuery,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+    body: Body<AliasInput>,
+) -> Result<HttpResponse, Problem> {
+    let (address, domain) = address_of(&path)?;
+    allowed.caller.need_domain(&domain)?;
+    let precondition = expect(&request, find(&context, &address)?.map(|alias| alias.version))?;
+    write(&context, address, body.0.fields()?, precondition).await.map_err(Problem::from)
+}
+
+/// Changes some fields of an alias (RFC 7396).
+#[utoipa::path(
+    tag = "directory",
+    params(("address" = String, Path, description = "The alias's address, percent-encoded")),
+    request_body(content = AliasInput, content_type = "application/merge-patch+json"),
+    responses(
+        (status = 200, description = "Changed", body = Alias),
+        (status = 409, description = "Somebody changed it at the same moment"),
+    )
+)]
+#[patch("/aliases/{address}")]
+pub(in crate::http) async fn patch_alias(
+    allowed: Allowed<AccountsWrite>,
+    _none: NoQuery,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+    patch: Patch,
+) -> Result<HttpResponse, Problem> {
+    let (address, domain) = address_of(&path)?;
+    allowed.caller.need_domain(&domain)?;
+    let old = find(&context, &address)?;
+    let asked = expect(&request, old.as_ref().map(|alias| alias.version))?;
+    let old = old.ok_or_else(|| Problem::not_found("alias", &address))?;
+    let fields = patch.apply(&AliasInput::of(&old.fields))?.fields()?;
+    let done = write(&context, address, fields, at_version(asked, old.version)).await;
+    done.map_err(|error| if asked == Precondition::None { lost_race(error) } else { error.into() })
+}
+
+/// Deletes an alias.
+#[utoipa::path(
+    tag = "directory",
+    params(("address" = String, Path, description = "The alias's address, percent-encoded")),
+    responses((status = 204, description = "Deleted"))
+)]
+#[delete("/aliases/{address}")]
+pub(in crate::http) async fn delete_alias(
+    allowed: Allowed<AccountsWrite>,
+    _none: NoQuery,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let (address, domain) = address_of(&path)?;
+    allowed.caller.need_domain(&domain)?;
+    let precondition = expect(&request, find(&context, &address)?.map(|alias| alias.version))?;
+    context.store.write(DeleteAlias { address, precondition }).await?.into_inner();
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn find(context: &Context, address: &Address) -> Result<Option<directory::Alias>, Problem> {
+    Ok(directory::alias(&context.store.view()?, address)?)
+}
+
+async fn write(
+    context: &Context,
+    address: Address,
+    fields: AliasFields,
+    precondition: Precondition,
+) -> Result<HttpResponse, WriteError<Refused>> {
+    let at = context.clock.now();
+    let put = context.store.write(PutAlias { address, fields, precondition, at }).await?.into_inner();
+    let etag = etag::of(put.row.version);
+    Ok(stored(put.created, "aliases", &put.row.address.to_string(), etag, &Alias::of(&put.row)))
+}

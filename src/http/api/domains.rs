@@ -1,0 +1,293 @@
+use actix_web::{HttpRequest, HttpResponse, delete, get, patch, put, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{at_version, count, domain_of, gather, lost_race, parse_all, show, stored};
+use crate::base::{Address, DomainName};
+use crate::directory::{self, DeleteDomain, DomainFields, Precondition, PutDomain};
+use crate::http::body::{Body, Patch};
+use crate::http::caller::{Allowed, DomainsRead, DomainsWrite};
+use crate::http::context::Context;
+use crate::http::etag::{self, expect};
+use crate::http::page::{ListParams, ListQuery, NoQuery, cursor, page};
+use crate::http::problem::{Fault, Problem};
+
+/// A domain that this server takes mail for.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Domain {
+    /// Its name: lower-case A-labels.
+    name: String,
+    /// Other names of the domain: every address in them is the same address in the domain.
+    aliases: Vec<String>,
+    /// A disabled domain takes no mail.
+    enabled: bool,
+    /// Where mail goes whose local part nobody has.
+    catch_all: Option<String>,
+    /// What separates a name from its tag, as in `alice+tag`; empty: nothing does.
+    subaddress_sep: String,
+    /// The quota of accounts that have none of their own.
+    default_quota_bytes: Option<u64>,
+    /// How many accounts it may have.
+    max_accounts: Option<u32>,
+    /// When it was created.
+    created_at: String,
+    /// When it was last changed.
+    changed_at: String,
+}
+
+/// What is set of a domain. What is left out gets its default.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct DomainInput {
+    /// Other names of the domain.
+    #[serde(default)]
+    #[schema(max_items = 1000)]
+    aliases: Vec<String>,
+    /// A disabled domain takes no mail.
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    enabled: bool,
+    /// Where mail goes whose local part nobody has: an address.
+    #[serde(default)]
+    #[schema(max_length = 320)]
+    catch_all: Option<String>,
+    /// What separates a name from its tag; empty: nothing does. Default: the setting `directory.subaddress_separator`.
+    #[serde(default)]
+    #[schema(max_length = 8)]
+    subaddress_sep: Option<String>,
+    /// The quota of accounts that have none of their own.
+    #[serde(default)]
+    #[schema(minimum = 0)]
+    default_quota_bytes: Option<u64>,
+    /// How many accounts it may have.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
+    max_accounts: Option<u32>,
+}
+
+/// Domains by name.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct DomainPage {
+    /// The page.
+    items: Vec<Domain>,
+    /// Where the next page begins; null when this is the last.
+    next_cursor: Option<String>,
+    /// With `count=true`: how many there are, up to 10,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    count: Option<u64>,
+    /// With `count=true`: false when there are more than `count`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    count_exact: Option<bool>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Domain {
+    fn of(domain: &directory::Domain) -> Self {
+        let fields = &domain.fields;
+        Self {
+            name: domain.name.to_string(),
+            aliases: fields.aliases.iter().map(DomainName::to_string).collect(),
+            enabled: fields.enabled,
+            catch_all: fields.catch_all.as_ref().map(Address::to_string),
+            subaddress_sep: fields.subaddress_sep.clone(),
+            default_quota_bytes: fields.default_quota_bytes,
+            max_accounts: fields.max_accounts,
+            created_at: domain.created_at.rfc3339(),
+            changed_at: domain.changed_at.rfc3339(),
+        }
+    }
+}
+
+impl DomainInput {
+    fn of(fields: &DomainFields) -> Self {
+        Self {
+            aliases: fields.aliases.iter().map(DomainName::to_string).collect(),
+            enabled: fields.enabled,
+            catch_all: fields.catch_all.as_ref().map(Address::to_string),
+            subaddress_sep: Some(fields.subaddress_sep.clone()),
+            default_quota_bytes: fields.default_quota_bytes,
+            max_accounts: fields.max_accounts,
+        }
+    }
+
+    fn fields(self, context: &Context) -> Result<DomainFields, Problem> {
+        let mut faults = Vec::new();
+        let aliases = parse_all("/aliases", &self.aliases, DomainName::parse, &mut faults);
+        let catch_all = self.catch_all.and_then(|text| match Address::parse(&text) {
+            Ok(address) => Some(address),
+            Err(error) => {
+                faults.push(Fault::body("/catch_all", "malformed", error.to_string()));
+                None
+            }
+        });
+        if !faults.is_empty() {
+            return Err(Problem::invalid(faults));
+        }
+        let default = DomainFields::new(&context.settings);
+        Ok(DomainFields {
+            aliases,
+            enabled: self.enabled,
+            catch_all,
+            subaddress_sep: self.subaddress_sep.unwrap_or(default.subaddress_sep),
+            default_quota_bytes: self.default_quota_bytes,
+            max_accounts: self.max_accounts,
+        })
+    }
+}
+
+/// Lists the domains, by name.
+#[utoipa::path(
+    tag = "directory",
+    params(ListParams, ("q" = Option<String>, Query, description = "Only names that contain this")),
+    responses((status = 200, description = "A page of domains", body = DomainPage))
+)]
+#[get("/domains")]
+pub(in crate::http) async fn list_domains(
+    allowed: Allowed<DomainsRead>,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    query: ListQuery,
+) -> Result<HttpResponse, Problem> {
+    let query = query.allow(&["q"])?;
+    let after = query.after_key(DomainName::parse)?;
+    let part = query.filter("q").unwrap_or_default().to_lowercase();
+    let (found, counted) = context
+        .store
+        .read(move |view| {
+            let fetch = |after: Option<&DomainName>, limit| directory::domains(view, after, limit);
+            let keep = |row: &directory::Domain| allowed.caller.reaches(&row.name) && row.name.as_str().contains(&part);
+            let key = |row: &directory::Domain| row.name.clone();
+            Ok((gather(query.limit, after, fetch, keep, key)?, count(query.count, fetch, keep, key)?))
+        })
+        .await?;
+    let next_cursor = found.next.map(|name| cursor(name.as_str()));
+    let body = DomainPage {
+        items: found.items.iter().map(Domain::of).collect(),
+        next_cursor: next_cursor.clone(),
+        count: counted.map(|count| count.rows),
+        count_exact: counted.map(|count| count.is_exact),
+    };
+    Ok(page(&request, next_cursor.as_deref(), &body))
+}
+
+/// Shows a domain.
+#[utoipa::path(
+    tag = "directory",
+    params(("domain" = String, Path, description = "The domain's name")),
+    responses((status = 200, description = "The domain", body = Domain), (status = 304, description = "The client has it"))
+)]
+#[get("/domains/{domain}")]
+pub(in crate::http) async fn get_domain(
+    allowed: Allowed<DomainsRead>,
+    _none: NoQuery,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let name = domain_of(&path)?;
+    allowed.caller.need_domain(&name)?;
+    let domain = find(&context, &name)?.ok_or_else(|| Problem::not_found("domain", &name))?;
+    Ok(show(&request, etag::of(domain.version), &Domain::of(&domain)))
+}
+
+/// Creates or replaces a domain.
+#[utoipa::path(
+    tag = "directory",
+    params(("domain" = String, Path, description = "The domain's name; U-labels become A-labels")),
+    request_body = DomainInput,
+    responses(
+        (status = 200, description = "Replaced", body = Domain),
+        (status = 201, description = "Created", body = Domain),
+        (status = 409, description = "The name, or an alias, is taken by another domain"),
+    )
+)]
+#[put("/domains/{domain}")]
+pub(in crate::http) async fn put_domain(
+    allowed: Allowed<DomainsWrite>,
+    _none: NoQuery,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+    body: Body<DomainInput>,
+) -> Result<HttpResponse, Problem> {
+    let name = domain_of(&path)?;
+    allowed.caller.need_domain(&name)?;
+    let precondition = expect(&request, find(&context, &name)?.map(|domain| domain.version))?;
+    let fields = body.0.fields(&context)?;
+    write(&context, name, fields, precondition).await.map_err(Problem::from)
+}
+
+/// Changes some fields of a domain (RFC 7396).
+#[utoipa::path(
+    tag = "directory",
+    params(("domain" = String, Path, description = "The domain's name")),
+    request_body(content = DomainInput, content_type = "application/merge-patch+json"),
+    responses(
+        (status = 200, description = "Changed", body = Domain),
+        (status = 409, description = "An alias is taken by another domain, or somebody changed it at the same moment"),
+    )
+)]
+#[patch("/domains/{domain}")]
+pub(in crate::http) async fn patch_domain(
+    allowed: Allowed<DomainsWrite>,
+    _none: NoQuery,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+    patch: Patch,
+) -> Result<HttpResponse, Problem> {
+    let name = domain_of(&path)?;
+    allowed.caller.need_domain(&name)?;
+    let old = find(&context, &name)?;
+    let asked = expect(&request, old.as_ref().map(|domain| domain.version))?;
+    let old = old.ok_or_else(|| Problem::not_found("domain", &name))?;
+    let input: DomainInput = patch.apply(&DomainInput::of(&old.fields))?;
+    let fields = input.fields(&context)?;
+    let done = write(&context, name, fields, at_version(asked, old.version)).await;
+    done.map_err(|error| if asked == Precondition::None { lost_race(error) } else { error.into() })
+}
+
+/// Deletes a domain that has no accounts and no aliases.
+#[utoipa::path(
+    tag = "directory",
+    params(("domain" = String, Path, description = "The domain's name")),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 409, description = "It still has accounts or aliases"),
+    )
+)]
+#[delete("/domains/{domain}")]
+pub(in crate::http) async fn delete_domain(
+    allowed: Allowed<DomainsWrite>,
+    _none: NoQuery,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let name = domain_of(&path)?;
+    allowed.caller.need_domain(&name)?;
+    let precondition = expect(&request, find(&context, &name)?.map(|domain| domain.version))?;
+    context.store.write(DeleteDomain { name, precondition }).await?.into_inner();
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn find(context: &Context, name: &DomainName) -> Result<Option<directory::Domain>, Problem> {
+    Ok(directory::domain(&context.store.view()?, name)?)
+}
+
+async fn write(
+    context: &Context,
+    name: DomainName,
+    fields: DomainFields,
+    precondition: Precondition,
+) -> Result<HttpResponse, crate::store::WriteError<directory::Refused>> {
+    let at = context.clock.now();
+    let put = context.store.write(PutDomain { name, fields, precondition, at }).await?.into_inner();
+    let (row, etag) = (&put.row, etag::of(put.row.version));
+    Ok(stored(put.created, "domains", row.name.as_str(), etag, &Domain::of(row)))
+}

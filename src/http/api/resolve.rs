@@ -1,0 +1,100 @@
+use actix_web::{HttpResponse, get, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::base::Address;
+use crate::directory::{self, Delivery};
+use crate::http::caller::{AccountsRead, Allowed};
+use crate::http::context::Context;
+use crate::http::page::ListQuery;
+use crate::http::problem::{Fault, Problem};
+
+/// What would happen to mail for an address.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Resolution {
+    /// The address.
+    address: String,
+    /// In one word.
+    outcome: Outcome,
+    /// Only mail from an authenticated account goes there.
+    internal_only: bool,
+    /// The accounts here that get a copy.
+    accounts: Vec<Copy>,
+    /// The addresses elsewhere that get one.
+    remote: Vec<String>,
+}
+
+/// What happens to mail for an address.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    /// It goes to accounts here.
+    Local,
+    /// It goes to addresses elsewhere, and perhaps to accounts here too.
+    Forwards,
+    /// The domain is ours, but nobody has the address.
+    Unknown,
+    /// The address or its domain is switched off.
+    Disabled,
+    /// Its aliases lead too far.
+    TooFar,
+    /// The domain is not ours.
+    NotLocal,
+}
+
+/// A copy for an account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ResolvedCopy)]
+pub(in crate::http) struct Copy {
+    /// The account.
+    address: String,
+    /// What stood behind the separator, as in `alice+tag`.
+    tag: Option<String>,
+}
+
+impl Resolution {
+    fn of(address: &Address, found: directory::Resolution) -> Self {
+        use directory::Resolution as Found;
+        let (outcome, internal_only, local, remote) = match found {
+            Found::Local(local) => (Outcome::Local, false, local, Vec::new()),
+            Found::InternalOnly(local) => (Outcome::Local, true, local, Vec::new()),
+            Found::Forwards { local, remote, internal_only } => (Outcome::Forwards, internal_only, local, remote),
+            Found::Unknown => (Outcome::Unknown, false, Vec::new(), Vec::new()),
+            Found::Disabled => (Outcome::Disabled, false, Vec::new(), Vec::new()),
+            Found::TooFar => (Outcome::TooFar, false, Vec::new(), Vec::new()),
+            Found::NotLocal => (Outcome::NotLocal, false, Vec::new(), Vec::new()),
+        };
+        let copy = |delivery: Delivery| Copy { address: delivery.address.to_string(), tag: delivery.tag };
+        Self {
+            address: address.to_string(),
+            outcome,
+            internal_only,
+            accounts: local.into_iter().map(copy).collect(),
+            remote: remote.iter().map(Address::to_string).collect(),
+        }
+    }
+}
+
+/// Says what would happen to mail for an address: domain alias, account, alias or group, tag and catch-all are followed.
+#[utoipa::path(
+    tag = "directory",
+    params(("address" = String, Query, description = "The address")),
+    responses((status = 200, description = "Where it leads", body = Resolution))
+)]
+#[get("/resolve")]
+pub(in crate::http) async fn resolve_address(
+    allowed: Allowed<AccountsRead>,
+    context: web::Data<Context>,
+    query: ListQuery,
+) -> Result<HttpResponse, Problem> {
+    let query = query.allow(&["address"])?;
+    let missing = || Problem::invalid(vec![Fault::parameter("address", "required", "which address?")]);
+    let text = query.filter("address").ok_or_else(missing)?;
+    let address = Address::parse(text)
+        .map_err(|error| Problem::invalid(vec![Fault::parameter("address", "malformed", error.to_string())]))?;
+    if let Some(domain) = address.host.name() {
+        allowed.caller.need_domain(domain)?;
+    }
+    let found = directory::resolve(&context.store.view()?, &address)?;
+    Ok(HttpResponse::Ok().json(Resolution::of(&address, found)))
+}

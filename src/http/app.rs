@@ -1,0 +1,38 @@
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::{StatusCode, header};
+use actix_web::middleware::from_fn;
+use actix_web::{App, Error, HttpRequest, HttpResponse, web};
+use utoipa_actix_web::AppExt;
+
+use super::context::Context;
+use super::frame::frame;
+use super::problem::{Code, Problem};
+use super::routes::routes;
+use super::{admin, document};
+
+/// The whole interface, the same on every listener.
+pub(super) fn app(
+    context: web::Data<Context>,
+) -> App<
+    impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>,
+> {
+    App::new()
+        .into_utoipa_app()
+        .app_data(context)
+        .configure(routes)
+        .into_app()
+        .configure(admin::routes)
+        .default_service(web::to(unknown))
+        .wrap(from_fn(frame))
+}
+
+/// A path that the document has, with a method that it does not have, is 405; any other path is 404.
+async fn unknown(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let Some(methods) = document::methods(request.path()) else {
+        return Err(Problem::from_status(StatusCode::NOT_FOUND));
+    };
+    let methods = methods.join(", ");
+    let problem = Problem::new(Code::MethodNotAllowed, format!("At this path there are {methods}."));
+    Err(problem.with_header(header::ALLOW, &methods))
+}

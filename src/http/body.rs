@@ -1,0 +1,154 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::rt::time::timeout;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::document;
+use super::problem::{Code, Fault, Problem};
+use super::validate::validate;
+use crate::base::limits;
+
+/// A JSON body that fits the schema of `T` in the OpenAPI document.
+pub(super) struct Body<T>(pub T);
+
+/// A JSON Merge Patch (RFC 7396): an object, not yet compared with any schema.
+pub(super) struct Patch(pub Value);
+
+impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move { fit(read(&request, &mut payload, &["application/json"]).await?).map(Self) })
+    }
+}
+
+impl FromRequest for Patch {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            let patch = read(&request, &mut payload, &["application/merge-patch+json", "application/json"]).await?;
+            if patch.is_object() {
+                return Ok(Self(patch));
+            }
+            Err(Problem::invalid(vec![Fault::body("", "wrong_type", "a merge patch is an object")]))
+        })
+    }
+}
+
+impl Patch {
+    /// Applies it to what is there and compares the result with the schema of `T`.
+    pub fn apply<T: Serialize + DeserializeOwned + ToSchema>(self, target: &T) -> Result<T, Problem> {
+        let mut target = serde_json::to_value(target).map_err(Problem::internal)?;
+        merge(&mut target, self.0);
+        fit(target)
+    }
+}
+
+/// RFC 7396 §2, MergePatch.
+fn merge(target: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch;
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Default::default());
+    }
+    let Some(fields) = target.as_object_mut() else { return };
+    for (name, value) in patch {
+        if value.is_null() {
+            fields.remove(&name);
+        } else {
+            merge(fields.entry(name).or_insert(Value::Null), value);
+        }
+    }
+}
+
+/// Compares with the schema, then reads. What the schema lets pass and the type does not is still the client's fault.
+fn fit<T: DeserializeOwned + ToSchema>(value: Value) -> Result<T, Problem> {
+    let document = document::json();
+    let schema = &document["components"]["schemas"][T::name().as_ref()];
+    let faults = validate(document, schema, &value);
+    if !faults.is_empty() {
+        return Err(Problem::invalid(faults));
+    }
+    serde_json::from_value(value).map_err(|error| Problem::invalid(vec![Fault::body("", "invalid", error.to_string())]))
+}
+
+async fn read(request: &HttpRequest, payload: &mut Payload, types: &[&str]) -> Result<Value, Problem> {
+    if !types.contains(&request.content_type().to_ascii_lowercase().as_str()) {
+        return Err(unsupported(types));
+    }
+    if request.headers().contains_key(header::CONTENT_ENCODING) {
+        return Err(Problem::new(Code::UnsupportedMediaType, "Send the body without a Content-Encoding."));
+    }
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: u64| length > limits::JSON_BODY_BYTES as u64) {
+        return Err(too_large());
+    }
+    let payload = web::Payload::from_request(request, payload).await.map_err(broken)?;
+    let patience = Duration::from_secs(limits::JSON_BODY_S);
+    let bytes = timeout(patience, payload.to_bytes_limited(limits::JSON_BODY_BYTES))
+        .await
+        .map_err(|_| {
+            Problem::new(Code::RequestTimeout, format!("The body must be there within {} s.", limits::JSON_BODY_S))
+        })?
+        .map_err(|_| too_large())?
+        .map_err(broken)?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Problem::new(Code::MalformedJson, format!("The body is not JSON: {error}. An empty object is {{}}."))
+    })
+}
+
+fn broken(error: actix_web::Error) -> Problem {
+    Problem::new(Code::BadRequest, format!("The body broke off: {error}."))
+}
+
+fn unsupported(types: &[&str]) -> Problem {
+    Problem::new(Code::UnsupportedMediaType, format!("Send the body as `Content-Type: {}`.", types[0]))
+}
+
+fn too_large() -> Problem {
+    Problem::new(Code::BodyTooLarge, format!("A JSON body has at most {} octets.", limits::JSON_BODY_BYTES))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_merge_patch_does_what_its_rfc_shows() {
+        // RFC 7396 appendix A
+        for (target, patch, expected) in [
+            (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": "b"}), json!({"b": "c"}), json!({"a": "b", "b": "c"})),
+            (json!({"a": "b"}), json!({"a": null}), json!({})),
+            (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),
+            (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": "c"}), json!({"a": ["b"]}), json!({"a": ["b"]})),
+            (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
+            (json!({"a": [{"b": "c"}]}), json!({"a": [1]}), json!({"a": [1]})),
+            (json!({"e": null}), json!({"a": 1}), json!({"e": null, "a": 1})),
+            (json!([1, 2]), json!({"a": "b", "c": null}), json!({"a": "b"})),
+            (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+        ] {
+            let mut seen = target.clone();
+            merge(&mut seen, patch.clone());
+            assert_eq!(seen, expected, "{target} {patch}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+use std::sync::OnceLock;
+
+use actix_web::App;
+use serde_json::{Value, json};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder};
+use utoipa::{PartialSchema, ToSchema};
+use utoipa_actix_web::AppExt;
+
+use super::problem::{Fault, ProblemDocument};
+use super::routes::routes;
+
+const DESCRIPTION: &str = "\
+Every refusal is a problem document (RFC 9457). Resources carry a strong ETag; If-Match and If-None-Match are honoured. \
+Lists are read page by page: `next_cursor`, or the Link field, leads on. HEAD is answered wherever GET is.";
+
+/// The OpenAPI document as text, as it is served and kept under `openapi/`.
+pub fn openapi() -> String {
+    let mut text = serde_json::to_string_pretty(json()).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The same as a value.
+pub(super) fn json() -> &'static Value {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    DOCUMENT.get_or_init(|| {
+        let (_, api) = App::new().into_utoipa_app().openapi(frame()).configure(routes).split_for_parts();
+        let mut document = serde_json::to_value(api).unwrap_or_default();
+        complete(&mut document);
+        document
+    })
+}
+
+/// The methods that the document has for a path; `None` when no path of it fits.
+pub(super) fn methods(path: &str) -> Option<Vec<String>> {
+    let fits = |template: &str| {
+        let (mut wanted, mut given) = (template.split('/'), path.split('/'));
+        loop {
+            match (wanted.next(), given.next()) {
+                (None, None) => return true,
+                (Some(wanted), Some(given)) if wanted == given || (wanted.starts_with('{') && !given.is_empty()) => {}
+                _ => return false,
+            }
+        }
+    };
+    let paths = json()["paths"].as_object()?;
+    let (_, operations) = paths.iter().find(|(template, _)| fits(template))?;
+    let mut methods: Vec<String> = operations.as_object()?.keys().map(|method| method.to_uppercase()).collect();
+    if methods.iter().any(|method| method == "GET") {
+        methods.push("HEAD".into());
+    }
+    Some(methods)
+}
+
+fn frame() -> OpenApi {
+    let info = InfoBuilder::new()
+        .title("Pillarbox")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(DESCRIPTION))
+        .license(Some(License::new("MIT OR Apache-2.0")))
+        .build();
+    let components = ComponentsBuilder::new()
+        .schema(ProblemDocument::name(), ProblemDocument::schema())
+        .schema(Fault::name(), Fault::schema())
+        .security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)))
+        .build();
+    OpenApiBuilder::new()
+        .info(info)
+        .components(Some(components))
+        .security(Some([SecurityRequirement::new("token", Vec::<String>::new())]))
+        .build()
+}
+
+/// The refusals that any operation of a kind may give, said once: status, and what it means.
+const REFUSALS: [(&str, &str); 12] = [
+    ("400", "The request can't be read, or has a token in its URL"),
+    ("401", "No token, or one that is not valid"),
+    ("403", "The token lacks the scope, or is restricted to other domains"),
+    ("404", "There is no such thing"),
+    ("408", "The body did not arrive in time"),
+    ("412", "A precondition does not hold"),
+    ("413", "The body is over 1 MiB"),
+    ("415", "The body is not announced as JSON"),
+    ("421", "A loopback listener was asked for another host"),
+    ("422", "Understood but wrong: each fault with its pointer or its parameter"),
+    ("503", "A fault of the server, or it is stopping: try again"),
+    ("507", "The disk is full"),
+];
+
+/// Adds those refusals to every operation, and to every answer the fields that all have.
+fn complete(document: &mut Value) {
+    for (status, description) in REFUSALS {
+        let mut response = json!({"description": description, "content": problem_content()});
+        add_headers(&mut response, status, false);
+        document["components"]["responses"][format!("Refused{status}")] = response;
+    }
+    for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
+        let is_single = path.ends_with('}');
+        for (method, operation) in operations.as_object_mut().into_iter().flatten() {
+            complete_operation(operation, method, is_single);
+        }
+    }
+}
+
+fn complete_operation(operation: &mut Value, method: &str, is_single: bool) {
+    let is_public = operation["security"].as_array().is_some_and(|any| any.contains(&json!({})));
+    let (has_body, is_write) = (!operation["requestBody"].is_null(), method != "get");
+    let applies = |status: &str| match status {
+        "401" | "403" | "422" | "503" => !is_public,
+        "404" => is_single,
+        "408" | "413" | "415" => has_body,
+        "412" => is_write && is_single,
+        "507" => is_write,
+        _ => true,
+    };
+    let Some(responses) = operation["responses"].as_object_mut() else { return };
+    for (status, response) in responses.iter_mut() {
+        add_headers(response, status, is_single && method != "delete");
+        if status.starts_with(['4', '5']) {
+            response["content"] = problem_content();
+        }
+    }
+    for (status, _) in REFUSALS.iter().filter(|(status, _)| applies(status)) {
+        let shared = json!({"$ref": format!("#/components/responses/Refused{status}")});
+        responses.entry(*status).or_insert(shared);
+    }
+}
+
+fn problem_content() -> Value {
+    json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}})
+}
+
+fn add_headers(response: &mut Value, status: &str, has_etag: bool) {
+    let text = |description: &str| json!({"description": description, "schema": {"type": "string"}});
+    response["headers"]["X-Request-Id"] = text("The request's id, as in the server's log");
+    if status == "201" {
+        response["headers"]["Location"] = text("Where it is");
+    }
+    if status == "401" {
+        response["headers"]["WWW-Authenticate"] = text("Bearer");
+    }
+    if has_etag && matches!(status, "200" | "201" | "304") {
+        response["headers"]["ETag"] = text("This state of it, for If-Match and If-None-Match");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::validate::KNOWN_WORDS;
+    use super::*;
+
+    #[test]
+    fn the_committed_document_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/openapi.json");
+        if std::env::var_os("PILLARBOX_BLESS").is_some_and(|bless| bless == "1") {
+            std::fs::write(path, openapi()).expect("openapi.json is written");
+        }
+        let committed = std::fs::read_to_string(path).expect("openapi.json is committed");
+        assert!(committed == openapi(), "openapi/openapi.json is old: run this test with PILLARBOX_BLESS=1");
+    }
+
+    #[test]
+    fn the_document_is_whole() {
+        let document = json();
+        assert_eq!(document["openapi"], "3.1.0");
+        let mut names = Vec::new();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            for (method, operation) in operations.as_object().unwrap() {
+                names.push(operation["operationId"].as_str().unwrap().to_owned());
+                for (status, response) in operation["responses"].as_object().unwrap() {
+                    let shared = response["$ref"].as_str().and_then(|name| document.pointer(&name[1..]));
+                    let response = shared.unwrap_or(response);
+                    assert!(
+                        response["description"].as_str().is_some_and(|text| !text.is_empty()),
+                        "{method} {path} {status}"
+                    );
+                }
+            }
+        }
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count, "operation ids are unique");
+    }
+
+    #[test]
+    fn every_word_of_the_schemas_is_obeyed() {
+        fn walk(schema: &Value) {
+            let Some(words) = schema.as_object() else { return };
+            for (word, value) in words {
+                assert!(KNOWN_WORDS.contains(&word.as_str()), "the validator does not know {word:?}: {schema}");
+                match word.as_str() {
+                    "properties" => value.as_object().unwrap().values().for_each(walk),
+                    "items" => walk(value),
+                    "oneOf" => value.as_array().unwrap().iter().for_each(walk),
+                    _ => {}
+                }
+            }
+        }
+        json()["components"]["schemas"].as_object().unwrap().values().for_each(walk);
+    }
+
+    #[test]
+    fn methods_are_found_by_path() {
+        assert_eq!(methods("/healthz").unwrap(), ["GET", "HEAD"]);
+        assert_eq!(methods("/api/v1/domains/x.test").unwrap(), ["DELETE", "GET", "PATCH", "PUT", "HEAD"]);
+        assert_eq!(methods("/api/v1/domains/"), None);
+        assert_eq!(methods("/nothing"), None);
+    }
+}

@@ -1,0 +1,125 @@
+use actix_web::HttpRequest;
+use actix_web::http::header::{self, HeaderName};
+
+use super::problem::{Code, Problem};
+use crate::directory::Precondition;
+
+/// The ETag (RFC 9110 §8.8.3) of a resource that shows its row in this version and nothing else.
+pub(super) fn of(version: u64) -> String {
+    format!("\"{version}\"")
+}
+
+/// The ETag of one that also shows figures that move without anybody having edited it, as an account's use of its
+/// quota: `If-Match` compares the version alone.
+pub(super) fn moving(version: u64, figures: &[u64]) -> String {
+    let figures: Vec<String> = figures.iter().map(|figure| format!("{figure:x}")).collect();
+    format!("\"{version}.{}\"", figures.join("."))
+}
+
+/// Reads a write's preconditions (RFC 9110 §13.1) and compares them with the version that is there now; the write then
+/// does so again in its transaction.
+///
+/// # Errors
+/// 412 when they do not hold; 400 when they can't be read.
+pub(super) fn expect(request: &HttpRequest, current: Option<u64>) -> Result<Precondition, Problem> {
+    let failed = |detail: &str| Err(Problem::new(Code::PreconditionFailed, detail));
+    if let Some(tags) = tags(request, header::IF_MATCH)? {
+        return match current {
+            Some(version) if tags.iter().any(|tag| tag.is_version(version)) => Ok(Precondition::Version(version)),
+            Some(_) => failed("It has been changed since that ETag was given out: read it again."),
+            None => failed("It does not exist, and If-Match asks for it."),
+        };
+    }
+    match (tags(request, header::IF_NONE_MATCH)?, current) {
+        (None, _) => Ok(Precondition::None),
+        (Some(_), None) => Ok(Precondition::Absent),
+        (Some(tags), Some(version)) if tags.iter().any(|tag| tag.is_version(version)) => failed("It exists already."),
+        (Some(_), Some(version)) => Ok(Precondition::Version(version)),
+    }
+}
+
+/// Whether a GET may be answered with 304: the client has this state already.
+pub(super) fn has_tag(request: &HttpRequest, etag: &str) -> bool {
+    let tags = tags(request, header::IF_NONE_MATCH).ok().flatten().unwrap_or_default();
+    // RFC 9110 §13.1.2: weak comparison
+    tags.iter().any(|tag| tag.any || tag.opaque == etag)
+}
+
+#[derive(Debug)]
+struct Tag {
+    any: bool,
+    weak: bool,
+    /// With its quotes.
+    opaque: String,
+}
+
+impl Tag {
+    /// RFC 9110 §13.1.1: strong comparison; the figures that move by themselves are no edit.
+    fn is_version(&self, version: u64) -> bool {
+        let inside = self.opaque.trim_matches('"');
+        let own = inside.split_once('.').map_or(inside, |(version, _)| version);
+        self.any || (!self.weak && own.parse() == Ok(version))
+    }
+}
+
+// RFC 9110 §8.8.3: entity-tag = [ "W/" ] DQUOTE *etagc DQUOTE; what is given out here has no comma inside
+fn tags(request: &HttpRequest, name: HeaderName) -> Result<Option<Vec<Tag>>, Problem> {
+    let mut found: Option<Vec<Tag>> = None;
+    for value in request.headers().get_all(&name) {
+        for text in value.to_str().unwrap_or_default().split(',') {
+            let tag = tag(text.trim()).ok_or_else(|| {
+                Problem::new(Code::BadRequest, format!("{name} holds no ETag: expected \"…\" with its quotes, or *."))
+            })?;
+            found.get_or_insert_default().push(tag);
+        }
+    }
+    Ok(found)
+}
+
+fn tag(text: &str) -> Option<Tag> {
+    if text == "*" {
+        return Some(Tag { any: true, weak: false, opaque: String::new() });
+    }
+    let (weak, opaque) = text.strip_prefix("W/").map_or((false, text), |opaque| (true, opaque));
+    let inside = opaque.strip_prefix('"')?.strip_suffix('"')?;
+    (!inside.contains('"')).then(|| Tag { any: false, weak, opaque: opaque.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn check(field: (&str, &str), current: Option<u64>, expected: Option<Precondition>) {
+        let request = TestRequest::put().insert_header(field).to_http_request();
+        assert_eq!(expect(&request, current).ok(), expected, "{field:?} {current:?}");
+    }
+
+    #[test]
+    fn preconditions_are_compared_with_what_is_there() {
+        check(("x-none", ""), Some(3), Some(Precondition::None));
+        check(("if-match", "\"3\""), Some(3), Some(Precondition::Version(3)));
+        check(("if-match", "\"3.ff.1\""), Some(3), Some(Precondition::Version(3)));
+        check(("if-match", "\"1\", \"3\""), Some(3), Some(Precondition::Version(3)));
+        check(("if-match", "*"), Some(3), Some(Precondition::Version(3)));
+        check(("if-match", "\"2\""), Some(3), None);
+        check(("if-match", "W/\"3\""), Some(3), None);
+        check(("if-match", "*"), None, None);
+        check(("if-match", "3"), Some(3), None);
+        check(("if-match", ""), Some(3), None);
+        check(("if-none-match", "*"), None, Some(Precondition::Absent));
+        check(("if-none-match", "*"), Some(3), None);
+        check(("if-none-match", "\"2\""), Some(3), Some(Precondition::Version(3)));
+    }
+
+    #[test]
+    fn a_client_that_has_it_is_told_so() {
+        let etag = moving(3, &[255, 1]);
+        let is_fresh =
+            |value: &str| has_tag(&TestRequest::get().insert_header(("if-none-match", value)).to_http_request(), &etag);
+        assert_eq!(etag, "\"3.ff.1\"");
+        assert!(is_fresh("\"3.ff.1\"") && is_fresh("W/\"3.ff.1\"") && is_fresh("*"));
+        assert!(!is_fresh("\"3.fe.1\"") && !is_fresh("\"3\""));
+    }
+}

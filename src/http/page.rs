@@ -1,0 +1,190 @@
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use utoipa::IntoParams;
+
+use super::caller::Caller;
+use super::problem::{Fault, Problem};
+use crate::base::{DomainName, limits};
+
+/// The parameters that every list has, for the OpenAPI document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "ListQuery reads them; this describes them")]
+pub(super) struct ListParams {
+    /// Items of a page.
+    #[param(minimum = 1, maximum = 500, default = 100, nullable = false)]
+    limit: Option<usize>,
+    /// The `next_cursor` of the page before.
+    #[param(nullable = false)]
+    cursor: Option<String>,
+    /// Whether to count the items, up to 10,000.
+    #[param(default = false, nullable = false)]
+    count: Option<bool>,
+}
+
+/// The parameters of a list. Which filters a list takes, it says itself; any other parameter is refused.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct ListQuery {
+    /// Items of a page.
+    pub limit: usize,
+    after: Option<String>,
+    /// Whether the items are to be counted.
+    pub count: bool,
+    filters: Vec<(String, String)>,
+}
+
+impl ListQuery {
+    /// The value of a filter.
+    pub fn filter(&self, name: &str) -> Option<&str> {
+        self.filters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The key behind which the page begins.
+    pub fn after_key<K, E>(&self, parse: impl Fn(&str) -> Result<K, E>) -> Result<Option<K>, Problem> {
+        self.after.as_deref().map(parse).transpose().map_err(|_| Problem::invalid(vec![wrong_cursor()]))
+    }
+
+    /// The filter `domain`, where the caller reaches it.
+    pub fn domain(&self, caller: &Caller) -> Result<Option<DomainName>, Problem> {
+        let Some(text) = self.filter("domain") else { return Ok(None) };
+        let domain = DomainName::parse(text)
+            .map_err(|error| Problem::invalid(vec![Fault::parameter("domain", "malformed", error.to_string())]))?;
+        caller.need_domain(&domain)?;
+        Ok(Some(domain))
+    }
+
+    /// Refuses filters that the list does not have.
+    pub fn allow(self, filters: &[&str]) -> Result<Self, Problem> {
+        let unknown = |name: &str| {
+            let known = ["limit", "cursor", "count"].iter().chain(filters).copied().collect::<Vec<_>>().join(", ");
+            Fault::parameter(
+                name,
+                "unknown_parameter",
+                format!("there is no parameter {name:?} here; known are {known}"),
+            )
+        };
+        let faults: Vec<Fault> = self
+            .filters
+            .iter()
+            .filter(|(name, _)| !filters.contains(&name.as_str()))
+            .map(|(name, _)| unknown(name))
+            .collect();
+        if faults.is_empty() { Ok(self) } else { Err(Problem::invalid(faults)) }
+    }
+
+    fn parse(query: &str) -> Result<Self, Problem> {
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(query)
+            .map_err(|error| Problem::invalid(vec![Fault::parameter("", "malformed", error.to_string())]))?;
+        let mut list = Self { limit: limits::PAGE_ITEMS, ..Self::default() };
+        let mut faults = Vec::new();
+        for (name, value) in pairs.into_inner() {
+            match name.as_str() {
+                "limit" => match value.parse() {
+                    Ok(limit) if (1..=limits::PAGE_ITEMS_MAX).contains(&limit) => list.limit = limit,
+                    _ => {
+                        let range = format!("a number from 1 to {}", limits::PAGE_ITEMS_MAX);
+                        faults.push(Fault::parameter("limit", "out_of_range", range));
+                    }
+                },
+                "cursor" => match open_cursor(&value) {
+                    Some(key) => list.after = Some(key),
+                    None => faults.push(wrong_cursor()),
+                },
+                "count" => match value.as_str() {
+                    "true" => list.count = true,
+                    "false" => list.count = false,
+                    _ => faults.push(Fault::parameter("count", "invalid", "true or false")),
+                },
+                _ => list.filters.push((name, value)),
+            }
+        }
+        if faults.is_empty() { Ok(list) } else { Err(Problem::invalid(faults)) }
+    }
+}
+
+impl FromRequest for ListQuery {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::parse(request.query_string()))
+    }
+}
+
+/// Refuses every parameter, for operations that have none.
+pub(super) struct NoQuery;
+
+impl FromRequest for NoQuery {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
+        let faults: Vec<Fault> = pairs
+            .map(|pairs| pairs.into_inner())
+            .unwrap_or_default()
+            .iter()
+            .map(|(name, _)| {
+                Fault::parameter(name, "unknown_parameter", format!("there is no parameter {name:?} here"))
+            })
+            .collect();
+        ready(if faults.is_empty() { Ok(Self) } else { Err(Problem::invalid(faults)) })
+    }
+}
+
+/// The cursor that continues behind `key`. Opaque to clients: what is inside may change.
+pub(super) fn cursor(key: &str) -> String {
+    URL_SAFE_NO_PAD.encode(key)
+}
+
+fn wrong_cursor() -> Fault {
+    Fault::parameter("cursor", "invalid", "not a cursor that this list gave out: leave it out to begin anew")
+}
+
+fn open_cursor(cursor: &str) -> Option<String> {
+    String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
+}
+
+/// The response for a page: the body, and the way to the next page as a Link field too (RFC 8288 §3).
+pub(super) fn page(request: &HttpRequest, next_cursor: Option<&str>, page: &impl Serialize) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    if let Some(next) = next_cursor {
+        // What the client sent is already percent-encoded and goes back as it is.
+        let others = request.query_string().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("cursor="));
+        let next = format!("cursor={next}");
+        let query: Vec<&str> = others.chain([next.as_str()]).collect();
+        response.insert_header((header::LINK, format!("<{}?{}>; rel=\"next\"", request.path(), query.join("&"))));
+    }
+    response.json(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn list_parameters_are_read_or_named() {
+        let list = ListQuery::parse("limit=7&count=true&domain=x.test").unwrap();
+        assert_eq!((list.limit, list.count, list.filter("domain")), (7, true, Some("x.test")));
+        assert!(list.allow(&["q"]).is_err());
+        assert_eq!(ListQuery::parse("").unwrap().limit, limits::PAGE_ITEMS);
+        let after = ListQuery::parse(&format!("cursor={}", cursor("ä@x.test"))).unwrap().after;
+        assert_eq!(after.as_deref(), Some("ä@x.test"));
+        for wrong in ["limit=0", "limit=501", "limit=x", "limit=", "cursor=*", "cursor=_w", "count=1"] {
+            assert!(ListQuery::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_next_page_keeps_the_other_parameters() {
+        let request = actix_web::test::TestRequest::with_uri("/api/v1/x?limit=2&cursor=old&q=a%20b").to_http_request();
+        let response = page(&request, Some("new"), &());
+        assert_eq!(response.headers().get("link").unwrap(), "</api/v1/x?limit=2&q=a%20b&cursor=new>; rel=\"next\"");
+    }
+}
