@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
 use super::{count, gather, parse_all, show};
-use crate::base::{DomainName, Timestamp};
+use crate::base::{DomainName, Network, Timestamp};
 use crate::directory::{self, CreateToken, DeleteToken, Scope, TokenFields};
 use crate::http::body::Body;
 use crate::http::caller::{Allowed, TokensWrite};
@@ -13,7 +13,6 @@ use crate::http::context::Context;
 use crate::http::page::{ListParams, ListQuery, NoQuery, cursor, page};
 use crate::http::problem::{Code, Fault, Problem};
 use crate::http::{etag, path_segment};
-use crate::settings::Network;
 
 /// An API token; its secret is shown once, when it is created.
 #[derive(Serialize, ToSchema)]
