@@ -59,11 +59,11 @@ pub(super) struct Room {
 pub(super) struct Backend(pub(super) Arc<Disk>);
 
 impl Disk {
-    /// The file at `path`, made (mode 0600) where there is none.
-    pub(super) fn file(path: &Path, reserve_bytes: u64, ballast_bytes: u64) -> io::Result<Self> {
+    /// The file at `path`, made (mode 0600) where there is none, if `make` says so.
+    pub(super) fn file(path: &Path, make: bool, reserve_bytes: u64, ballast_bytes: u64) -> io::Result<Self> {
         let open = |new| OpenOptions::new().read(true).write(true).create_new(new).mode(0o600).open(path);
         let file = match open(false) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error) if make && error.kind() == io::ErrorKind::NotFound => {
                 let file = open(true)?;
                 // The name too must outlive a power cut.
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());

@@ -1,3 +1,4 @@
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use super::ladder;
 use super::own::{BLOB_DATA, BLOBS, Blob, Chunk};
 use super::readers::Readers;
 use super::row::Row;
+use super::span::Span;
 use super::view::{Read, View, damaged, encode_key};
 use crate::base::BlobId;
 
@@ -26,6 +28,17 @@ pub struct BlobReader {
     /// The next frame.
     frame: usize,
     hasher: Option<blake3::Hasher>,
+}
+
+/// What is known of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobFacts {
+    /// How many references rooms have taken.
+    pub references: u32,
+    /// Octets of the body.
+    pub size_bytes: u64,
+    /// Its blake3 hash.
+    pub hash: [u8; 32],
 }
 
 /// Where a body's octets lie.
@@ -75,12 +88,21 @@ impl BlobReader {
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&piece);
             if self.frame == shape.frames.len() && hasher.finalize().as_bytes() != &shape.hash {
-                return Err(damaged(BLOB_DATA.name(), "a body is not what its hash says"));
+                return Err(other_hash());
             }
         }
         let (start, _) = shape.starts.get(number).copied().unwrap_or_default();
         let skip = self.offset.saturating_sub(start).min(u64::from(frame.raw_bytes));
         Ok(Some(Bytes::from(piece).slice(skip as usize..)))
+    }
+
+    /// Reads a body and compares it with its hash.
+    pub(super) fn read_all(view: &View, id: BlobId, shape: &Shape) -> Result<(), StoreError> {
+        let mut hasher = blake3::Hasher::new();
+        for number in 0..shape.frames.len() {
+            hasher.update(&shape.piece(view, id, number)?);
+        }
+        if hasher.finalize().as_bytes() == &shape.hash { Ok(()) } else { Err(other_hash()) }
     }
 
     fn begin(&mut self) -> Result<Arc<Shape>, StoreError> {
@@ -96,6 +118,33 @@ impl BlobReader {
             };
         }
         Ok(Arc::clone(self.shape.insert(shape)))
+    }
+}
+
+impl View {
+    /// What is known of a body; `None` when it isn't there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn blob(&self, id: BlobId) -> Result<Option<BlobFacts>, StoreError> {
+        Ok(self.get(&BLOBS, &id)?.map(|blob| BlobFacts::of(&blob)))
+    }
+
+    /// Calls `each` for every body: for a room's check of its own references.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn each_blob(&self, mut each: impl FnMut(BlobId, BlobFacts)) -> Result<(), StoreError> {
+        self.scan(&BLOBS, Span::all(), |id, blob| {
+            each(id, BlobFacts::of(&blob));
+            ControlFlow::Continue(())
+        })
+    }
+}
+
+impl BlobFacts {
+    fn of(blob: &Blob) -> Self {
+        Self { references: blob.references, size_bytes: blob.size_bytes, hash: blob.hash }
     }
 }
 
@@ -151,4 +200,8 @@ impl Shape {
         }
         frame.restore(stored).ok_or_else(missing)
     }
+}
+
+fn other_hash() -> StoreError {
+    damaged(BLOB_DATA.name(), "a body is not what its hash says")
 }

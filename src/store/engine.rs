@@ -28,29 +28,20 @@ pub(super) struct Engine {
 impl Engine {
     pub(super) fn open(options: &Options, schema: &Schema) -> Result<Self, OpenError> {
         let path = options.medium.path();
-        let disk = open_disk(options).map_err(|error| io_error(&path, error))?;
+        let disk = open_disk(options, true).map_err(|error| io_error(&path, error))?;
         let (disk, database) = open_database(disk, options.cache_bytes, &path)?;
-        let engine = Self {
-            database: RwLock::new(Some(database)),
-            disk,
-            bus: Bus::default(),
-            panics: AtomicU64::new(0),
-            failed: AtomicBool::new(false),
-        };
-        let found = engine.schema_version(&path)?;
-        if let Some(found) = found.filter(|found| *found > u64::from(schema.version)) {
-            let found = u32::try_from(found).unwrap_or(u32::MAX);
-            return Err(OpenError::Newer { path, found, known: schema.version });
-        }
+        let engine = Self::over(disk, database);
+        let found = engine.schema_version(schema, &path)?;
         engine.disk.release().map_err(|error| io_error(&path, error))?;
         engine.make_tables(schema, found).map_err(|error| damaged(&path, &error))?;
         Ok(engine)
     }
 
     /// Opens what is there for a look: whatever the storage engine writes stays in memory.
-    pub(super) fn open_unchanged(options: &Options) -> Result<(Self, bool), OpenError> {
+    /// Says too whether its pages and its record of free pages hold.
+    pub(super) fn open_unchanged(options: &Options, schema: &Schema) -> Result<(Self, PathBuf, bool), OpenError> {
         let path = options.medium.path();
-        let disk = open_disk(options).map_err(|error| io_error(&path, error))?;
+        let disk = open_disk(options, false).map_err(|error| io_error(&path, error))?;
         if disk.len() == 0 {
             return Err(OpenError::Damaged { path, what: "it is empty".into() });
         }
@@ -58,14 +49,19 @@ impl Engine {
         let sound = catch_unwind(AssertUnwindSafe(|| database.check_integrity()));
         let sound = sound.map_err(|_| damaged(&path, &"its pages contradict each other"))?;
         let sound = sound.map_err(|error| database_error(&path, error))?;
-        let engine = Self {
+        let engine = Self::over(disk, database);
+        engine.schema_version(schema, &path)?;
+        Ok((engine, path, sound))
+    }
+
+    fn over(disk: Arc<Disk>, database: Database) -> Self {
+        Self {
             database: RwLock::new(Some(database)),
             disk,
             bus: Bus::default(),
             panics: AtomicU64::new(0),
             failed: AtomicBool::new(false),
-        };
-        Ok((engine, sound))
+        }
     }
 
     pub(super) fn view(&self) -> Result<View, StoreError> {
@@ -91,26 +87,32 @@ impl Engine {
         self.panics.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The version in the file; `None` when the file is new.
-    pub(super) fn schema_version(&self, path: &Path) -> Result<Option<u64>, OpenError> {
-        let view = self.view().map_err(|error| damaged(path, &error))?;
-        let version = view.get(&META, &SCHEMA_VERSION.to_owned()).map_err(|error| damaged(path, &error))?;
-        let mut tables = view.transaction().list_tables().map_err(|error| damaged(path, &error))?;
-        if version.is_none() && tables.next().is_some() {
+    /// The version in the file; `None` when the file is new. One that this program doesn't know is refused.
+    fn schema_version(&self, schema: &Schema, path: &Path) -> Result<Option<u32>, OpenError> {
+        let read = || {
+            let view = self.view()?;
+            let version = view.get(&META, &SCHEMA_VERSION.to_owned())?;
+            Ok((version, view.transaction().list_tables()?.next().is_some()))
+        };
+        let (version, tables) = read().map_err(|error: StoreError| damaged(path, &error))?;
+        if version.is_none() && tables {
             return Err(damaged(path, &"it is a redb file, but not one of ours"));
         }
-        Ok(version.map(|version| version.0))
+        let found = version.map(|version| u32::try_from(version.0).unwrap_or(u32::MAX));
+        match found.filter(|found| *found > schema.version) {
+            Some(found) => Err(OpenError::Newer { path: path.to_owned(), found, known: schema.version }),
+            None => Ok(found),
+        }
     }
 
     /// Makes the tables that are missing, so that readers find them, and notes the schema's version.
-    fn make_tables(&self, schema: &Schema, found: Option<u64>) -> Result<(), StoreError> {
+    fn make_tables(&self, schema: &Schema, found: Option<u32>) -> Result<(), StoreError> {
         let known = || own::TABLES.iter().chain(schema.tables).map(|table| table.name());
         let there: Vec<String> = {
             let view = self.view()?;
             view.transaction().list_tables()?.map(|table| table.name().to_owned()).collect()
         };
-        let version = u64::from(schema.version);
-        if found == Some(version) && known().all(|name| there.iter().any(|there| there == name)) {
+        if found == Some(schema.version) && known().all(|name| there.iter().any(|there| there == name)) {
             return Ok(());
         }
         let transaction = self.begin_write()?;
@@ -118,15 +120,15 @@ impl Engine {
             transaction.open_table(TableDefinition::<&[u8], &[u8]>::new(name))?;
         }
         let mut tx = Tx::new(&transaction, Counters::default());
-        tx.put(&META, &SCHEMA_VERSION.to_owned(), &Number(version))?;
+        tx.put(&META, &SCHEMA_VERSION.to_owned(), &Number(u64::from(schema.version)))?;
         tx.finish()?;
         Ok(transaction.commit()?)
     }
 }
 
-fn open_disk(options: &Options) -> io::Result<Disk> {
+fn open_disk(options: &Options, make: bool) -> io::Result<Disk> {
     match &options.medium {
-        Medium::File(path) => Disk::file(path, options.disk_reserve_bytes, options.disk_ballast_bytes),
+        Medium::File(path) => Disk::file(path, make, options.disk_reserve_bytes, options.disk_ballast_bytes),
         Medium::Memory => Ok(Disk::memory()),
         Medium::Faulty(disk) => Ok(Disk::faulty(Arc::clone(disk))),
     }

@@ -1,17 +1,286 @@
 //! For tests: a disk that loses power and fails as a test wants it to.
+//!
+//! It knows what a sync has made durable and what was only written. When the power goes, any part of what was only
+//! written is lost, pieces of it are torn at sector ends, and the file may have any length that it had meanwhile.
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::StorageBackend;
-use redb::backends::InMemoryBackend;
 
-/// A disk in memory.
+use crate::base::Random;
+
+/// Octets that a disk writes whole or not at all.
+const SECTOR_BYTES: u64 = 512;
+
+/// A disk in memory. Shared with the store that lies on it.
 #[derive(Debug, Default)]
-pub struct FaultDisk {}
+pub struct FaultDisk {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What the last honest sync left.
+    durable: Vec<u8>,
+    /// What was changed since, in its order.
+    pending: Vec<Change>,
+    /// What is read.
+    current: Vec<u8>,
+    counts: [u64; 4],
+    /// Writes, syncs and changes of length until the power goes.
+    power_for: Option<u64>,
+    dark: bool,
+    /// One sync of so many is honest.
+    honest_one_in: u64,
+    fault: Option<Fault>,
+}
+
+#[derive(Debug)]
+enum Change {
+    Write(u64, Vec<u8>),
+    SetLen(u64),
+}
+
+/// What a disk is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Octets are written.
+    Write,
+    /// What was written is made durable.
+    Sync,
+    /// The length is changed.
+    SetLen,
+    /// Octets are read.
+    Read,
+}
+
+/// An operation that fails.
+#[derive(Debug, Clone, Copy)]
+pub struct Fault {
+    /// Which kind fails.
+    pub operation: Operation,
+    /// Which of that kind, counted from the moment that the fault is set; the first is 1.
+    pub number: u64,
+    /// Whether all of that kind fail from there on.
+    pub lasting: bool,
+    /// The operating system's error number, such as EIO.
+    pub errno: i32,
+}
 
 impl FaultDisk {
+    /// An empty disk.
+    pub fn new() -> Arc<Self> {
+        Self::holding(Vec::new())
+    }
+
+    /// A disk on which `image` is durable.
+    pub fn holding(image: Vec<u8>) -> Arc<Self> {
+        let state = State { durable: image.clone(), current: image, honest_one_in: 1, ..State::default() };
+        Arc::new(Self { state: Mutex::new(state) })
+    }
+
+    /// The power goes at the write, sync or change of length that comes after so many.
+    pub fn cut_power_after(&self, operations: u64) {
+        self.lock().power_for = Some(operations);
+    }
+
+    /// Whether it is gone.
+    pub fn is_dark(&self) -> bool {
+        self.lock().dark
+    }
+
+    /// From here on only one sync of so many is a true one; the others say that they were.
+    pub fn lie(&self, honest_one_in: u64) {
+        self.lock().honest_one_in = honest_one_in.max(1);
+    }
+
+    /// Sets a fault.
+    pub fn fail(&self, fault: Fault) {
+        let mut state = self.lock();
+        state.counts = [0; 4];
+        state.fault = Some(fault);
+    }
+
+    /// Operations of that kind, since the start or since the last fault was set.
+    pub fn count(&self, operation: Operation) -> u64 {
+        self.lock().counts[operation as usize]
+    }
+
+    /// What a killed process leaves: everything that was written.
+    pub fn image(&self) -> Vec<u8> {
+        self.lock().current.clone()
+    }
+
+    /// What a power cut leaves, by chance.
+    pub fn image_after_power_cut(&self, random: &dyn Random) -> Vec<u8> {
+        let state = self.lock();
+        let mut image = state.durable.clone();
+        // All, none, or some of it reached the disk.
+        let kept_of_ten = [0, 5, 5, 9, 10][below(random, 5) as usize];
+        let mut lengths = vec![image.len() as u64];
+        for change in &state.pending {
+            match change {
+                Change::SetLen(len) => lengths.push(*len),
+                Change::Write(..) if below(random, 10) >= kept_of_ten => {}
+                Change::Write(offset, bytes) => {
+                    let torn = below(random, 4) == 0;
+                    write(&mut image, *offset, bytes, |_| !torn || below(random, 2) == 0);
+                }
+            }
+        }
+        let len = lengths[below(random, lengths.len() as u64) as usize];
+        image.resize(len as usize, 0);
+        image
+    }
+
     /// The disk as the storage engine takes it.
     pub(super) fn plug(self: Arc<Self>) -> impl StorageBackend {
-        InMemoryBackend::new()
+        Plug(self)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Counts the operation; an error when it is the one that fails.
+    fn begin(&mut self, operation: Operation) -> io::Result<()> {
+        if operation != Operation::Read {
+            match &mut self.power_for {
+                Some(0) => self.dark = true,
+                Some(left) => *left -= 1,
+                None => {}
+            }
+        }
+        if self.dark {
+            return Err(io::Error::other("the power is gone"));
+        }
+        let count = &mut self.counts[operation as usize];
+        *count += 1;
+        match self.fault {
+            Some(fault)
+                if fault.operation == operation
+                    && (*count == fault.number || (fault.lasting && *count > fault.number)) =>
+            {
+                Err(io::Error::from_raw_os_error(fault.errno))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes the sectors that `keep` wants.
+fn write(image: &mut Vec<u8>, offset: u64, bytes: &[u8], keep: impl Fn(u64) -> bool) {
+    let end = offset + bytes.len() as u64;
+    if image.len() < end as usize {
+        image.resize(end as usize, 0);
+    }
+    let mut at = offset;
+    while at < end {
+        let sector_end = end.min((at / SECTOR_BYTES + 1) * SECTOR_BYTES);
+        if keep(at) {
+            let part = &bytes[(at - offset) as usize..(sector_end - offset) as usize];
+            image[at as usize..sector_end as usize].copy_from_slice(part);
+        }
+        at = sector_end;
+    }
+}
+
+fn below(random: &dyn Random, end: u64) -> u64 {
+    random.next_u64() % end
+}
+
+#[derive(Debug)]
+struct Plug(Arc<FaultDisk>);
+
+impl StorageBackend for Plug {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.lock().current.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.begin(Operation::Read)?;
+        let bytes = state.current.get(offset as usize..offset as usize + out.len());
+        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.begin(Operation::SetLen)?;
+        state.current.resize(len as usize, 0);
+        state.pending.push(Change::SetLen(len));
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.begin(Operation::Sync)?;
+        let state = &mut *state;
+        if state.counts[Operation::Sync as usize].is_multiple_of(state.honest_one_in) {
+            for change in state.pending.drain(..) {
+                match change {
+                    Change::SetLen(len) => state.durable.resize(len as usize, 0),
+                    Change::Write(offset, bytes) => {
+                        let range = offset as usize..offset as usize + bytes.len();
+                        state.durable[range].copy_from_slice(&bytes);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut state = self.0.lock();
+        state.begin(Operation::Write)?;
+        let end = offset as usize + data.len();
+        let place = state.current.get_mut(offset as usize..end).ok_or(io::ErrorKind::UnexpectedEof)?;
+        place.copy_from_slice(data);
+        state.pending.push(Change::Write(offset, data.to_vec()));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::SeededRandom;
+
+    #[test]
+    fn a_power_cut_takes_only_what_was_not_synced() {
+        let disk = FaultDisk::new();
+        let plug = Arc::clone(&disk).plug();
+        plug.set_len(4096).unwrap();
+        plug.write(0, &[1; 2048]).unwrap();
+        plug.sync_data().unwrap();
+        plug.set_len(8192).unwrap();
+        plug.write(1024, &[2; 2048]).unwrap();
+        let images: Vec<_> = (0..200).map(|seed| disk.image_after_power_cut(&SeededRandom::new(seed))).collect();
+        assert!(images.iter().all(|image| image[..1024] == [1; 1024]));
+        let count = |like: &dyn Fn(&[u8]) -> bool| images.iter().filter(|image| like(image)).count();
+        assert!(count(&|image| image.len() == 4096) > 50 && count(&|image| image.len() == 8192) > 50);
+        assert!(count(&|image| image[1024..3072] == [2; 2048]) > 50, "kept");
+        assert!(count(&|image| !image.contains(&2)) > 20, "lost");
+        assert!(count(&|image| image[1024] != image[1536]) > 5, "torn");
+        assert!(count(&|image| image[1024] != image[1535]) == 0, "never inside a sector");
+    }
+
+    #[test]
+    fn the_operation_that_was_named_fails() {
+        let disk = FaultDisk::new();
+        let plug = Arc::clone(&disk).plug();
+        disk.fail(Fault { operation: Operation::SetLen, number: 2, lasting: false, errno: 28 });
+        plug.set_len(512).unwrap();
+        assert_eq!(plug.set_len(1024).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        plug.set_len(1024).unwrap();
+        disk.fail(Fault { operation: Operation::Sync, number: 1, lasting: true, errno: 5 });
+        assert!(plug.sync_data().is_err() && plug.sync_data().is_err() && plug.write(0, &[1]).is_ok());
+        disk.cut_power_after(1);
+        assert!(plug.write(0, &[1]).is_ok() && !disk.is_dark());
+        assert!(plug.write(0, &[1]).is_err() && disk.is_dark() && plug.read(0, &mut [0]).is_err());
     }
 }

@@ -10,6 +10,7 @@ use super::blob_read::BlobReader;
 use super::blob_rows::AbandonAll;
 use super::blob_write::BlobWriter;
 use super::bus::Bus;
+use super::check::{Bodies, check};
 use super::committed::Committed;
 use super::engine::Engine;
 use super::error::{OpenError, StoreError, WriteError};
@@ -216,16 +217,14 @@ impl Store {
         }
     }
 
-    /// Checks every row of every table and runs every cross-check on one view.
+    /// Checks every row of every table, every body's chunks, and runs every cross-check, on one view. It takes long on
+    /// a large file, and blocks: [`super::verify`] looks closer, at a file that no server has open.
     ///
     /// # Errors
     /// [`StoreError`] when the file can't be read at all.
     pub fn check(&self) -> Result<Findings, StoreError> {
         let mut findings = Findings::default();
-        let view = self.view()?;
-        for check in self.0.schema.checks {
-            (check.run)(&view, &mut findings)?;
-        }
+        check(&self.view()?, self.0.schema, Bodies::Counted, &mut findings)?;
         Ok(findings)
     }
 

@@ -3,6 +3,9 @@ use std::ops::{Bound, RangeBounds};
 
 use super::key::{Key, PrefixOf};
 
+/// Where a span begins and ends, as the file's keys.
+pub(super) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// A run of keys of one table.
 pub struct Span<K> {
     start: Bound<Vec<u8>>,
@@ -37,7 +40,7 @@ impl<K: Key> Span<K> {
     }
 
     /// The span as bytes; `None` when no key can lie in it.
-    pub(super) fn bounds(&self) -> Option<(Bound<&[u8]>, Bound<&[u8]>)> {
+    pub(super) fn bounds(&self) -> Option<Bounds<'_>> {
         let (start, end) = (self.start.as_ref().map(Vec::as_slice), self.end.as_ref().map(Vec::as_slice));
         let possible = match (start, end) {
             (Bound::Unbounded, _) | (_, Bound::Unbounded) => true,
