@@ -132,3 +132,172 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::base::Networks;
+    use crate::net::PermitLimits;
+
+    const SOON: Duration = Duration::from_secs(5);
+
+    struct Server {
+        address: SocketAddr,
+        permits: Permits,
+        sessions: Sessions,
+        stop: CancellationToken,
+        accepting: tokio::task::JoinHandle<()>,
+    }
+
+    /// A server that greets, reads a line's worth, and closes.
+    fn start(limits: PermitLimits) -> Server {
+        let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (address, permits) = (socket.local_addr().unwrap(), Permits::new(limits));
+        let (sessions, stop) = (Sessions::new(), CancellationToken::new());
+        let door = Door {
+            listener: Listener::Pop3,
+            socket,
+            permits: permits.clone(),
+            implicit_tls: None,
+            refusal: |crowded| match crowded {
+                Crowded::Total => b"-ERR total\r\n",
+                Crowded::Address => b"-ERR address\r\n",
+                Crowded::Network => b"-ERR network\r\n",
+            },
+        };
+        let greet = |mut connection: Connection| async move {
+            connection.write(b"+OK\r\n");
+            connection.flush(SOON).await.unwrap();
+            let _ = connection.fill(SOON).await;
+            assert_ne!(connection.buffered(), b"panic\r\n");
+            connection.close().await;
+        };
+        let accepting = tokio::spawn(accept(door, sessions.clone(), stop.clone(), greet));
+        Server { address, permits, sessions, stop, accepting }
+    }
+
+    fn crowded(total: usize, per_address: usize) -> PermitLimits {
+        PermitLimits { total, per_address, per_network: 100, exempt: Networks::default() }
+    }
+
+    impl Server {
+        async fn connect(&self) -> TcpStream {
+            TcpStream::connect(self.address).await.unwrap()
+        }
+
+        /// Connects and expects to read just that first.
+        async fn check(&self, expected: &str) -> TcpStream {
+            let mut client = self.connect().await;
+            let mut seen = vec![0; expected.len()];
+            timeout(SOON, client.read_exact(&mut seen)).await.unwrap().unwrap();
+            assert_eq!(String::from_utf8(seen).unwrap(), expected);
+            client
+        }
+
+        async fn wait_for_permits(&self, in_use: usize) {
+            timeout(SOON, async {
+                while self.permits.in_use() != in_use {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            })
+            .await
+            .unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn clients_beyond_a_limit_are_told_and_the_others_served() {
+        let server = start(crowded(10, 2));
+        let (first, second) = (server.check("+OK\r\n").await, server.check("+OK\r\n").await);
+        for _ in 0..20 {
+            let mut refused = server.check("-ERR address\r\n").await;
+            assert_eq!(refused.read(&mut [0; 8]).await.unwrap(), 0);
+        }
+        drop(first);
+        server.wait_for_permits(1).await;
+        server.check("+OK\r\n").await;
+        drop(second);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_never_reads_holds_up_nobody() {
+        let server = start(crowded(1, 10));
+        let _first = server.check("+OK\r\n").await;
+        let mut silent = Vec::new();
+        for _ in 0..50 {
+            silent.push(server.connect().await);
+        }
+        server.check("-ERR total\r\n").await;
+    }
+
+    #[tokio::test]
+    async fn a_panic_gives_the_permit_back() {
+        let server = start(crowded(1, 1));
+        server.check("+OK\r\n").await.write_all(b"panic\r\n").await.unwrap();
+        server.wait_for_permits(0).await;
+        server.check("+OK\r\n").await;
+    }
+
+    /// The server of the test below, in a process of its own: it ends with its standard input.
+    #[tokio::test]
+    #[ignore = "run by a_server_without_descriptors_turns_clients_away_and_recovers"]
+    async fn server_with_few_descriptors() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: Some(40), maximum }).unwrap();
+        let server = start(crowded(1000, 1000));
+        println!("\nADDRESS {}", server.address);
+        let stdin = tokio::task::spawn_blocking(|| io::read_to_string(io::stdin()));
+        stdin.await.unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_server_without_descriptors_turns_clients_away_and_recovers() {
+        use std::io::{BufRead, BufReader, Read};
+        use std::process::{Command, Stdio};
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture", "net::accept::tests::server_with_few_descriptors"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address: SocketAddr =
+            lines.find_map(|line| line.unwrap().strip_prefix("ADDRESS ")?.parse().ok()).expect("an address");
+        let greeting = || {
+            let mut client = std::net::TcpStream::connect(address).unwrap();
+            client.set_read_timeout(Some(SOON)).unwrap();
+            let mut seen = [0; 4];
+            client.read_exact(&mut seen).unwrap();
+            (client, String::from_utf8_lossy(&seen).into_owned())
+        };
+        let clients: Vec<_> = (0..100).map(|_| greeting()).collect();
+        let served = clients.iter().filter(|(_, seen)| seen.starts_with("+OK")).count();
+        assert!((5..40).contains(&served), "{served} of 100 were served with 40 descriptors");
+        assert!(clients.iter().skip(served).all(|(_, seen)| seen == "-ERR"));
+        drop(clients);
+        let recovered = (0..500).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            greeting().1.starts_with("+OK")
+        });
+        assert!(recovered);
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_the_loop_and_leaves_the_sessions_running() {
+        let server = start(crowded(10, 10));
+        let mut client = server.check("+OK\r\n").await;
+        server.stop.cancel();
+        timeout(SOON, server.accepting).await.unwrap().unwrap();
+        assert_eq!(server.sessions.count(), 1);
+        assert!(TcpStream::connect(server.address).await.is_err());
+        client.write_all(b"bye\r\n").await.unwrap();
+        client.shutdown().await.unwrap();
+        timeout(SOON, server.sessions.drained()).await.unwrap();
+    }
+}

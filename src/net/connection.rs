@@ -235,3 +235,142 @@ impl Connection {
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, RootCertStore};
+    use tokio::io::duplex;
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsConnector;
+
+    use super::*;
+    use crate::base::{SystemClock, Timestamp, TurnedClock};
+    use crate::store::{Options, Schema, Store};
+    use crate::tls::{self, Certificates, Protocol};
+
+    static SCHEMA: Schema = Schema { version: 1, tables: tls::TABLES, checks: &[] };
+    const SOON: Duration = Duration::from_secs(5);
+    const NEVER: Duration = Duration::from_millis(20);
+
+    fn pair(bytes: usize) -> (Connection, DuplexStream) {
+        let (ours, theirs) = duplex(bytes);
+        let address = |text: &str| text.parse().unwrap();
+        (Connection::memory(ours, address("[::ffff:192.0.2.1]:1025"), address("127.0.0.1:25")), theirs)
+    }
+
+    async fn tls() -> (Arc<ServerConfig>, TlsConnector) {
+        let clock = Arc::new(TurnedClock::new(Timestamp(0)));
+        let store = Store::open(Options::memory(clock), &SCHEMA).unwrap();
+        let certificates = Certificates::open(&store, &"localhost".parse().unwrap(), &SystemClock).await.unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificates.der().unwrap()).unwrap();
+        let client = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        (certificates.server_config(Protocol::Smtp).unwrap(), TlsConnector::from(Arc::new(client)))
+    }
+
+    #[tokio::test]
+    async fn input_is_kept_until_it_is_consumed() {
+        let (mut connection, mut client) = pair(64);
+        assert_eq!(connection.peer(), "192.0.2.1:1025".parse().unwrap());
+        assert!(!connection.is_loopback() && connection.tls().is_none());
+        client.write_all(b"NOOP\r\nQU").await.unwrap();
+        assert_eq!(connection.fill(SOON).await.unwrap(), 8);
+        connection.consume(6);
+        client.write_all(b"IT\r\n").await.unwrap();
+        connection.fill(SOON).await.unwrap();
+        assert_eq!(connection.buffered(), b"QUIT\r\n");
+        assert!(matches!(connection.fill(NEVER).await, Err(ConnectionError::TimedOut)));
+        drop(client);
+        assert_eq!(connection.fill(SOON).await.unwrap(), 0);
+        assert_eq!(connection.buffered(), b"QUIT\r\n");
+    }
+
+    #[tokio::test]
+    async fn no_session_holds_more_input_than_it_may() {
+        let (mut connection, mut client) = pair(1024 * 1024);
+        client.write_all(&vec![b'x'; 2 * limits::INPUT_BYTES]).await.unwrap();
+        let end = loop {
+            match connection.fill(SOON).await {
+                Ok(_) => assert!(connection.buffered().len() <= limits::INPUT_BYTES + READ_BYTES),
+                Err(end) => break end,
+            }
+        };
+        assert!(matches!(end, ConnectionError::InputFull));
+    }
+
+    #[tokio::test]
+    async fn output_waits_for_the_flush_and_a_client_that_does_not_read_is_given_up() {
+        let (mut connection, mut client) = pair(64);
+        connection.write(b"+OK\r\n");
+        let mut seen = [0; 5];
+        assert!(timeout(NEVER, client.read_exact(&mut seen)).await.is_err());
+        connection.flush(SOON).await.unwrap();
+        client.read_exact(&mut seen).await.unwrap();
+        assert_eq!(&seen, b"+OK\r\n");
+        connection.write(&[b'x'; 65]);
+        assert!(matches!(connection.flush(NEVER).await, Err(ConnectionError::TimedOut)));
+    }
+
+    #[tokio::test]
+    async fn tls_starts_in_the_middle_and_its_facts_are_known() {
+        let ((mut connection, client), (server, connector)) = (pair(4096), tls().await);
+        let name = ServerName::try_from("localhost").unwrap();
+        let client = tokio::spawn(async move {
+            let mut client = connector.connect(name, client).await.unwrap();
+            client.write_all(b"EHLO x\r\n").await.unwrap();
+            let mut reply = String::new();
+            client.read_to_string(&mut reply).await.unwrap();
+            reply
+        });
+        connection.start_tls(server, SOON).await.unwrap();
+        assert_eq!(connection.tls().map(|facts| facts.version), Some("TLSv1.3"));
+        connection.fill(SOON).await.unwrap();
+        assert_eq!(connection.buffered(), b"EHLO x\r\n");
+        connection.write(b"250 hello\r\n");
+        connection.close().await;
+        assert_eq!(client.await.unwrap(), "250 hello\r\n");
+    }
+
+    #[tokio::test]
+    async fn what_came_in_the_clear_is_never_carried_into_tls() {
+        let ((mut connection, mut client), (server, _)) = (pair(4096), tls().await);
+        client.write_all(b"NOOP\r\n").await.unwrap();
+        connection.fill(SOON).await.unwrap();
+        let refused = connection.start_tls(server.clone(), SOON).await;
+        assert!(matches!(refused, Err(ConnectionError::BytesBehindStartTls)));
+        // And what comes in the clear a moment later breaks the handshake.
+        connection.consume(6);
+        client.write_all(b"NOOP\r\n").await.unwrap();
+        assert!(matches!(connection.start_tls(server, SOON).await, Err(ConnectionError::Handshake(_))));
+        connection.write(b"250 in the clear\r\n");
+        assert!(connection.flush(SOON).await.is_err());
+        assert_eq!(connection.fill(SOON).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_handshake_may_not_take_for_ever() {
+        let ((mut connection, _client), (server, _)) = (pair(4096), tls().await);
+        assert!(matches!(connection.start_tls(server, NEVER).await, Err(ConnectionError::TimedOut)));
+    }
+
+    #[tokio::test]
+    async fn the_last_reply_is_read_though_input_was_left_over() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut connection = Connection::tcp(listener.accept().await.unwrap().0, None).unwrap();
+        assert!(connection.is_loopback());
+        client.write_all(&[b'x'; 50_000]).await.unwrap();
+        connection.write(b"421 too many errors\r\n");
+        let closing = tokio::spawn(connection.close());
+        let mut reply = String::new();
+        client.read_to_string(&mut reply).await.unwrap();
+        assert_eq!(reply, "421 too many errors\r\n");
+        drop(client);
+        closing.await.unwrap();
+    }
+}

@@ -144,3 +144,151 @@ fn certified_key(certificate: StoredCertificate) -> Result<CertifiedKey, TlsErro
     let chain = certificate.chain.into_iter().map(CertificateDer::from).collect();
     Ok(CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use rustls::client::{ClientConfig, ClientConnection, Resumption};
+    use rustls::pki_types::ServerName;
+    use rustls::{HandshakeKind, RootCertStore, ServerConnection};
+
+    use super::*;
+    use crate::base::TurnedClock;
+    use crate::store::{Options, Schema};
+    use crate::tls::Facts;
+
+    static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: &[] };
+    /// 2026-11-22
+    const NOW: Timestamp = Timestamp(1_795_341_900_123);
+
+    fn clock() -> Arc<TurnedClock> {
+        Arc::new(TurnedClock::new(NOW))
+    }
+
+    fn store() -> Store {
+        Store::open(Options::memory(clock()), &SCHEMA).unwrap()
+    }
+
+    async fn certificates(store: &Store, hostname: &str, clock: &dyn Clock) -> Certificates {
+        Certificates::open(store, &hostname.parse().unwrap(), clock).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_made_once_and_kept() {
+        let (store, clock) = (store(), clock());
+        let first = certificates(&store, "mail.example.test", &*clock).await.der();
+        assert!(first.is_some());
+        assert_eq!(certificates(&store, "mail.example.test", &*clock).await.der(), first);
+        assert_ne!(certificates(&store, "other.example.test", &*clock).await.der(), first);
+        clock.advance_ms(SELF_SIGNED_MS - 1);
+        assert_eq!(certificates(&store, "mail.example.test", &*clock).await.der(), first);
+        clock.advance_ms(1);
+        let second = certificates(&store, "mail.example.test", &*clock).await.der();
+        assert_ne!(second, first);
+        assert_eq!(certificates(&store, "mail.example.test", &*clock).await.der(), second);
+    }
+
+    /// A client that trusts the certificate as its own root.
+    fn client(
+        certificates: &Certificates,
+        alpn: &[&str],
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificates.der().unwrap()).unwrap();
+        let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        config.resumption = Resumption::in_memory_sessions(8);
+        config
+    }
+
+    /// Runs a handshake in memory, and the messages behind it that bring the tickets.
+    fn shake(
+        server: &Arc<ServerConfig>,
+        client: &Arc<ClientConfig>,
+        name: &str,
+    ) -> Result<(Facts, HandshakeKind), io::Error> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut client = ClientConnection::new(client.clone(), name).unwrap();
+        let mut server = ServerConnection::new(server.clone()).unwrap();
+        for _ in 0..8 {
+            let mut wire = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut wire)?;
+            }
+            let mut wire = wire.as_slice();
+            while !wire.is_empty() {
+                server.read_tls(&mut wire)?;
+                server.process_new_packets().map_err(io::Error::other)?;
+            }
+            let mut wire = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut wire)?;
+            }
+            let mut wire = wire.as_slice();
+            while !wire.is_empty() {
+                client.read_tls(&mut wire)?;
+                client.process_new_packets().map_err(io::Error::other)?;
+            }
+        }
+        assert!(!client.is_handshaking() && !server.is_handshaking());
+        Ok((Facts::of(&server), server.handshake_kind().unwrap()))
+    }
+
+    #[tokio::test]
+    async fn both_versions_are_spoken_and_their_facts_are_known() {
+        let certificates = certificates(&store(), "mail.example.test", &*clock()).await;
+        let server = certificates.server_config(Protocol::Pop3).unwrap();
+        for (version, name) in [(&rustls::version::TLS12, "TLSv1.2"), (&rustls::version::TLS13, "TLSv1.3")] {
+            let client = Arc::new(client(&certificates, &[], &[version]));
+            let (facts, _) = shake(&server, &client, "mail.example.test").unwrap();
+            assert_eq!((facts.version, facts.alpn), (name, None));
+            assert!(facts.cipher.starts_with("TLS_") && facts.cipher.contains("AES"), "{}", facts.cipher);
+            assert_eq!(facts.sni.as_deref(), Some("mail.example.test"));
+            for other in ["localhost", "127.0.0.1", "::1"] {
+                shake(&server, &client, other).unwrap();
+            }
+            assert!(shake(&server, &client, "other.example.test").is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_wants_another_protocol_is_refused() {
+        let certificates = certificates(&store(), "mail.example.test", &*clock()).await;
+        let check = |protocol: Protocol, offered: &[&str], expected: Option<Option<&str>>| {
+            let server = certificates.server_config(protocol).unwrap();
+            let client = Arc::new(client(&certificates, offered, rustls::DEFAULT_VERSIONS));
+            let seen = shake(&server, &client, "localhost").ok().map(|(facts, _)| facts.alpn);
+            assert_eq!(seen, expected.map(|name| name.map(str::to_owned)), "{protocol:?} {offered:?}");
+        };
+        for protocol in [Protocol::Smtp, Protocol::Pop3, Protocol::Http] {
+            check(protocol, &[], Some(None));
+            check(protocol, &["imap"], None);
+        }
+        check(Protocol::Pop3, &["pop3"], Some(Some("pop3")));
+        check(Protocol::Smtp, &["esmtp"], Some(Some("esmtp")));
+        check(Protocol::Http, &["h2", "http/1.1"], Some(Some("http/1.1")));
+        check(Protocol::Pop3, &["h2", "http/1.1"], None);
+        check(Protocol::Smtp, &["http/1.1"], None);
+        check(Protocol::Http, &["pop3"], None);
+    }
+
+    #[tokio::test]
+    async fn a_session_is_resumed_only_where_it_began() {
+        let certificates = certificates(&store(), "mail.example.test", &*clock()).await;
+        let [here, elsewhere] =
+            [Protocol::Smtp, Protocol::Pop3].map(|protocol| certificates.server_config(protocol).unwrap());
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let client = Arc::new(client(&certificates, &[], &[version]));
+            let kind = |server| shake(server, &client, "localhost").unwrap().1;
+            assert_eq!(kind(&here), HandshakeKind::Full);
+            assert_eq!(kind(&here), HandshakeKind::Resumed);
+            assert_eq!(kind(&elsewhere), HandshakeKind::Full);
+        }
+    }
+}

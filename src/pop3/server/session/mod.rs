@@ -321,5 +321,4 @@ fn no_such_message() -> Reply {
 }
 
 #[cfg(test)]
-#[path = "session_tests.rs"]
 mod tests;
