@@ -478,7 +478,7 @@ fn whatever_is_said_a_message_has_the_sender_and_recipients_since_the_last_reset
         assert_eq!(session.commits, oracle.messages, "{said:?}");
         messages += oracle.messages.len();
     }
-    assert!(sequences < 1000 || messages > sequences / 5, "only {messages} messages: the sequences test little");
+    assert!(sequences < 1000 || messages > sequences / 10, "only {messages} messages: the sequences test little");
 }
 
 proptest! {
