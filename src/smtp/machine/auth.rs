@@ -47,8 +47,8 @@ fn proceed<D: Driver>(client: Client<D>, mechanism: Mechanism, step: Result<Step
             let (refusal, count) = match error {
                 SaslError::Cancelled => (reply::LOGIN_CANCELLED, Count::Error),
                 SaslError::Base64 | SaslError::Malformed => (reply::BAD_RESPONSE, Count::Error),
-                SaslError::TooLong => (reply::LONG_RESPONSE, Count::Error),
-                SaslError::AuthorizationId => (reply::BAD_LOGIN, Count::Login),
+                // A login or password that is too long to be right is wrong.
+                SaslError::TooLong | SaslError::AuthorizationId => (reply::BAD_LOGIN, Count::Login),
             };
             Stepped::error(Place::Ready(client), refusal).counted_as(count)
         }

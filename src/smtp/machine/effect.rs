@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::input::Driver;
 use super::mail::{Sender, Transaction};
 use super::state::Facts;
-use crate::base::{Reply, limits};
+use crate::base::Reply;
 use crate::sasl::{Credentials, Mechanism};
 use crate::smtp::wire::{ForwardPath, LineEnds};
 
@@ -13,11 +13,8 @@ pub enum Effect<D: Driver> {
     Reply(Reply),
     /// Send what is in the write buffer.
     Flush,
-    /// Wait before what follows.
-    Delay {
-        /// How long.
-        ms: u64,
-    },
+    /// Wait before what follows: the client has gone beyond a soft limit.
+    Delay,
     /// May this sender send? Answer with [`super::Input::Sender`].
     CheckSender {
         /// Who asks.
@@ -40,6 +37,13 @@ pub enum Effect<D: Driver> {
         mechanism: Mechanism,
         /// What the client claims.
         credentials: Credentials,
+    },
+    /// Whose mailbox is this? Answer with [`super::Input::Verified`].
+    Verify {
+        /// Who asks.
+        identity: D::Identity,
+        /// The argument of VRFY: an address, a local part or a name.
+        name: String,
     },
     /// Read to the end of data. Answer with [`super::Input::Data`].
     ReceiveData {
@@ -91,19 +95,20 @@ impl<D: Driver> Effects<D> {
 
     #[must_use]
     pub(super) fn delayed(mut self) -> Self {
-        self.0.insert(0, Effect::Delay { ms: limits::REFUSAL_DELAY_MS });
+        self.0.insert(0, Effect::Delay);
         self
     }
 
     /// Whether one of them asks for an answer: then no other input may come before it.
     pub fn ask(&self) -> bool {
-        use Effect::{Authenticate, CheckRecipient, CheckSender, Commit, ReceiveData, StartTls};
+        use Effect::{Authenticate, CheckRecipient, CheckSender, Commit, ReceiveData, StartTls, Verify};
         let is_question = |effect: &Effect<D>| {
             matches!(
                 effect,
                 CheckSender { .. }
                     | CheckRecipient { .. }
                     | Authenticate { .. }
+                    | Verify { .. }
                     | ReceiveData { .. }
                     | Commit { .. }
                     | StartTls

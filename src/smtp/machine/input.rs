@@ -43,6 +43,8 @@ pub enum Input<'a, D: Driver> {
     Recipient(Result<D::Recipient, Reply>),
     /// The answer to [`super::Effect::Authenticate`].
     Login(Result<D::Identity, LoginRefusal>),
+    /// The answer to [`super::Effect::Verify`].
+    Verified(Reply),
     /// The answer to [`super::Effect::StartTls`]: the handshake is done.
     Secured,
     /// The answer to [`super::Effect::ReceiveData`]: the end of data was seen.

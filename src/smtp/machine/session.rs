@@ -28,12 +28,23 @@ pub(super) fn quit<D: Driver>(place: Place<D>, line: Line<'_>) -> Stepped<D> {
     Stepped::close(reply::BYE)
 }
 
-/// RFC 5321 §3.5.3, §7.3: the same answer for every name, so that VRFY is no list of our users.
+/// RFC 5321 §3.5.3, §7.3: for strangers the same answer for every name, so that VRFY is no list of our users.
 pub(super) fn vrfy<D: Driver>(place: Place<D>, line: Line<'_>) -> Stepped<D> {
     if line.argument.is_empty() {
         return Stepped::error(place, reply::BAD_VRFY);
     }
-    Stepped::well(place, Effects::reply(reply::NOT_VERIFIED))
+    match place.remote().and_then(|remote| remote.identity.clone()) {
+        None => Stepped::well(place, Effects::reply(reply::NOT_VERIFIED)),
+        Some(identity) => {
+            let effect = Effect::Verify { identity, name: line.argument.to_owned() };
+            Stepped::well(Place::Verifying(Box::new(place)), Effects::one(effect))
+        }
+    }
+}
+
+/// What the directory said. The transaction, if one is open, goes on.
+pub(super) fn verified<D: Driver>(place: Place<D>, answer: Reply) -> Stepped<D> {
+    Stepped::well(place, Effects::reply(answer).then(Effect::Flush))
 }
 
 /// The same for lists: members are never told.

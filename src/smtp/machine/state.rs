@@ -83,6 +83,8 @@ pub(super) enum Place<D: Driver> {
     CheckingSender(Client<D>, Transaction<D>),
     /// The driver checks a recipient.
     CheckingRecipient(Client<D>, Transaction<D>),
+    /// The driver looks a name up; then it goes on from there.
+    Verifying(Box<Place<D>>),
     /// The driver receives the data.
     Receiving(Client<D>, Transaction<D>),
     /// The driver commits.
@@ -107,6 +109,14 @@ impl<D: Driver> State<D> {
         }
     }
 
+    /// The transaction whose data is received.
+    pub fn receiving(&self) -> Option<&Transaction<D>> {
+        match &self.0 {
+            Place::Receiving(_, transaction) => Some(transaction),
+            _ => None,
+        }
+    }
+
     /// Whether it is over.
     pub fn is_closed(&self) -> bool {
         matches!(self.0, Place::Closed)
@@ -125,6 +135,7 @@ impl<D: Driver> Place<D> {
             | Self::CheckingRecipient(client, _)
             | Self::Receiving(client, _)
             | Self::Committing(client) => Some(&client.remote),
+            Self::Verifying(place) => place.remote(),
             Self::Closed => None,
         }
     }
@@ -140,6 +151,7 @@ impl<D: Driver> Place<D> {
             | Self::CheckingRecipient(client, _)
             | Self::Receiving(client, _)
             | Self::Committing(client) => Some(&mut client.remote.counts),
+            Self::Verifying(place) => place.counts(),
             Self::Closed => None,
         }
     }
@@ -156,6 +168,7 @@ impl<D: Driver> Place<D> {
             | Self::CheckingRecipient(client, _)
             | Self::Receiving(client, _)
             | Self::Committing(client) => Some(client.remote),
+            Self::Verifying(place) => place.into_remote(),
             Self::Closed => None,
         }
     }
@@ -171,6 +184,7 @@ impl<D: Driver> Place<D> {
             | Self::Receiving(client, _)
             | Self::Committing(client) => Self::Ready(client),
             Self::Securing(remote) => Self::Connected(remote),
+            Self::Verifying(place) => place.without_transaction(),
             Self::Connected(_) | Self::Ready(_) | Self::Closed => self,
         }
     }

@@ -21,11 +21,12 @@ pub fn step<D: Driver>(state: State<D>, input: Input<'_, D>) -> (State<D>, Effec
         (Place::LoggingIn(client, mechanism, exchange), Input::Line { line, .. }) => {
             auth::answer(client, mechanism, exchange, line)
         }
-        // RFC 4954 §4: a line that is too long ends the exchange.
+        // RFC 4954 §4: a line that can't be read ends the exchange.
         (Place::LoggingIn(client, ..), Input::LineTooLong) => {
             Stepped::error(Place::Ready(client), reply::LONG_RESPONSE)
         }
-        (place, Input::BareLf) if takes_lines(&place) => Stepped::close(reply::BARE_LINE_FEED),
+        (Place::LoggingIn(client, ..), Input::BareLf) => Stepped::error(Place::Ready(client), reply::BARE_LINE_FEED),
+        (place, Input::BareLf) if takes_lines(&place) => Stepped::error(place, reply::BARE_LINE_FEED),
         (place, Input::LineTooLong) if takes_lines(&place) => Stepped::error(place, reply::LINE_TOO_LONG),
         (place, Input::Line { line, is_followed }) if takes_lines(&place) => command::command(place, line, is_followed),
         (Place::CheckingLogin(client), Input::Login(login)) => auth::checked(client, login),
@@ -35,6 +36,7 @@ pub fn step<D: Driver>(state: State<D>, input: Input<'_, D>) -> (State<D>, Effec
         (Place::CheckingRecipient(client, transaction), Input::Recipient(answer)) => {
             mail::recipient_checked(client, transaction, answer)
         }
+        (Place::Verifying(place), Input::Verified(answer)) => session::verified(*place, answer),
         (Place::Receiving(client, transaction), Input::Data(end)) => mail::received(client, transaction, end),
         (Place::Committing(client), Input::Committed(receipt)) => mail::committed(client, &receipt),
         (Place::Committing(client), Input::NotCommitted(refusal)) => mail::not_committed(client, refusal),
@@ -52,7 +54,7 @@ fn greeting<D: Driver>(place: Place<D>) -> Stepped<D> {
 }
 
 fn takes_lines<D: Driver>(place: &Place<D>) -> bool {
-    matches!(place, Place::Connected(_) | Place::Ready(_) | Place::InTransaction(..) | Place::LoggingIn(..))
+    matches!(place, Place::Connected(_) | Place::Ready(_) | Place::InTransaction(..))
 }
 
 /// An event that ends the session. In the middle of a TLS handshake there is nobody who could read a reply.

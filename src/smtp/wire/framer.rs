@@ -22,7 +22,8 @@ pub enum Frame<'a> {
         bytes: u64,
     },
     /// A line feed without a carriage return before it. It ends nothing: what a client means by it, and a proxy
-    /// before us by what follows, can't be known.
+    /// before us by what follows, can't be known. It is told at once, so that a client that knows no CRLF is not
+    /// left waiting, and what follows up to the CRLF is dropped unread.
     BareLf,
 }
 
@@ -45,19 +46,31 @@ pub struct Framer {
     skipping: Option<Skipping>,
 }
 
+/// A line of which nothing is read any more.
 #[derive(Debug)]
 struct Skipping {
     bytes: u64,
     after_cr: bool,
+    why: Why,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    TooLong,
+    BareLf,
 }
 
 impl Framer {
     /// Looks for the next frame at the front of `buffer`. After an answer without a frame, `buffer` must still begin
     /// at the same octet (`consumed` later) at the next call.
     pub fn next<'a>(&mut self, buffer: &'a [u8], limit: LineLimit) -> Framed<'a> {
-        if self.skipping.is_some() {
-            return self.skip(buffer);
+        match self.skipping.take() {
+            Some(skipping) => self.skip(skipping, buffer, limit),
+            None => self.read(buffer, limit),
         }
+    }
+
+    fn read<'a>(&mut self, buffer: &'a [u8], limit: LineLimit) -> Framed<'a> {
         let unsearched = buffer.get(self.searched..).unwrap_or_default();
         let Some(found) = memchr(b'\n', unsearched) else {
             return self.wait(buffer, limit);
@@ -66,7 +79,7 @@ impl Framer {
         self.searched = 0;
         let consumed = end + 1;
         let frame = match buffer.get(..end).and_then(|line| line.strip_suffix(b"\r")) {
-            None => Frame::BareLf,
+            None => self.bare_lf(),
             Some(_) if consumed > limit.bytes(buffer) => Frame::TooLong { bytes: consumed as u64 },
             Some(line) => Frame::Line(line),
         };
@@ -79,23 +92,37 @@ impl Framer {
             return Framed { frame: None, consumed: 0 };
         }
         self.searched = 0;
-        self.skipping = Some(Skipping { bytes: buffer.len() as u64, after_cr: buffer.ends_with(b"\r") });
+        let (bytes, after_cr) = (buffer.len() as u64, buffer.ends_with(b"\r"));
+        self.skipping = Some(Skipping { bytes, after_cr, why: Why::TooLong });
         Framed { frame: None, consumed: buffer.len() }
     }
 
-    fn skip<'a>(&mut self, buffer: &'a [u8]) -> Framed<'a> {
-        let Some(Skipping { bytes, after_cr }) = self.skipping.take() else {
-            return Framed { frame: None, consumed: 0 };
-        };
+    fn skip<'a>(&mut self, line: Skipping, buffer: &'a [u8], limit: LineLimit) -> Framed<'a> {
         let Some(end) = memchr(b'\n', buffer) else {
-            let after_cr = if buffer.is_empty() { after_cr } else { buffer.ends_with(b"\r") };
-            self.skipping = Some(Skipping { bytes: bytes + buffer.len() as u64, after_cr });
+            let after_cr = if buffer.is_empty() { line.after_cr } else { buffer.ends_with(b"\r") };
+            self.skipping = Some(Skipping { bytes: line.bytes + buffer.len() as u64, after_cr, ..line });
             return Framed { frame: None, consumed: buffer.len() };
         };
-        let ended_by_crlf = buffer.get(..end).map_or(after_cr, |line| line.ends_with(b"\r") || (end == 0 && after_cr));
-        let bytes = bytes + end as u64 + 1;
-        let frame = if ended_by_crlf { Frame::TooLong { bytes } } else { Frame::BareLf };
-        Framed { frame: Some(frame), consumed: end + 1 }
+        let consumed = end + 1;
+        let ends_in_crlf = match buffer.get(..end) {
+            None | Some([]) => line.after_cr,
+            Some(before) => before.ends_with(b"\r"),
+        };
+        let frame = match line.why {
+            _ if !ends_in_crlf => self.bare_lf(),
+            Why::TooLong => Frame::TooLong { bytes: line.bytes + consumed as u64 },
+            // The line was answered at its first LF.
+            Why::BareLf => {
+                let Framed { frame, consumed: behind } = self.read(buffer.get(consumed..).unwrap_or_default(), limit);
+                return Framed { frame, consumed: consumed + behind };
+            }
+        };
+        Framed { frame: Some(frame), consumed }
+    }
+
+    fn bare_lf<'a>(&mut self) -> Frame<'a> {
+        self.skipping = Some(Skipping { bytes: 0, after_cr: false, why: Why::BareLf });
+        Frame::BareLf
     }
 }
 
@@ -149,6 +176,8 @@ mod tests {
         check(b"\r\n", &[""]);
         check(b"NOOP\n", &["BareLf"]);
         check(b"\n", &["BareLf"]);
+        check(b"NOOP\nNOOP\r\nQUIT\r\n", &["BareLf", "QUIT"]);
+        check(b"a\nb\nc\r\nQUIT\r\n", &["BareLf", "BareLf", "QUIT"]);
         check(b"NO\rOP\r\r\n", &["NO\rOP\r"]);
         check(b"NOOP\r", &[]);
     }
