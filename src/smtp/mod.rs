@@ -2,4 +2,5 @@
 //! server that carries it out.
 
 pub mod machine;
+pub mod server;
 pub mod wire;

@@ -47,6 +47,8 @@ pub enum Effect<D: Driver> {
     },
     /// Read to the end of data. Answer with [`super::Input::Data`].
     ReceiveData {
+        /// From whom it comes.
+        facts: Facts<D>,
         /// What is done with bare line ends.
         line_ends: LineEnds,
         /// Octets above which nothing is kept.

@@ -108,7 +108,11 @@ pub(super) fn data<D: Driver>(client: Client<D>, transaction: Transaction<D>, li
     };
     let bytes_max = client.remote.rules.message_bytes_max;
     let go_ahead = Reply::plain(354, "Send the message, end with <CRLF>.<CRLF>");
-    let effects = Effects::reply(go_ahead).then(Effect::Flush).then(Effect::ReceiveData { line_ends, bytes_max });
+    let effects = Effects::reply(go_ahead).then(Effect::Flush).then(Effect::ReceiveData {
+        facts: client.facts(),
+        line_ends,
+        bytes_max,
+    });
     Stepped::well(Place::Receiving(client, transaction), effects)
 }
 

@@ -1,0 +1,114 @@
+use std::sync::Arc;
+
+use super::session::{Session, Smtp};
+use super::{policy, report, submission};
+use crate::base::{Enhanced, MessageId, Reply, Timestamp};
+use crate::intake::{self, Accept, Accepted, Origin, Received, Recipient, Refused};
+use crate::message::Scan;
+use crate::smtp::machine::{Facts, Profile, Transaction};
+use crate::store::{Committed, StagedBlob, WriteError};
+
+/// A message that was received whole and is not yet committed.
+pub(super) struct Taken {
+    /// The header block as received.
+    pub(super) header_block: Vec<u8>,
+    /// The body, from the blank line on.
+    pub(super) body: Option<StagedBlob>,
+    /// Octets of both.
+    pub(super) bytes: u64,
+}
+
+impl Session {
+    /// Looks at the header block, puts our trace field before it, and commits the message for all its recipients.
+    pub(super) async fn commit(
+        &mut self,
+        facts: &Facts<Smtp>,
+        transaction: Transaction<Smtp>,
+        taken: Taken,
+    ) -> Result<Committed<Accepted>, Reply> {
+        let context = Arc::clone(&self.context);
+        let Taken { mut header_block, body, bytes } = taken;
+        let scan = Scan::of(&header_block);
+        // RFC 5321 §6.3
+        if scan.is_looping() {
+            return Err(Reply::new(554, Enhanced(5, 4, 6), "The message has passed too many servers: it is in a loop"));
+        }
+        let at = context.clock.now();
+        let id = context.ids.message(at);
+        let mut trace_fields = self.received(facts, &transaction, id, at);
+        let mut message_id_field = scan.message_id.clone();
+        if let (Profile::Submission, Some(identity)) = (self.profile, &facts.identity) {
+            submission::check(&context, identity, &transaction.sender, &header_block, &scan)?;
+            let added = submission::missing_fields(&scan, id, &context.hostname, at);
+            trace_fields.push_str(&added.text);
+            message_id_field = message_id_field.or(added.message_id);
+            header_block = submission::without_bcc(header_block);
+        }
+        let summary = report::Summary::of(self, facts, &transaction, bytes);
+        let written = context
+            .store
+            .write(Accept {
+                id,
+                at,
+                session: Arc::clone(&self.intake),
+                origin: self.origin(facts),
+                sender: transaction.sender.address.clone(),
+                recipients: transaction.recipients,
+                trace_fields: trace_fields.into_bytes(),
+                header_block,
+                body,
+                message_id_field,
+            })
+            .await;
+        let receipt = written.map_err(refusal)?;
+        self.unconfirmed = Some(receipt.confirm());
+        self.asked = None;
+        summary.accepted(&receipt);
+        Ok(receipt)
+    }
+
+    /// Where the message comes from, for the trace.
+    fn origin(&self, facts: &Facts<Smtp>) -> Origin {
+        Origin {
+            actor: self.actor(facts.identity.as_deref()),
+            peer_ip: Some(self.connection.peer().ip()),
+            helo: Some(facts.hello.name.clone()),
+            tls: self.tls_text(),
+        }
+    }
+
+    fn received(&self, facts: &Facts<Smtp>, transaction: &Transaction<Smtp>, id: MessageId, at: Timestamp) -> String {
+        // RFC 5321 §7.2: with several recipients the clause would tell each of the others.
+        let recipient = match transaction.recipients.as_slice() {
+            [Recipient { given, .. }] => Some(given),
+            _ => None,
+        };
+        intake::received(&Received {
+            helo: &facts.hello.name,
+            peer_ip: Some(self.connection.peer().ip()),
+            by: self.context.hostname.as_str(),
+            extended: facts.hello.is_extended,
+            tls: self.tls_text().as_deref(),
+            authenticated: facts.identity.is_some(),
+            utf8: transaction.sender.smtputf8,
+            id,
+            recipient,
+            at,
+        })
+    }
+}
+
+/// A fault of ours is temporary; so is what the recipient can mend.
+fn refusal(error: WriteError<Refused>) -> Reply {
+    match error {
+        WriteError::Refused(Refused::OverQuota(_)) => policy::over_quota(),
+        WriteError::Refused(Refused::Loop(address)) => Reply::new(
+            554,
+            Enhanced(5, 4, 6),
+            format!("The message was delivered to <{address}> before: it is in a loop"),
+        ),
+        WriteError::Refused(Refused::Gone(address)) => policy::broken(format!("{address} was deleted meanwhile")),
+        WriteError::Full => policy::disk_full(),
+        other => policy::broken(other.to_string()),
+    }
+}

@@ -1,0 +1,39 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio_util::sync::CancellationToken;
+
+use crate::base::{Clock, DomainName, MessageIds};
+use crate::directory::Authenticator;
+use crate::intake::Sessions;
+use crate::store::Store;
+
+/// What all sessions share.
+#[derive(Clone)]
+pub struct Context {
+    /// The file.
+    pub store: Store,
+    /// Verifies passwords.
+    pub authenticator: Arc<Authenticator>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where the ids of messages and of refused transactions come from. One for the whole server.
+    pub ids: Arc<MessageIds>,
+    /// The sessions that live, for the rule of the missed 250. One for the whole server.
+    pub sessions: Sessions,
+    /// The server's name.
+    pub hostname: DomainName,
+    /// For STARTTLS; `None` when there is no certificate.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Octets of the largest message.
+    pub message_bytes_max: u64,
+    /// Recipients of one message.
+    pub recipients_max: usize,
+    /// How long a client may be silent.
+    pub idle: Duration,
+    /// How long a refusal is held back behind a soft limit.
+    pub refusal_delay: Duration,
+    /// Ends every session before its next command. Data that is being received is received to its end.
+    pub stop: CancellationToken,
+}

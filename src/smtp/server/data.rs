@@ -1,0 +1,122 @@
+use std::convert::Infallible;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::budget::Pace;
+use super::commit::Taken;
+use super::policy;
+use super::session::{End, Session};
+use crate::base::{Enhanced, Reply};
+use crate::message::{HeaderError, HeaderSplitter};
+use crate::smtp::machine::DataEnd;
+use crate::smtp::wire::{DataDecoder, DataFaults, LineEnds};
+use crate::store::{BlobWriter, Store, WriteError};
+
+/// Octets of a decode buffer to begin with: one read of the connection.
+const DECODED_BYTES: usize = 16 * 1024;
+
+/// A message on its way in: the header block stays in memory, the body goes to the store as it comes.
+struct Incoming {
+    splitter: HeaderSplitter,
+    body: Option<BlobWriter>,
+    bytes: u64,
+    bytes_max: u64,
+    /// Why nothing more is kept.
+    refused: Option<DataEnd<Taken>>,
+}
+
+impl Session {
+    /// Reads to the end of data. What can't be taken is read to its end as well, so that none of it is ever seen as a
+    /// command.
+    pub(super) async fn receive(&mut self, line_ends: LineEnds, bytes_max: u64) -> Result<DataEnd<Taken>, End> {
+        let mut decoder = DataDecoder::new(line_ends);
+        let mut incoming = Incoming { splitter: HeaderSplitter::new(), body: None, bytes: 0, bytes_max, refused: None };
+        let mut text = Vec::with_capacity(DECODED_BYTES);
+        let mut pace = Pace::new(Instant::now());
+        loop {
+            let input = self.connection.buffered();
+            let decoded = decoder.decode(input, &mut text);
+            pace.add(decoded.consumed);
+            self.connection.consume(decoded.consumed);
+            let faults = decoder.faults();
+            if faults != DataFaults::default() {
+                // The end is known already; the octets need not be kept until then.
+                incoming.refuse(DataEnd::Faulty(faults));
+            }
+            pace.excuse(incoming.take(&text, &self.context.store).await);
+            text.clear();
+            if decoded.ended {
+                return Ok(incoming.finish(faults).await);
+            }
+            let idle = Instant::now() + self.context.idle;
+            self.fill(pace.deadline().min(idle)).await?;
+        }
+    }
+}
+
+impl Incoming {
+    fn refuse(&mut self, end: DataEnd<Taken>) {
+        if self.refused.is_none() {
+            self.refused = Some(end);
+            self.body = None;
+        }
+    }
+
+    /// Takes the next octets of the message; says how long the store kept us waiting.
+    async fn take(&mut self, text: &[u8], store: &Store) -> Duration {
+        self.bytes += text.len() as u64;
+        if self.bytes > self.bytes_max {
+            self.refuse(DataEnd::TooLarge);
+        }
+        if self.refused.is_some() || text.is_empty() {
+            return Duration::ZERO;
+        }
+        let body = match self.splitter.push(text) {
+            Ok([]) => return Duration::ZERO,
+            Ok(body) => body,
+            Err(error) => {
+                self.refuse(DataEnd::Refused(header_refusal(error)));
+                return Duration::ZERO;
+            }
+        };
+        let began = Instant::now();
+        let written = self.body.get_or_insert_with(|| store.blob_writer()).write(body).await;
+        if let Err(error) = written {
+            self.refuse(DataEnd::Refused(write_refusal(&error)));
+        }
+        began.elapsed()
+    }
+
+    async fn finish(self, faults: DataFaults) -> DataEnd<Taken> {
+        if faults != DataFaults::default() {
+            return DataEnd::Faulty(faults);
+        }
+        if let Some(end) = self.refused {
+            return end;
+        }
+        let body = match self.body {
+            None => None,
+            Some(writer) => match writer.finish().await {
+                Ok(staged) => Some(staged),
+                Err(error) => return DataEnd::Refused(write_refusal(&error)),
+            },
+        };
+        DataEnd::Taken(Taken { header_block: self.splitter.into_header(), body, bytes: self.bytes })
+    }
+}
+
+fn header_refusal(error: HeaderError) -> Reply {
+    let text = match error {
+        HeaderError::TooLong => "The header of the message is too large",
+        HeaderError::TooManyLines => "The header of the message has too many lines",
+    };
+    Reply::new(552, Enhanced(5, 3, 4), text)
+}
+
+fn write_refusal(error: &WriteError<Infallible>) -> Reply {
+    match error {
+        WriteError::Full => policy::disk_full(),
+        other => policy::broken(other.to_string()),
+    }
+}

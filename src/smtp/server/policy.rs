@@ -1,0 +1,142 @@
+use super::context::Context;
+use super::session::Smtp;
+use crate::base::{Address, Enhanced, Host, LocalPart, Reply};
+use crate::directory::{self, Delivery, Identity, Resolution};
+use crate::intake::Recipient;
+use crate::mailbox;
+use crate::smtp::machine::{Facts, Sender};
+use crate::smtp::wire::{ForwardPath, reply};
+use crate::store::{StoreError, View};
+
+/// Who may send: a stranger as anybody, since that is what mail from outside is; somebody who has logged in only as
+/// itself. The null sender is nobody, and what it may be used for is looked at when the message is there.
+pub(super) fn check_sender(context: &Context, facts: &Facts<Smtp>, sender: &Sender) -> Result<(), Reply> {
+    // Before a disk is full, rather than in the middle of a message.
+    if context.store.health().full {
+        return Err(disk_full());
+    }
+    let (Some(identity), Some(address)) = (&facts.identity, &sender.address) else {
+        return Ok(());
+    };
+    match with_view(context, |view| directory::may_send_as(view, identity.account, address))? {
+        true => Ok(()),
+        false => Err(not_yours(identity)),
+    }
+}
+
+/// Who may be sent to. This is the one place where relaying is decided: what is not here is refused to a stranger for
+/// good, and to our own users until there is a queue.
+pub(super) fn check_recipient(
+    context: &Context,
+    facts: &Facts<Smtp>,
+    sender: &Sender,
+    recipient: ForwardPath,
+) -> Result<Recipient, Reply> {
+    let is_known = facts.identity.is_some();
+    let (given, resolution) = with_view(context, |view| match recipient {
+        ForwardPath::Postmaster => Ok((postmaster(context), directory::resolve_postmaster(view, &context.hostname)?)),
+        ForwardPath::Mailbox(mailbox) => {
+            let resolution = directory::resolve(view, &mailbox.address)?;
+            Ok((Some(mailbox.address), resolution))
+        }
+    })?;
+    let given = given.ok_or_else(|| broken("the host name makes no address"))?;
+    match resolution {
+        Resolution::Local(deliveries) => fitting(context, sender, given, deliveries),
+        Resolution::InternalOnly(deliveries) if is_known => fitting(context, sender, given, deliveries),
+        Resolution::InternalOnly(_) | Resolution::Forwards { internal_only: true, .. } if !is_known => {
+            Err(Reply::new(550, Enhanced(5, 7, 1), "This address takes mail from our own users only"))
+        }
+        Resolution::NotLocal if !is_known => {
+            Err(Reply::new(550, Enhanced(5, 7, 1), "Relaying denied: this domain is not here"))
+        }
+        Resolution::NotLocal => Err(not_yet("Mail to other domains can't be sent yet, try again later")),
+        Resolution::InternalOnly(_) | Resolution::Forwards { .. } => {
+            Err(not_yet("This address forwards to another domain, where mail can't be sent yet, try again later"))
+        }
+        Resolution::Unknown => Err(Reply::new(550, Enhanced(5, 1, 1), "No such user here")),
+        Resolution::Disabled => Err(Reply::new(550, Enhanced(5, 2, 1), "This mailbox is disabled")),
+        Resolution::TooFar => Err(Reply::new(451, Enhanced(4, 4, 6), "This address leads too far")),
+    }
+}
+
+/// RFC 1870 §6.1: with the size that the client has announced, a full mailbox shows before the message is sent.
+fn fitting(context: &Context, sender: &Sender, given: Address, deliveries: Vec<Delivery>) -> Result<Recipient, Reply> {
+    if let Some(size_bytes) = sender.size_bytes {
+        let has_room = |view: &View| {
+            for delivery in &deliveries {
+                if !mailbox::has_room(view, delivery.account, size_bytes)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        if !with_view(context, has_room)? {
+            return Err(over_quota());
+        }
+    }
+    Ok(Recipient { given, deliveries })
+}
+
+/// VRFY for somebody who has logged in: the truth about its own domain, nothing about others.
+// RFC 5321 §3.5.1
+pub(super) fn verify(context: &Context, identity: &Identity, name: &str) -> Reply {
+    let name = name.strip_prefix('<').and_then(|name| name.strip_suffix('>')).unwrap_or(name);
+    let in_domain = |local| Address { local, host: identity.login.host.clone() };
+    let Ok(address) = Address::parse(name).or_else(|_| LocalPart::parse(name).map(in_domain)) else {
+        return reply::NOT_VERIFIED.into();
+    };
+    if address.host != identity.login.host {
+        return reply::NOT_VERIFIED.into();
+    }
+    match with_view(context, |view| directory::resolve(view, &address)) {
+        Ok(Resolution::Unknown | Resolution::Disabled) => Reply::new(550, Enhanced(5, 1, 1), "No such user here"),
+        Ok(Resolution::NotLocal | Resolution::TooFar) => reply::NOT_VERIFIED.into(),
+        Ok(_) => Reply::new(250, Enhanced(2, 1, 5), format!("<{address}>")),
+        Err(refusal) => refusal,
+    }
+}
+
+/// The sender, or an author in From, is not one of the account's addresses.
+pub(super) fn not_yours(identity: &Identity) -> Reply {
+    Reply::new(553, Enhanced(5, 7, 1), format!("Not an address of {}", identity.login))
+}
+
+/// A mailbox is full: its owner can make room.
+pub(super) fn over_quota() -> Reply {
+    Reply::new(452, Enhanced(4, 2, 2), "The mailbox is full")
+}
+
+/// The disk is.
+pub(super) fn disk_full() -> Reply {
+    Reply::our_fault(452, Enhanced(4, 3, 1), "Insufficient system storage, try again later", "the disk is full")
+}
+
+/// Something of ours is broken.
+pub(super) fn broken(cause: impl Into<String>) -> Reply {
+    Reply::our_fault(451, Enhanced(4, 3, 0), "Temporary server error, try again later", cause)
+}
+
+/// All the places where passwords are verified are taken.
+pub(super) fn too_many_logins() -> Reply {
+    Reply::new(454, Enhanced(4, 7, 0), "Too many logins at a time, try again later")
+}
+
+/// A password could not be verified.
+pub(super) fn login_broken(cause: String) -> Reply {
+    Reply::our_fault(454, Enhanced(4, 7, 0), "Authentication is not possible at the moment", cause)
+}
+
+fn not_yet(text: &'static str) -> Reply {
+    Reply::new(451, Enhanced(4, 3, 0), text)
+}
+
+// RFC 5321 §4.5.1
+fn postmaster(context: &Context) -> Option<Address> {
+    Some(Address { local: LocalPart::parse("postmaster").ok()?, host: Host::Name(context.hostname.clone()) })
+}
+
+/// A few rows are read at once; the view is gone before anybody waits.
+pub(super) fn with_view<T>(context: &Context, read: impl FnOnce(&View) -> Result<T, StoreError>) -> Result<T, Reply> {
+    context.store.view().and_then(|view| read(&view)).map_err(|error| broken(error.to_string()))
+}
