@@ -61,6 +61,14 @@ pub const CONNECTIONS_PER_ADDRESS: usize = 20;
 pub const CONNECTIONS_PER_NETWORK: usize = 100;
 /// Mail connections in all at a time.
 pub const CONNECTIONS_TOTAL: usize = 2000;
+/// Percent of all connections in use from which on the unauthenticated are waited for [`PRESSED_IDLE_S`] only.
+pub const PRESSURE_PERCENT: usize = 80;
+/// Seconds that the unauthenticated may be silent under pressure.
+pub const PRESSED_IDLE_S: u64 = 60;
+/// Percent of all connections in use from which on it is [`STRESSED_IDLE_S`].
+pub const STRESS_PERCENT: usize = 95;
+/// Seconds that the unauthenticated may be silent under stress. Postfix: 10 s
+pub const STRESSED_IDLE_S: u64 = 10;
 /// Levels that aliases may lead through.
 pub const ALIAS_DEPTH: usize = 10;
 /// Members that one address may expand to.

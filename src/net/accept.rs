@@ -54,6 +54,8 @@ where
     // Given up when no descriptor is left, so that the client in front of the queue can be accepted and turned away:
     // otherwise it would stay there and accept would fail again at once, for ever.
     let mut reserve = File::open("/dev/null").ok();
+    // One line in the log for each time that it happens, however many clients it hits.
+    let mut is_short = false;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -67,6 +69,7 @@ where
             }
             Ok((socket, peer)) => match door.permits.acquire(peer.ip()) {
                 Ok(permit) => {
+                    is_short = false;
                     // The client may be gone by now: nothing to do then.
                     if let Ok(connection) = Connection::tcp(socket, Some(permit)) {
                         begin(connection, &door, &sessions, &stop, &serve);
@@ -75,7 +78,9 @@ where
                 Err(crowded) => refuse(socket, &door, crowded),
             },
             Err(error) if is_out_of_descriptors(&error) => {
-                tracing::warn!(listener = %door.listener, %error, "no file descriptor for a new connection");
+                if !std::mem::replace(&mut is_short, true) {
+                    tracing::warn!(listener = %door.listener, %error, "no file descriptor for a new connection");
+                }
                 if reserve.take().is_none() {
                     tokio::time::sleep(PAUSE).await;
                     reserve = File::open("/dev/null").ok();
@@ -114,7 +119,7 @@ where
 /// Tells a client why it is turned away and closes. The send buffer of a new socket is empty, so the few bytes fit and
 /// nothing waits.
 fn refuse(socket: TcpStream, door: &Door, crowded: Crowded) {
-    tracing::info!(listener = %door.listener, ?crowded, "connection refused");
+    tracing::debug!(listener = %door.listener, ?crowded, "connection refused");
     if door.implicit_tls.is_some() {
         return;
     }

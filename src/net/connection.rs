@@ -114,6 +114,12 @@ impl Connection {
         }
     }
 
+    /// How long a client that has not authenticated may be silent now: `idle`, or less when the server is nearly full.
+    /// To be asked again while waiting: the pressure may have come since.
+    pub fn patience(&self, idle: Duration) -> Duration {
+        self.permit.as_ref().map_or(idle, |permit| permit.patience(idle))
+    }
+
     /// What has come and is not yet consumed.
     pub fn buffered(&self) -> &[u8] {
         &self.input

@@ -3,6 +3,7 @@ use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::base::limits;
 use crate::base::{Network, Networks};
@@ -124,6 +125,19 @@ impl Permit {
     }
 }
 
+impl Permit {
+    /// How long a client that has not authenticated may be silent now: `idle`, or less when the server is nearly full.
+    pub fn patience(&self, idle: Duration) -> Duration {
+        let percent = self.permits.in_use().saturating_mul(100) / self.permits.0.limits.total.max(1);
+        let most = match percent {
+            limits::STRESS_PERCENT.. => Duration::from_secs(limits::STRESSED_IDLE_S),
+            limits::PRESSURE_PERCENT.. => Duration::from_secs(limits::PRESSED_IDLE_S),
+            _ => idle,
+        };
+        idle.min(most)
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.exempt();
@@ -202,5 +216,19 @@ mod tests {
         assert_eq!(permits.acquire(address).unwrap_err(), Crowded::Total);
         drop((first, second));
         assert_eq!(permits.in_use(), 0);
+    }
+
+    #[test]
+    fn patience_wears_thin_as_the_server_fills() {
+        let permits = permits(20, 100, 100);
+        let idle = Duration::from_secs(300);
+        let mut held = Vec::new();
+        for expected in [vec![300; 15], vec![60; 3], vec![10; 2]].concat() {
+            held.extend(permits.acquire("192.0.2.1".parse().unwrap()));
+            assert_eq!(held[0].patience(idle).as_secs(), expected, "{} of 20", held.len());
+        }
+        assert_eq!(held[0].patience(Duration::from_secs(5)).as_secs(), 5);
+        held.truncate(1);
+        assert_eq!(held[0].patience(idle), idle);
     }
 }

@@ -18,6 +18,9 @@ use crate::store::StoreError;
 /// Octets of replies that are gathered before they are sent.
 const OUTPUT_BYTES: usize = 64 * 1024;
 
+/// How often a waiting session looks whether others need its place.
+const PATIENCE_CHECK: Duration = Duration::from_secs(5);
+
 /// What a client is told that gets no permit.
 pub fn refusal(crowded: Crowded) -> &'static [u8] {
     match crowded {
@@ -77,7 +80,8 @@ impl Driver {
             can_start_tls: self.context.tls.is_some(),
         });
         self.reply(&Reply::ok(format!("{} POP3 ready", self.context.hostname)));
-        let mut deadline = Instant::now() + self.context.idle;
+        // The time for a whole line: a client that sends it octet by octet gains nothing.
+        let mut since = Instant::now();
         loop {
             let (frame, used) = self.framer.next(self.connection.buffered(), session.line_bytes_max());
             let input = match frame {
@@ -85,7 +89,7 @@ impl Driver {
                 Frame::Oversize => Input::Oversize,
                 Frame::Incomplete => {
                     self.connection.consume(used);
-                    if !self.more_input(deadline).await? {
+                    if !self.more_input(since).await? {
                         return Ok(());
                     }
                     continue;
@@ -97,27 +101,26 @@ impl Driver {
                 Some(next) => session = next,
                 None => return Ok(()),
             }
-            // One deadline for a whole line: a client that sends it octet by octet gains nothing.
-            deadline = Instant::now() + self.context.idle;
+            since = Instant::now();
         }
     }
 
-    /// Sends what is written and waits for input; false when the server stops.
-    async fn more_input(&mut self, deadline: Instant) -> Result<bool, End> {
+    /// Sends what is written and waits for input; false when the server stops. The client has been silent `since`.
+    async fn more_input(&mut self, since: Instant) -> Result<bool, End> {
         self.flush().await?;
-        let within = deadline.saturating_duration_since(Instant::now());
         let stop = self.context.stop.clone();
-        match stop.run_until_cancelled(self.connection.fill(within)).await {
-            None => {
-                self.reply(&Reply::coded(Code::SysTemp, "the server stops, try again later"));
-                Ok(false)
-            }
-            Some(count) => {
-                if count? == 0 {
-                    Err(End::Eof)
-                } else {
-                    Ok(true)
+        loop {
+            let idle = self.context.idle;
+            let patience = if self.login.is_some() { idle } else { self.connection.patience(idle) };
+            let left = patience.saturating_sub(since.elapsed());
+            match stop.run_until_cancelled(self.connection.fill(left.min(PATIENCE_CHECK))).await {
+                None => {
+                    self.reply(&Reply::coded(Code::SysTemp, "the server stops, try again later"));
+                    return Ok(false);
                 }
+                Some(Err(ConnectionError::TimedOut)) if left > PATIENCE_CHECK => {}
+                Some(Ok(0)) => return Err(End::Eof),
+                Some(count) => return Ok(count? > 0),
             }
         }
     }
