@@ -1,14 +1,15 @@
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::Bound;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{BackendError, StorageBackend};
-use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
+use rustix::fs::{CWD, FallocateFlags, RenameFlags, fallocate, fstatvfs, renameat_with};
+use rustix::io::Errno;
 
 use super::fault::FaultDisk;
 
@@ -20,6 +21,8 @@ pub(super) struct Disk {
     medium: Box<dyn StorageBackend>,
     /// The same open file as the medium's.
     file: Option<File>,
+    /// The name that a new file does not have yet.
+    unnamed: Option<PathBuf>,
     reserve_bytes: u64,
     ballast_bytes: u64,
     ballast_laid: AtomicBool,
@@ -59,21 +62,32 @@ pub(super) struct Room {
 pub(super) struct Backend(pub(super) Arc<Disk>);
 
 impl Disk {
-    /// The file at `path`, made (mode 0600) where there is none, if `make` says so.
+    /// The file at `path`. Where there is none, and `make` says so, one is made (mode 0600) under another name, which
+    /// [`Disk::name_file`] ends: a crash before that leaves no half-made file at `path`.
     pub(super) fn file(path: &Path, make: bool, reserve_bytes: u64, ballast_bytes: u64) -> io::Result<Self> {
-        let open = |new| OpenOptions::new().read(true).write(true).create_new(new).mode(0o600).open(path);
-        let file = match open(false) {
+        let mut unnamed = None;
+        let file = match OpenOptions::new().read(true).write(true).open(path) {
             Err(error) if make && error.kind() == io::ErrorKind::NotFound => {
-                let file = open(true)?;
-                // The name too must outlive a power cut.
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-                file
+                unnamed = Some(path.to_owned());
+                new_file(path)?
             }
             opened => opened?,
         };
         let medium = FileBackend::new(file.try_clone()?).map_err(|error| io::Error::other(error.to_string()))?;
-        Ok(Self { file: Some(file), reserve_bytes, ballast_bytes, ..Self::over(Box::new(medium)) })
+        Ok(Self { file: Some(file), unnamed, reserve_bytes, ballast_bytes, ..Self::over(Box::new(medium)) })
+    }
+
+    /// Gives a file that was just made its name.
+    pub(super) fn name_file(&self) -> io::Result<()> {
+        let Some(path) = &self.unnamed else { return Ok(()) };
+        match renameat_with(CWD, unfinished(path), CWD, path, RenameFlags::NOREPLACE) {
+            // Not every file system can promise to replace nothing.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::rename(unfinished(path), path)?,
+            done => done?,
+        }
+        // The name too must outlive a power cut.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     }
 
     /// In memory.
@@ -90,6 +104,7 @@ impl Disk {
         Self {
             medium,
             file: None,
+            unnamed: None,
             reserve_bytes: 0,
             ballast_bytes: 0,
             ballast_laid: AtomicBool::new(false),
@@ -217,6 +232,22 @@ impl Disk {
         }
         self.held().as_mut().map(change)
     }
+}
+
+/// An empty file beside `path`, locked against another process that makes the same.
+fn new_file(path: &Path) -> io::Result<File> {
+    let file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(unfinished(path))?;
+    file.try_lock()?;
+    file.set_len(0)?;
+    Ok(file)
+}
+
+/// The name of a file that is being made for `path`.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    PathBuf::from(name)
 }
 
 impl Held {

@@ -34,6 +34,7 @@ impl Engine {
         let found = engine.schema_version(schema, &path)?;
         engine.disk.release().map_err(|error| io_error(&path, error))?;
         engine.make_tables(schema, found).map_err(|error| damaged(&path, &error))?;
+        engine.disk.name_file().map_err(|error| io_error(&path, error))?;
         Ok(engine)
     }
 
@@ -156,6 +157,8 @@ fn database_error(path: &Path, error: DatabaseError) -> OpenError {
 
 fn io_error(path: &Path, error: io::Error) -> OpenError {
     match error.kind() {
+        // Two that make it at the same time.
+        io::ErrorKind::WouldBlock | io::ErrorKind::AlreadyExists => OpenError::Locked(path.to_owned()),
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
             damaged(path, &error)
         }

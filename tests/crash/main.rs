@@ -7,6 +7,7 @@ mod mails;
 #[path = "../interop/site.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod site;
+mod torn;
 #[path = "../interop/wire.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod wire;
