@@ -3,11 +3,13 @@
 //! Floor F3e.
 
 mod accept;
+mod newest;
 mod received;
 mod session;
 mod unconfirmed;
 
 pub use accept::{Accept, Accepted, Origin, Recipient, Refused};
+pub use newest::newest_id;
 pub use received::{Received, received};
 pub use session::{Session, Sessions};
 pub use unconfirmed::{CHECKS, Confirm, TABLES};

@@ -8,6 +8,7 @@ mod check;
 mod content;
 mod deliver;
 mod expunge;
+mod newest;
 mod row;
 
 pub use account::{DeleteAccount, PutAccount};
@@ -15,6 +16,7 @@ pub use check::{CHECKS, TABLES};
 pub use content::{Content, Entry, content, inbox, listing, usage};
 pub use deliver::{Copy, Incoming, deliver, has_room};
 pub use expunge::{Expunge, Expunged};
+pub use newest::newest;
 pub use row::{Change, ChangeKind, Mailbox, Usage};
 
 /// The bus topic of a changed mailbox; its number is the [`crate::base::MailboxId`].

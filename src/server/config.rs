@@ -2,6 +2,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::net::{Listener, ListenerError};
+
 /// How to run the server: what the command line says, before settings are read from the file.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -19,8 +21,10 @@ pub struct Config {
     pub ready_file: Option<PathBuf>,
     /// Its content is an administrator's bearer token.
     pub http_token_file: Option<PathBuf>,
-    /// `--set KEY=VALUE` and the environment's, in the order of their weight.
-    pub settings: Vec<SettingFlag>,
+    /// `--set KEY=VALUE`, in their order.
+    pub settings: Vec<String>,
+    /// The content of `PILLARBOX_SET`: a `KEY=VALUE` a line, over the file's values and under the flags'.
+    pub settings_environment: String,
     /// What to make at start when it is not there (`pillarbox dev`).
     pub preset: Option<Preset>,
 }
@@ -36,6 +40,7 @@ impl Default for Config {
             ready_file: None,
             http_token_file: None,
             settings: Vec::new(),
+            settings_environment: String::new(),
             preset: None,
         }
     }
@@ -54,29 +59,11 @@ pub struct Preset {
     pub print_token: bool,
 }
 
-/// One `--set KEY=VALUE`, or one line of `PILLARBOX_SET`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SettingFlag {
-    /// The setting's key.
-    pub key: String,
-    /// Its value as text.
-    pub value: String,
-}
-
-impl FromStr for SettingFlag {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, as in store.cache_bytes=33554432")?;
-        Ok(Self { key: key.trim().to_owned(), value: value.trim().to_owned() })
-    }
-}
-
 /// One `--listen NAME=ADDR` or `--listen NAME=off`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenFlag {
-    /// The listener's name, as in `smtp`.
-    pub name: String,
+    /// Which listener.
+    pub listener: Listener,
     /// Where it listens; `None` closes it. Port 0 picks a free one.
     pub at: Option<SocketAddr>,
 }
@@ -93,7 +80,7 @@ impl FromStr for ListenFlag {
                 at.parse().map_err(|_| format!("{at:?} is not ADDRESS:PORT, as in 127.0.0.1:2525 or [::1]:2525"))?,
             ),
         };
-        Ok(Self { name: name.trim().to_owned(), at })
+        Ok(Self { listener: name.trim().parse().map_err(|error: ListenerError| error.to_string())?, at })
     }
 }
 
@@ -104,12 +91,14 @@ mod tests {
     #[test]
     fn listen_flags_are_read_or_explained() {
         let check = |text: &str, expected: Option<(&str, Option<&str>)>| {
-            let seen = text.parse::<ListenFlag>().ok().map(|flag| (flag.name, flag.at.map(|at| at.to_string())));
-            assert_eq!(seen, expected.map(|(name, at)| (name.into(), at.map(Into::into))), "{text}");
+            let seen =
+                text.parse::<ListenFlag>().ok().map(|flag| (flag.listener.name(), flag.at.map(|at| at.to_string())));
+            assert_eq!(seen, expected.map(|(name, at)| (name, at.map(Into::into))), "{text}");
         };
         check("smtp=127.0.0.1:0", Some(("smtp", Some("127.0.0.1:0"))));
         check("pop3s=[::1]:995", Some(("pop3s", Some("[::1]:995"))));
-        check("odmr=off", Some(("odmr", None)));
+        check("http=off", Some(("http", None)));
+        check("smpt=off", None);
         check("smtp", None);
         check("smtp=localhost:25", None);
         check("smtp=127.0.0.1", None);

@@ -1,13 +1,16 @@
 //! The wiring: everything that the rooms need, made once and handed to them; listeners, signals, the ready file.
+//!
+//! Floor F6.
 
 mod config;
+mod error;
+mod house;
+mod preset;
+mod ready;
+mod run;
+mod sizing;
 
-use std::process::ExitCode;
-
-pub use config::{Config, ListenFlag, Preset, SettingFlag};
-
-/// Runs the server until it is told to stop; a start-up error is one line on stderr.
-pub fn run(config: Config) -> ExitCode {
-    let _ = config;
-    todo!()
-}
+pub use config::{Config, ListenFlag, Preset};
+pub use error::ServerError;
+pub use house::{House, SessionFuture};
+pub use run::run;

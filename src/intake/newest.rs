@@ -1,0 +1,18 @@
+use crate::mailbox;
+use crate::store::{Read, Span, StoreError};
+use crate::trace::{EVENTS, Subject};
+
+/// The newest id that the file knows of a message or a refused transaction: new ids begin above it, whatever the
+/// clock says. 0 in an empty file.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn newest_id(read: &impl Read) -> Result<u64, StoreError> {
+    let traced = read.last(&EVENTS, Span::all())?.map_or(0, |((subject, _), _)| match subject {
+        Subject::Message(id) => id.0,
+        Subject::Refused(id) => id.0,
+    });
+    // The trace is kept for a time, mail for as long as its owner wants.
+    let kept = mailbox::newest(read)?.map_or(0, |id| id.0);
+    Ok(traced.max(kept))
+}

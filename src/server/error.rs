@@ -1,0 +1,111 @@
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::net::Listener;
+use crate::settings::SettingError;
+use crate::store::{OpenError, StoreError};
+use crate::tls::TlsError;
+use crate::{directory, http};
+
+/// Why the server could not start. Each is one clear line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The file.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A setting has no such key or no such value.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// The file could not be read or written while starting.
+    #[error("the file can't be used: {0}")]
+    Store(String),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A mail listener could not be bound.
+    #[error("{listener} can't listen on {address}: {}", explain(.listener, .error))]
+    Bind {
+        /// Which one.
+        listener: Listener,
+        /// Where it should have listened.
+        address: SocketAddr,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// An HTTP listener or the unix socket.
+    #[error(transparent)]
+    Http(#[from] http::StartError),
+    /// The name that the server should give itself is not a host name.
+    #[error("{0:?} is not a host name: give one with --hostname, as in mail.example.org")]
+    Hostname(String),
+    /// `--http-token-file`
+    #[error("{path}: {what}")]
+    TokenFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// `--ready-file`
+    #[error("the ready file {path} can't be written: {error}")]
+    ReadyFile {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// The domain or an account that the preset names can't be made.
+    #[error("the preset can't be made: {0}")]
+    Preset(directory::Refused),
+    /// The operating system gives no threads or no signals.
+    #[error("the runtime can't start: {0}")]
+    Runtime(io::Error),
+}
+
+impl ServerError {
+    /// The exit code: 65 for damaged data, 74 for a storage error, 4 for a file or port that is taken, 6 for what may
+    /// not be opened, 2 for what the command line asks for, 1 for the rest.
+    pub fn exit_code(&self) -> u8 {
+        let io_code = |error: &io::Error| match error.kind() {
+            io::ErrorKind::AddrInUse => 4,
+            io::ErrorKind::PermissionDenied => 6,
+            _ => 1,
+        };
+        match self {
+            Self::Open(OpenError::Locked(_)) => 4,
+            Self::Open(OpenError::Damaged { .. }) => 65,
+            Self::Open(OpenError::Newer { .. }) => 1,
+            Self::Open(OpenError::Io { error, .. }) if error.kind() == io::ErrorKind::PermissionDenied => 6,
+            Self::Open(OpenError::Io { .. }) | Self::Store(_) => 74,
+            Self::Bind { error, .. } => io_code(error),
+            Self::Http(http::StartError::Bind { error, .. } | http::StartError::Socket { error, .. }) => io_code(error),
+            Self::Http(http::StartError::SocketTaken { .. }) => 4,
+            Self::Setting(_) | Self::Hostname(_) | Self::TokenFile { .. } => 2,
+            Self::Http(http::StartError::Threads(_))
+            | Self::Tls(_)
+            | Self::ReadyFile { .. }
+            | Self::Preset(_)
+            | Self::Runtime(_) => 1,
+        }
+    }
+}
+
+impl From<StoreError> for ServerError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+fn explain(listener: &Listener, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another program uses it; stop that one, or choose with --listen {listener}=ADDRESS:PORT or --listen {listener}=off"
+        ),
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need root or CAP_NET_BIND_SERVICE; or add to every port with --port-offset 3000"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,201 @@
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::io::DuplexStream;
+use tokio_util::sync::CancellationToken;
+
+use super::{Config, ServerError, sizing};
+use crate::base::{Clock, DomainName, MessageIds, Random, Secret};
+use crate::directory::{Authenticator, FileTokenError, SetFileToken};
+use crate::net::{Connection, Listener, Sessions};
+use crate::schema::SCHEMA;
+use crate::settings::{self, Settings};
+use crate::smtp::server::Profile;
+use crate::store::{Medium, Options, Store};
+use crate::tls::Certificates;
+use crate::{intake, pop3, smtp};
+
+/// Octets that a pipe of [`House::connect`] holds in each direction.
+const PIPE_BYTES: usize = 64 * 1024;
+/// The port that a pipe's client seems to come from.
+const PIPE_PORT: u16 = 50_000;
+
+/// How long the answer to a failed login, and to one error too many, is held back.
+const REFUSAL_DELAY: Duration = Duration::from_secs(1);
+
+/// A session that runs.
+pub type SessionFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Everything but the sockets: the open file and what serves a connection to it.
+pub struct House {
+    /// The file.
+    pub store: Store,
+    /// Verifies passwords.
+    pub authenticator: Arc<Authenticator>,
+    /// The settings, as gathered at start.
+    pub settings: Arc<Settings>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// The name that the server gives itself.
+    pub hostname: DomainName,
+    /// Cancelled when the server stops: sessions end between two commands.
+    pub stop: CancellationToken,
+    /// The sessions that run.
+    pub sessions: Sessions,
+    tls: BTreeMap<Listener, Arc<ServerConfig>>,
+    smtp: Arc<smtp::server::Context>,
+    pop3: Arc<pop3::server::Context>,
+}
+
+impl House {
+    /// Opens the file and makes everything that a session needs.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub async fn open(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, ServerError> {
+        // The file's own settings can't say how it is opened.
+        let early = Settings::gather(&[], &config.settings_environment, &config.settings)?;
+        let store = Store::open(options(config, &early, Arc::clone(&clock)), &SCHEMA)?;
+        let stored = settings::stored(&store.view()?)?;
+        let settings = Arc::new(Settings::gather(&stored, &config.settings_environment, &config.settings)?);
+        let hostname = hostname(config, &settings)?;
+        let token = SetFileToken::new(read_token(config)?.as_ref(), clock.now());
+        let token = token.map_err(|error| token_error(config, error))?;
+        store.write(token).await.map_err(|error| ServerError::Store(error.to_string()))?;
+        let certificates = Certificates::open(&store, &hostname, &*clock).await?;
+        let tls = Listener::ALL
+            .into_iter()
+            .map(|listener| Ok((listener, certificates.server_config(listener.protocol())?)))
+            .collect::<Result<BTreeMap<_, _>, ServerError>>()?;
+        let authenticator = Arc::new(Authenticator::new(store.clone(), Arc::clone(&clock), Arc::clone(&random)));
+        let stop = CancellationToken::new();
+        let newest = intake::newest_id(&store.view()?)?;
+        let idle = |seconds| Duration::from_secs(seconds);
+        let smtp = Arc::new(smtp::server::Context {
+            store: store.clone(),
+            authenticator: Arc::clone(&authenticator),
+            clock: Arc::clone(&clock),
+            ids: Arc::new(MessageIds::after(newest)),
+            sessions: intake::Sessions::new(&*random),
+            hostname: hostname.clone(),
+            tls: Some(Arc::clone(&tls[&Listener::Smtp])),
+            message_bytes_max: settings.limits_message_bytes,
+            recipients_max: settings.limits_recipients,
+            idle: idle(settings.smtp_idle_seconds),
+            refusal_delay: REFUSAL_DELAY,
+            stop: stop.clone(),
+        });
+        let pop3 = Arc::new(pop3::server::Context {
+            store: store.clone(),
+            authenticator: Arc::clone(&authenticator),
+            clock: Arc::clone(&clock),
+            hostname: hostname.to_string(),
+            tls: Some(Arc::clone(&tls[&Listener::Pop3])),
+            leases: pop3::server::Leases::new(),
+            stop: stop.clone(),
+            idle: idle(settings.pop3_idle_seconds),
+            refusal_delay: REFUSAL_DELAY,
+        });
+        let house = Self {
+            store,
+            authenticator,
+            settings,
+            clock,
+            random,
+            hostname,
+            stop,
+            sessions: Sessions::new(),
+            tls,
+            smtp,
+            pop3,
+        };
+        Ok(house)
+    }
+
+    /// Makes what the configuration's preset names and is not there; gives the token that it asks for.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub async fn furnish(&self, config: &Config) -> Result<Option<Secret<String>>, ServerError> {
+        match &config.preset {
+            Some(preset) => preset.make(self).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The TLS configuration of a listener.
+    pub fn tls(&self, listener: Listener) -> Arc<ServerConfig> {
+        Arc::clone(&self.tls[&listener])
+    }
+
+    /// What serves a connection of a mail listener until it ends. With implicit TLS the handshake is done by then.
+    pub fn session(&self, listener: Listener) -> impl Fn(Connection) -> SessionFuture + Clone + Send + 'static + use<> {
+        let (smtp, pop3) = (Arc::clone(&self.smtp), Arc::clone(&self.pop3));
+        move |connection| {
+            let (smtp, pop3) = (Arc::clone(&smtp), Arc::clone(&pop3));
+            Box::pin(async move {
+                match listener {
+                    Listener::Smtp => smtp::server::serve(connection, smtp, Profile::Mx).await,
+                    Listener::Submission | Listener::Submissions => {
+                        smtp::server::serve(connection, smtp, Profile::Submission).await;
+                    }
+                    Listener::Pop3 | Listener::Pop3s => pop3::server::serve(connection, pop3).await,
+                    Listener::Http | Listener::Https => {}
+                }
+            })
+        }
+    }
+
+    /// Serves an in-memory pipe as a connection from `peer`, in the clear also where the listener has implicit TLS.
+    /// For tests: everything but the socket is real.
+    pub fn connect(&self, listener: Listener, peer: IpAddr) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+        let local = SocketAddr::new(peer, listener.default_port());
+        let connection = Connection::memory(ours, SocketAddr::new(peer, PIPE_PORT), local);
+        self.sessions.spawn(self.session(listener)(connection));
+        theirs
+    }
+}
+
+/// How the store is opened.
+fn options(config: &Config, settings: &Settings, clock: Arc<dyn Clock>) -> Options {
+    let Some(data) = &config.data else { return Options::memory(clock) };
+    Options {
+        medium: Medium::File(data.clone()),
+        cache_bytes: sizing::cache_bytes(settings),
+        disk_reserve_bytes: sizing::reserve_bytes(settings, data),
+        disk_ballast_bytes: settings.disk_ballast_bytes,
+        bodies_in_memory_bytes: settings.store_bodies_in_memory_bytes,
+        clock,
+        ..Options::at(data)
+    }
+}
+
+/// The flag, else the setting, else the machine's name, else `localhost`.
+fn hostname(config: &Config, settings: &Settings) -> Result<DomainName, ServerError> {
+    let set = [config.hostname.as_deref().unwrap_or_default(), &settings.smtp_hostname];
+    if let Some(name) = set.into_iter().find(|name| !name.is_empty()) {
+        return DomainName::parse(name).map_err(|_| ServerError::Hostname(name.to_owned()));
+    }
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    DomainName::parse(&machine).or_else(|_| DomainName::parse("localhost")).map_err(|_| ServerError::Hostname(machine))
+}
+
+/// The content of `--http-token-file`.
+fn read_token(config: &Config) -> Result<Option<Secret<String>>, ServerError> {
+    let Some(path) = &config.http_token_file else { return Ok(None) };
+    match std::fs::read_to_string(path) {
+        Ok(content) => Ok(Some(Secret::new(content))),
+        Err(error) => Err(ServerError::TokenFile { path: path.clone(), what: error.to_string() }),
+    }
+}
+
+fn token_error(config: &Config, error: FileTokenError) -> ServerError {
+    ServerError::TokenFile { path: config.http_token_file.clone().unwrap_or_default(), what: error.to_string() }
+}
