@@ -1,10 +1,65 @@
 //! The command line: arguments, exit codes, and a client of the REST interface.
 //!
-//! Floor F6.
+//! Floor F6. stdout is for what was asked for, stderr for everything else.
+
+mod args;
+mod client;
+mod directory;
+mod failure;
+mod file;
+mod logs;
+mod output;
+mod password;
+mod serve;
 
 use std::process::ExitCode;
 
+use clap::Parser;
+
+use args::{Cli, Command};
+use client::Client;
+use failure::Failure;
+
+use crate::http;
+
 /// Runs the command that the arguments name.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 unreachable, 6 denied, 65 damaged data, 74 storage
+/// error.
 pub fn run() -> ExitCode {
-    todo!()
+    // What this program makes is for its user alone: the file, its socket, its ready file.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let done = match Cli::parse().command {
+        Command::Serve(flags) => return serve::serve(flags),
+        Command::Dev(flags) => return serve::dev(flags),
+        command => answer(command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("pillarbox: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn answer(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(_) | Command::Dev(_) => Ok(()),
+        Command::Domain { place, action } => {
+            directory::act(&directory::DOMAINS, action, &Client::new(&place)?, place.output)
+        }
+        Command::Account { place, action } => {
+            directory::act(&directory::ACCOUNTS, action, &Client::new(&place)?, place.output)
+        }
+        Command::Alias { place, action } => {
+            directory::act(&directory::ALIASES, action, &Client::new(&place)?, place.output)
+        }
+        Command::Token { place, action } => directory::token(action, &Client::new(&place)?, place.output),
+        Command::Resolve { place, address } => directory::resolve(&address, &Client::new(&place)?, place.output),
+        Command::Health { place } => directory::health(&Client::new(&place)?, place.output),
+        Command::Openapi => output::print(&http::openapi()),
+        Command::Check { file, data } => file::check(&file.unwrap_or(data.data)),
+        Command::Version => output::print(&format!("pillarbox {}\n", env!("CARGO_PKG_VERSION"))),
+    }
 }

@@ -13,7 +13,7 @@ const FAULTS_MAX: usize = 50;
 /// that the document uses; a test fails when a new one comes in.
 pub(super) fn validate(document: &Value, schema: &Value, value: &Value) -> Vec<Fault> {
     let mut check = Check { document, faults: Vec::new() };
-    check.value(schema, value, &mut String::new(), 0);
+    check.value(schema, value, "", 0);
     check.faults
 }
 
@@ -57,7 +57,7 @@ impl Check<'_> {
         }
     }
 
-    fn value(&mut self, schema: &Value, value: &Value, pointer: &mut String, depth: usize) {
+    fn value(&mut self, schema: &Value, value: &Value, pointer: &str, depth: usize) {
         if depth > DEPTH {
             return self.fault(pointer, "too_deep", format!("more than {DEPTH} levels"));
         }
@@ -86,11 +86,11 @@ impl Check<'_> {
         }
     }
 
-    fn any(&mut self, alternatives: &[Value], value: &Value, pointer: &mut String, depth: usize) {
+    fn any(&mut self, alternatives: &[Value], value: &Value, pointer: &str, depth: usize) {
         let mut closest = Vec::new();
         for schema in alternatives {
             let mut check = Check { document: self.document, faults: Vec::new() };
-            check.value(schema, value, &mut pointer.clone(), depth + 1);
+            check.value(schema, value, pointer, depth + 1);
             if check.faults.is_empty() {
                 return;
             }
@@ -101,7 +101,7 @@ impl Check<'_> {
         self.faults.extend(closest);
     }
 
-    fn object(&mut self, schema: &Value, fields: &Map<String, Value>, pointer: &mut String, depth: usize) {
+    fn object(&mut self, schema: &Value, fields: &Map<String, Value>, pointer: &str, depth: usize) {
         let none = Map::new();
         let known = schema["properties"].as_object().unwrap_or(&none);
         for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -110,9 +110,9 @@ impl Check<'_> {
             }
         }
         for (name, value) in fields {
-            let mut place = below(pointer, name);
+            let place = below(pointer, name);
             match known.get(name) {
-                Some(schema) => self.value(schema, value, &mut place, depth + 1),
+                Some(schema) => self.value(schema, value, &place, depth + 1),
                 None if schema["additionalProperties"] == false => {
                     let names: Vec<&str> = known.keys().map(String::as_str).collect();
                     let names = names.join(", ");
@@ -123,7 +123,7 @@ impl Check<'_> {
         }
     }
 
-    fn array(&mut self, schema: &Value, items: &[Value], pointer: &mut String, depth: usize) {
+    fn array(&mut self, schema: &Value, items: &[Value], pointer: &str, depth: usize) {
         let count = items.len() as u64;
         if schema["maxItems"].as_u64().is_some_and(|max| count > max) {
             return self.fault(pointer, "too_many", format!("at most {} items", schema["maxItems"]));
@@ -132,7 +132,7 @@ impl Check<'_> {
             return self.fault(pointer, "too_few", format!("at least {} items", schema["minItems"]));
         }
         for (place, item) in items.iter().enumerate() {
-            self.value(&schema["items"], item, &mut below(pointer, &place.to_string()), depth + 1);
+            self.value(&schema["items"], item, &below(pointer, &place.to_string()), depth + 1);
         }
     }
 

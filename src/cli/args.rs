@@ -1,0 +1,182 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::directory::{AccountFields, Action, AliasFields, DomainFields, TokenAction};
+
+/// A mail server in one program and one file.
+#[derive(Parser)]
+#[command(name = "pillarbox", version, propagate_version = false, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 unreachable, 6 denied, \
+    65 damaged data, 74 storage error.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Runs the server
+    Serve(ServeFlags),
+    /// Runs the server for a developer: loopback, ports from 3000 up, example.test with alice and bob
+    Dev(ServeFlags),
+    /// Domains that the server takes mail for
+    Domain {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: Action<DomainFields>,
+    },
+    /// People and services with mail
+    Account {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: Action<AccountFields>,
+    },
+    /// Addresses that lead to others
+    Alias {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: Action<AliasFields>,
+    },
+    /// Tokens for programs that use the REST interface
+    Token {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: TokenAction,
+    },
+    /// Says what would happen to mail for an address
+    Resolve {
+        /// The address
+        address: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Says whether the server is ready; its exit code is for a container's health check
+    Health {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Prints the OpenAPI document
+    Openapi,
+    /// Checks a data file that no server has open: every table against every other, and every message
+    Check {
+        /// The file; default: what --data says
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Prints the version
+    Version,
+}
+
+#[derive(Args)]
+pub struct Data {
+    /// The data file
+    #[arg(long, env = "PILLARBOX_DATA", default_value = "pillarbox.redb", value_name = "FILE")]
+    pub data: PathBuf,
+}
+
+/// How the server is run. `--data` and `--port-offset` have other defaults in `dev`.
+#[derive(Args)]
+pub struct ServeFlags {
+    /// The data file; it is made when it is not there [default: pillarbox.redb; for dev: a temporary one]
+    #[arg(long, env = "PILLARBOX_DATA", value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// The name that the server gives itself [default: the machine's name]
+    #[arg(long, env = "PILLARBOX_HOSTNAME", value_name = "NAME")]
+    pub hostname: Option<String>,
+    /// Where a listener listens: NAME=ADDRESS:PORT (port 0 picks a free one) or NAME=off; repeatable
+    #[arg(long, env = "PILLARBOX_LISTEN", value_name = "NAME=ADDRESS", value_delimiter = '\n')]
+    pub listen: Vec<String>,
+    /// Added to every default port [default: 0; for dev: 3000]
+    #[arg(long, env = "PILLARBOX_PORT_OFFSET", value_name = "N")]
+    pub port_offset: Option<u16>,
+    /// Written when everything is bound: JSON with pid, addresses and socket
+    #[arg(long, env = "PILLARBOX_READY_FILE", value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+    /// Its content, 32 or more characters, is an administrator's bearer token
+    #[arg(long, env = "PILLARBOX_HTTP_TOKEN_FILE", value_name = "FILE")]
+    pub http_token_file: Option<PathBuf>,
+    /// Any setting; repeatable. PILLARBOX_SET holds one a line
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// How the log on stderr is written: auto is human on a terminal, else json
+    #[arg(long, env = "PILLARBOX_LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto)]
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum LogFormat {
+    Auto,
+    Human,
+    Json,
+}
+
+/// Which server is meant, and how the answer is printed.
+#[derive(Args)]
+#[command(next_help_heading = "Server and output")]
+pub struct Place {
+    /// The server's data file: its socket lies beside it
+    #[arg(long, env = "PILLARBOX_DATA", default_value = "pillarbox.redb", value_name = "FILE", global = true)]
+    pub data: PathBuf,
+    /// The server's address instead, as in https://mail.example.org; needs PILLARBOX_TOKEN
+    #[arg(long, env = "PILLARBOX_URL", value_name = "URL", global = true)]
+    pub url: Option<String>,
+    /// The token; better given as PILLARBOX_TOKEN, since arguments are seen by all users
+    #[arg(long, env = "PILLARBOX_TOKEN", value_name = "TOKEN", hide_env_values = true, global = true)]
+    pub token: Option<String>,
+    /// Certificates to trust for an https URL (PEM), instead of the system's
+    #[arg(long, env = "PILLARBOX_CA_FILE", value_name = "FILE", global = true)]
+    pub ca_file: Option<PathBuf>,
+    /// How the answer is printed
+    #[arg(short, long, env = "PILLARBOX_OUTPUT", value_enum, default_value_t = Output::Table, global = true)]
+    pub output: Output,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Output {
+    Table,
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_are_read() {
+        let check = |line: &str, is_good: bool| {
+            let seen = Cli::try_parse_from(line.split(' '));
+            assert_eq!(seen.is_ok(), is_good, "{line}: {:?}", seen.err().map(|error| error.to_string()));
+        };
+        check("pillarbox serve --data x.redb --listen smtp=127.0.0.1:0 --listen http=off --set a=b --set c=d", true);
+        check("pillarbox dev --log-format json --ready-file r.json", true);
+        check("pillarbox domain list -o json", true);
+        check("pillarbox domain -o json --data x.redb list", true);
+        check("pillarbox domain put x.test --alias y.test --max-accounts 5 --create", true);
+        check("pillarbox domain put", false);
+        check("pillarbox account put a@x.test --password-file - --role admin", true);
+        check("pillarbox account put a@x.test --password-file - --password-hash x", false);
+        check("pillarbox account set a@x.test --enabled false", true);
+        check("pillarbox alias put i@x.test --target a@x.test --target b@x.test", true);
+        check("pillarbox alias delete i@x.test --if-match \"3\"", true);
+        check("pillarbox token create --name n --scope domains:read --scope accounts:read", true);
+        check("pillarbox token create --name n", false);
+        check("pillarbox check", true);
+        check("pillarbox check file.redb", true);
+        check("pillarbox health --url http://127.0.0.1:11080", true);
+        check("pillarbox serve --log-format loud", false);
+        check("pillarbox fly", false);
+    }
+}

@@ -1,0 +1,387 @@
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Subcommand};
+use hyper::Method;
+use hyper::header::{self, HeaderName};
+use serde_json::{Map, Value, json};
+
+use super::args::Output;
+use super::client::Client;
+use super::failure::Failure;
+use super::{output, password};
+use crate::base::limits;
+use crate::http::path_segment;
+
+/// A kind of thing: its path, and what a list shows of it.
+pub struct Kind {
+    folder: &'static str,
+    columns: &'static [&'static str],
+}
+
+pub const DOMAINS: Kind = Kind { folder: "domains", columns: &["name", "enabled", "aliases", "catch_all"] };
+pub const ACCOUNTS: Kind = Kind {
+    folder: "accounts",
+    columns: &["address", "display_name", "enabled", "roles", "used_bytes", "message_count"],
+};
+pub const ALIASES: Kind = Kind { folder: "aliases", columns: &["address", "targets", "enabled"] };
+const TOKENS: Kind = Kind { folder: "tokens", columns: &["id", "name", "scopes", "expires_at", "last_used_at"] };
+
+/// What can be done with a kind of thing.
+#[derive(Subcommand)]
+pub enum Action<F: Args> {
+    /// Lists them
+    List {
+        #[command(flatten)]
+        filter: Filter,
+    },
+    /// Shows one
+    Show {
+        /// Its name or address
+        name: String,
+    },
+    /// Creates one, or replaces what is set of it: what is left out gets its default
+    Put {
+        /// Its name or address
+        name: String,
+        #[command(flatten)]
+        fields: F,
+        #[command(flatten)]
+        only: Only,
+    },
+    /// Changes what is given and leaves the rest; an empty value takes a field back to its default
+    Set {
+        /// Its name or address
+        name: String,
+        #[command(flatten)]
+        fields: F,
+        #[command(flatten)]
+        only: Only,
+    },
+    /// Deletes one
+    Delete {
+        /// Its name or address
+        name: String,
+        #[command(flatten)]
+        only: Only,
+    },
+}
+
+#[derive(Args)]
+pub struct Filter {
+    /// Only those that contain this
+    #[arg(long, short, value_name = "TEXT")]
+    query: Option<String>,
+    /// Only those of this domain
+    #[arg(long)]
+    domain: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+}
+
+/// Preconditions.
+#[derive(Args)]
+pub struct Only {
+    /// Only if there is none yet
+    #[arg(long, conflicts_with = "if_match")]
+    create: bool,
+    /// Only if it is at this version: the ETag that the REST interface gives
+    #[arg(long, value_name = "ETAG")]
+    if_match: Option<String>,
+}
+
+#[derive(Args)]
+pub struct DomainFields {
+    /// Another name of the domain; repeatable
+    #[arg(long = "alias", value_name = "DOMAIN")]
+    aliases: Vec<String>,
+    /// A disabled domain takes no mail
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set)]
+    enabled: Option<bool>,
+    /// Where mail goes whose local part nobody has
+    #[arg(long, value_name = "ADDRESS")]
+    catch_all: Option<String>,
+    /// What separates a name from its tag, as in alice+tag
+    #[arg(long, value_name = "TEXT")]
+    subaddress_sep: Option<String>,
+    /// The quota of accounts that have none of their own, in octets
+    #[arg(long, value_name = "N")]
+    default_quota_bytes: Option<u64>,
+    /// How many accounts it may have
+    #[arg(long, value_name = "N")]
+    max_accounts: Option<u32>,
+}
+
+#[derive(Args)]
+pub struct AccountFields {
+    /// A file whose first line is the password; - for stdin. Without it, it is asked for on the terminal
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// A hash from another server: argon2id, bcrypt or sha512-crypt
+    #[arg(long, value_name = "HASH", conflicts_with = "password_file")]
+    password_hash: Option<String>,
+    /// Does not ask for a password
+    #[arg(long, conflicts_with_all = ["password_file", "password_hash"])]
+    no_password: bool,
+    /// The name of the person or service
+    #[arg(long, value_name = "TEXT")]
+    display_name: Option<String>,
+    /// A disabled account takes no mail and can't log in
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set)]
+    enabled: Option<bool>,
+    /// user, domain_admin:DOMAIN, operator or admin; repeatable
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
+    /// Octets that its mail may take
+    #[arg(long, value_name = "N")]
+    quota_bytes: Option<u64>,
+    /// Where it may log in: submission, pop3, imap or http; repeatable
+    #[arg(long = "protocol", value_name = "NAME")]
+    protocols: Vec<String>,
+    /// An address that it may send as, or @DOMAIN; repeatable
+    #[arg(long = "send-as", value_name = "ADDRESS")]
+    send_as: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct AliasFields {
+    /// Where it leads; repeatable
+    #[arg(long = "target", value_name = "ADDRESS")]
+    targets: Vec<String>,
+    /// A disabled alias takes no mail
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set)]
+    enabled: Option<bool>,
+    /// Only mail from an authenticated account goes there
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set)]
+    internal_only: Option<bool>,
+    /// For people
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub enum TokenAction {
+    /// Lists them
+    List {
+        /// At most so many
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
+    /// Shows one, without its secret
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Creates one; its secret is printed this once
+    Create {
+        /// For people
+        #[arg(long)]
+        name: String,
+        /// What it may do, as in domains:read; repeatable
+        #[arg(long = "scope", value_name = "SCOPE", required = true)]
+        scopes: Vec<String>,
+        /// The only domain that it may see and change; repeatable
+        #[arg(long = "domain", value_name = "DOMAIN")]
+        domains: Vec<String>,
+        /// When it ends, as in 2027-01-31T00:00:00Z
+        #[arg(long, value_name = "TIME")]
+        expires_at: Option<String>,
+        /// The only network that it may come from; repeatable
+        #[arg(long = "allow-ip", value_name = "NETWORK")]
+        allow_ips: Vec<String>,
+    },
+    /// Deletes one
+    Delete {
+        /// Its id
+        id: String,
+    },
+}
+
+/// Flags that become the fields of a request.
+pub trait Fields {
+    /// The fields that were given; `asks` says whether what is missing may be asked for.
+    fn json(self, asks: bool) -> Result<Map<String, Value>, Failure>;
+}
+
+impl Fields for DomainFields {
+    fn json(self, _: bool) -> Result<Map<String, Value>, Failure> {
+        Ok(given([
+            ("aliases", several(self.aliases)),
+            ("enabled", self.enabled.map(Value::from)),
+            ("catch_all", text_or_none(self.catch_all)),
+            ("subaddress_sep", self.subaddress_sep.map(Value::from)),
+            ("default_quota_bytes", self.default_quota_bytes.map(Value::from)),
+            ("max_accounts", self.max_accounts.map(Value::from)),
+        ]))
+    }
+}
+
+impl Fields for AccountFields {
+    fn json(self, asks: bool) -> Result<Map<String, Value>, Failure> {
+        let password = match &self.password_file {
+            Some(file) => Some(password::from_file(file)?),
+            None if asks && !self.no_password && self.password_hash.is_none() => password::ask()?,
+            None => None,
+        };
+        Ok(given([
+            ("display_name", self.display_name.map(Value::from)),
+            ("password", password.map(|password| password.expose().clone().into())),
+            ("password_hash", self.password_hash.map(Value::from)),
+            ("enabled", self.enabled.map(Value::from)),
+            ("roles", several(self.roles)),
+            ("quota_bytes", self.quota_bytes.map(Value::from)),
+            ("protocols", several(self.protocols)),
+            ("send_as", several(self.send_as)),
+        ]))
+    }
+}
+
+impl Fields for AliasFields {
+    fn json(self, _: bool) -> Result<Map<String, Value>, Failure> {
+        Ok(given([
+            ("targets", several(self.targets)),
+            ("enabled", self.enabled.map(Value::from)),
+            ("internal_only", self.internal_only.map(Value::from)),
+            ("note", self.note.map(Value::from)),
+        ]))
+    }
+}
+
+fn given<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
+    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+/// A repeatable flag: none given says nothing, one empty value says none.
+fn several(values: Vec<String>) -> Option<Value> {
+    (!values.is_empty()).then(|| values.into_iter().filter(|value| !value.is_empty()).collect())
+}
+
+fn text_or_none(value: Option<String>) -> Option<Value> {
+    value.map(|text| if text.is_empty() { Value::Null } else { text.into() })
+}
+
+/// Does what the arguments ask for.
+pub fn act<F: Args + Fields>(kind: &Kind, action: Action<F>, client: &Client, output: Output) -> Result<(), Failure> {
+    let path = |name: &str| format!("/api/v1/{}/{}", kind.folder, path_segment(name));
+    match action {
+        Action::List { filter } => list(kind, &filter, client, output),
+        Action::Show { name } => output::show(&client.send(Method::GET, &path(&name), &[], None)?.body, output),
+        Action::Put { name, fields, only } => {
+            let fields = Value::Object(fields.json(true)?);
+            output::show(&client.send(Method::PUT, &path(&name), &only.fields(), Some(&fields))?.body, output)
+        }
+        Action::Set { name, fields, only } => {
+            let fields = fields.json(false)?;
+            if fields.is_empty() {
+                return Err(Failure::Usage("nothing to set: see --help".into()));
+            }
+            let fields = Value::Object(fields);
+            output::show(&client.send(Method::PATCH, &path(&name), &only.fields(), Some(&fields))?.body, output)
+        }
+        Action::Delete { name, only } => client.send(Method::DELETE, &path(&name), &only.fields(), None).map(|_| ()),
+    }
+}
+
+impl Only {
+    fn fields(&self) -> Vec<(HeaderName, String)> {
+        let create = self.create.then(|| (header::IF_NONE_MATCH, "*".to_owned()));
+        let version = self.if_match.clone().map(|tag| (header::IF_MATCH, tag));
+        create.into_iter().chain(version).collect()
+    }
+}
+
+/// Reads page after page.
+fn list(kind: &Kind, filter: &Filter, client: &Client, output: Output) -> Result<(), Failure> {
+    let wanted = filter.limit.unwrap_or(usize::MAX);
+    let (mut items, mut cursor) = (Vec::new(), None::<String>);
+    while items.len() < wanted {
+        let limit = (wanted - items.len()).min(limits::PAGE_ITEMS_MAX).to_string();
+        let parameters = [
+            ("limit", Some(&limit)),
+            ("cursor", cursor.as_ref()),
+            ("q", filter.query.as_ref()),
+            ("domain", filter.domain.as_ref()),
+        ];
+        let query: Vec<String> = parameters
+            .into_iter()
+            .filter_map(|(name, value)| Some(format!("{name}={}", path_segment(value?))))
+            .collect();
+        let path = format!("/api/v1/{}?{}", kind.folder, query.join("&"));
+        let mut page = client.send(Method::GET, &path, &[], None)?.body;
+        items.extend(page["items"].as_array_mut().map(std::mem::take).unwrap_or_default());
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = Some(next.to_owned()),
+            None => break,
+        }
+    }
+    output::list(items, kind.columns, output)
+}
+
+/// `pillarbox token …`
+pub fn token(action: TokenAction, client: &Client, output: Output) -> Result<(), Failure> {
+    let path = |id: &str| format!("/api/v1/tokens/{}", path_segment(id));
+    match action {
+        TokenAction::List { limit } => list(&TOKENS, &Filter { query: None, domain: None, limit }, client, output),
+        TokenAction::Show { id } => output::show(&client.send(Method::GET, &path(&id), &[], None)?.body, output),
+        TokenAction::Create { name, scopes, domains, expires_at, allow_ips } => {
+            let body = json!({
+                "name": name,
+                "scopes": scopes,
+                "restrict": {"domains": domains},
+                "expires_at": expires_at,
+                "allow_ips": allow_ips,
+            });
+            output::show(&client.send(Method::POST, "/api/v1/tokens", &[], Some(&body))?.body, output)
+        }
+        TokenAction::Delete { id } => client.send(Method::DELETE, &path(&id), &[], None).map(|_| ()),
+    }
+}
+
+/// `pillarbox resolve ADDRESS`
+pub fn resolve(address: &str, client: &Client, output: Output) -> Result<(), Failure> {
+    let path = format!("/api/v1/resolve?address={}", path_segment(address));
+    output::show(&client.send(Method::GET, &path, &[], None)?.body, output)
+}
+
+/// `pillarbox health`
+pub fn health(client: &Client, output: Output) -> Result<(), Failure> {
+    output::show(&client.send(Method::GET, "/readyz", &[], None)?.body, output)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line<F: Args> {
+        #[command(subcommand)]
+        action: Action<F>,
+    }
+
+    fn check<F: Args + Fields>(line: &str, expected: Value) {
+        let parsed = Line::<F>::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let (Action::Put { fields, .. } | Action::Set { fields, .. }) = parsed.action else { panic!("{line}") };
+        assert_eq!(Value::Object(fields.json(false).unwrap()), expected, "{line}");
+    }
+
+    #[test]
+    fn flags_become_fields() {
+        check::<DomainFields>("domain put x.test", json!({}));
+        check::<DomainFields>(
+            "domain put x.test --alias y.test --alias z.test --enabled false --max-accounts 5",
+            json!({"aliases": ["y.test", "z.test"], "enabled": false, "max_accounts": 5}),
+        );
+        check::<DomainFields>("domain set x.test --catch-all ", json!({"catch_all": null}));
+        check::<DomainFields>("domain set x.test --alias ", json!({"aliases": []}));
+        check::<AccountFields>(
+            "account put a@x.test --role admin --send-as @x.test --password-hash $6$x",
+            json!({"roles": ["admin"], "send_as": ["@x.test"], "password_hash": "$6$x"}),
+        );
+        check::<AliasFields>(
+            "alias put i@x.test --target a@x.test --internal-only true --note hello",
+            json!({"targets": ["a@x.test"], "internal_only": true, "note": "hello"}),
+        );
+    }
+}

@@ -1,0 +1,107 @@
+use std::fmt;
+use std::io;
+
+use serde_json::Value;
+
+use crate::store::OpenError;
+
+/// Why a command failed: one line, more only for what the server lists.
+#[derive(Debug)]
+pub enum Failure {
+    /// The arguments ask for what can't be.
+    Usage(String),
+    /// No server answers.
+    Unreachable(String),
+    /// Something may not be opened.
+    Denied(String),
+    /// The server refuses: status and problem document.
+    Refused(u16, Value),
+    /// There is no such thing.
+    NotFound(String),
+    /// The file is damaged; the findings are on stdout.
+    Damaged(String),
+    /// The file can't be opened.
+    Open(OpenError),
+    /// Anything else.
+    Failed(String),
+}
+
+impl Failure {
+    /// The exit code that scripts rely on.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::NotFound(_) => 3,
+            Self::Unreachable(_) => 5,
+            Self::Denied(_) => 6,
+            Self::Damaged(_) | Self::Open(OpenError::Damaged { .. }) => 65,
+            Self::Open(OpenError::Locked(_)) => 4,
+            Self::Open(OpenError::Io { error, .. }) => match error.kind() {
+                io::ErrorKind::NotFound => 3,
+                io::ErrorKind::PermissionDenied => 6,
+                _ => 74,
+            },
+            Self::Open(OpenError::Newer { .. }) | Self::Failed(_) => 1,
+            Self::Refused(status, _) => match status {
+                400 | 422 => 2,
+                401 | 403 => 6,
+                404 => 3,
+                409 | 412 => 4,
+                507 => 74,
+                _ => 1,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(text)
+            | Self::Unreachable(text)
+            | Self::Denied(text)
+            | Self::NotFound(text)
+            | Self::Damaged(text)
+            | Self::Failed(text) => f.write_str(text),
+            Self::Open(OpenError::Locked(path)) => {
+                write!(f, "{} is in use by a running server: stop it first", path.display())
+            }
+            Self::Open(error) => error.fmt(f),
+            Self::Refused(status, problem) => write_problem(f, *status, problem),
+        }
+    }
+}
+
+fn write_problem(f: &mut fmt::Formatter<'_>, status: u16, problem: &Value) -> fmt::Result {
+    match problem["detail"].as_str() {
+        Some(detail) => f.write_str(detail)?,
+        None => write!(f, "the server answers {status}")?,
+    }
+    let faults = problem["errors"].as_array().map_or(&[][..], Vec::as_slice);
+    for fault in faults {
+        let place = fault["pointer"].as_str().or(fault["parameter"].as_str()).unwrap_or_default();
+        write!(f, "\n  {place}: {}", fault["message"].as_str().unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_is_told_with_its_faults() {
+        let problem = json!({"detail": "2 faults", "errors": [
+            {"pointer": "/a", "message": "is wrong"}, {"parameter": "q", "message": "too"}
+        ]});
+        let failure = Failure::Refused(422, problem);
+        assert_eq!(failure.to_string(), "2 faults\n  /a: is wrong\n  q: too");
+        assert_eq!(failure.exit_code(), 2);
+        assert_eq!(Failure::Refused(502, Value::Null).to_string(), "the server answers 502");
+        for (status, code) in [(401, 6), (403, 6), (404, 3), (409, 4), (412, 4), (503, 1), (507, 74)] {
+            assert_eq!(Failure::Refused(status, Value::Null).exit_code(), code);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+use std::process::ExitCode;
+
+use super::args::ServeFlags;
+use super::logs;
+use crate::server::{self, Config, ListenFlag, Preset};
+
+/// Added to every port in `dev`: no port below 1024, and none that browsers refuse.
+const DEV_PORT_OFFSET: u16 = 3000;
+
+/// `pillarbox serve`
+pub fn serve(flags: ServeFlags) -> ExitCode {
+    logs::start(flags.log_format);
+    match config(flags) {
+        Ok(config) => server::run(config),
+        Err(message) => usage(&message),
+    }
+}
+
+/// `pillarbox dev`: the same with presets.
+pub fn dev(mut flags: ServeFlags) -> ExitCode {
+    logs::start(flags.log_format);
+    // The folder goes with the server.
+    let folder = match tempfile::Builder::new().prefix("pillarbox-dev-").tempdir() {
+        Ok(folder) => folder,
+        Err(error) => {
+            eprintln!("pillarbox: no temporary folder: {error}; name a file with --data");
+            return ExitCode::FAILURE;
+        }
+    };
+    flags.data.get_or_insert_with(|| folder.path().join("pillarbox.redb"));
+    flags.port_offset.get_or_insert(DEV_PORT_OFFSET);
+    flags.hostname.get_or_insert_with(|| "localhost".to_owned());
+    match config(flags) {
+        Ok(config) => server::run(Config { loopback_only: true, preset: Some(preset()), ..config }),
+        Err(message) => usage(&message),
+    }
+}
+
+fn usage(message: &str) -> ExitCode {
+    eprintln!("pillarbox: {message}");
+    ExitCode::from(2)
+}
+
+fn preset() -> Preset {
+    Preset {
+        domain: "example.test".into(),
+        accounts: vec!["alice".into(), "bob".into()],
+        password: "pillarbox".into(),
+        print_token: true,
+    }
+}
+
+fn config(flags: ServeFlags) -> Result<Config, String> {
+    // A repeatable flag's environment variable may end with a line end, or be empty.
+    let lines = flags.listen.iter().map(|line| line.trim()).filter(|line| !line.is_empty());
+    let listen = lines
+        .map(|line| line.parse::<ListenFlag>().map_err(|error| format!("--listen {line}: {error}")))
+        .collect::<Result<Vec<_>, _>>()?;
+    let default = Config::default();
+    Ok(Config {
+        data: flags.data.or(default.data),
+        hostname: flags.hostname,
+        listen,
+        port_offset: flags.port_offset.unwrap_or(default.port_offset),
+        ready_file: flags.ready_file,
+        http_token_file: flags.http_token_file,
+        settings: flags.set,
+        settings_environment: std::env::var("PILLARBOX_SET").unwrap_or_default(),
+        ..Config::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::args::{Cli, Command};
+    use super::*;
+
+    fn check(line: &str, expected: Result<(&str, usize, u16), &str>) {
+        let Ok(Cli { command: Command::Serve(flags) }) = Cli::try_parse_from(line.split(' ')) else {
+            panic!("{line} is not serve");
+        };
+        let seen = config(flags).map(|config| {
+            (
+                config.data.map(|data| data.display().to_string()).unwrap_or_default(),
+                config.listen.len(),
+                config.port_offset,
+            )
+        });
+        match (seen, expected) {
+            (Ok((data, listen, offset)), Ok(expected)) => {
+                assert_eq!((data.as_str(), listen, offset), expected, "{line}")
+            }
+            (Err(error), Err(word)) => assert!(error.contains(word), "{line}: {error}"),
+            (seen, _) => panic!("{line}: {seen:?}"),
+        }
+    }
+
+    #[test]
+    fn flags_become_a_configuration() {
+        check("pillarbox serve", Ok(("pillarbox.redb", 0, 0)));
+        check("pillarbox serve --data /x/y.redb --port-offset 3000", Ok(("/x/y.redb", 0, 3000)));
+        check("pillarbox serve --listen smtp=127.0.0.1:0 --listen http=off", Ok(("pillarbox.redb", 2, 0)));
+        check("pillarbox serve --listen smtp=off\npop3=off\n", Ok(("pillarbox.redb", 2, 0)));
+        check("pillarbox serve --listen smpt=off", Err("smpt"));
+        check("pillarbox serve --listen smtp", Err("NAME=ADDRESS"));
+    }
+}
