@@ -125,3 +125,31 @@ pub const HTTP_CONNECTIONS: usize = 512;
 pub const HTTP_HEADER_S: u64 = 10;
 /// Seconds for which an HTTP connection may be silent between two requests.
 pub const HTTP_IDLE_S: u64 = 30;
+/// Password hashes that are verified at a time: a flood of logins can't take every core.
+pub const PASSWORD_HASHES_AT_ONCE: usize = 2;
+/// Logins that may wait for one of them; more are told to come back.
+pub const PASSWORD_HASHES_WAITING: usize = 32;
+/// KiB of memory of an argon2id hash. RFC 9106 §4 and OWASP's table of equal costs
+pub const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
+/// Passes of an argon2id hash.
+pub const ARGON2_PASSES: u32 = 2;
+/// KiB of memory that verifying an imported argon2id hash may take.
+pub const IMPORTED_ARGON2_MEMORY_KIB: u32 = 64 * 1024;
+/// KiB that verifying an imported argon2id hash may fill in all its passes.
+pub const IMPORTED_ARGON2_WORK_KIB: u64 = 1024 * 1024;
+/// Cost of an imported bcrypt hash: 2^cost rounds.
+pub const IMPORTED_BCRYPT_COST: u32 = 14;
+/// Rounds of an imported sha512-crypt hash.
+pub const IMPORTED_SHA512_ROUNDS: u32 = 500_000;
+/// Milliseconds for which a verified login is remembered.
+pub const LOGIN_CACHE_MS: u64 = 5 * 60 * 1000;
+/// Verified logins that are remembered.
+pub const LOGIN_CACHE_ENTRIES: usize = 4096;
+/// Milliseconds within which a second use of an account or token is not noted again.
+pub const LAST_USE_MS: u64 = 60 * 1000;
+/// Octets of a text for people: a display name, a note, a token's name.
+pub const NOTE_BYTES: usize = 1000;
+/// Entries of a list that an administrator sets: roles, domain aliases, networks.
+pub const LIST_ENTRIES: usize = 100;
+/// Characters that the content of a token file must have at least.
+pub const FILE_TOKEN_CHARS: usize = 32;

@@ -1,14 +1,30 @@
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::change::{Precondition, Put, Refused};
-use super::password::PasswordHash;
-use crate::base::{AccountId, Address, DomainName, Timestamp};
+use super::ACCOUNT_TOPIC;
+use super::alias::{ALIASES, page};
+use super::change::{Holder, Precondition, Put, Refused, check_length, check_text, next_version, place};
+use super::domain::domain;
+use super::password::{CREDENTIALS, Credential, MAIN_PASSWORD, PasswordHash};
+use crate::base::{AccountId, Address, DomainName, Timestamp, limits};
 use crate::postcard_row;
-use crate::store::{Halt, Read, StoreError, Table, Tx};
+use crate::store::{Halt, Op, Read, Span, StoreError, Table, Topic, Tx};
+
+/// The accounts.
+pub(super) static ACCOUNTS: Table<AccountId, Account> = Table::new("accounts");
+/// The accounts by domain and local part.
+pub(super) static ACCOUNT_NAMES: Table<(String, String), AccountRef> = Table::new("account_names");
+/// The accounts that are more than users, by role.
+pub(super) static ACCOUNT_ROLES: Table<(String, AccountId), ()> = Table::new("account_roles");
+/// The last login of each account: apart, so that a login is no change of the account.
+pub(super) static LAST_LOGINS: Table<AccountId, LastLogin> = Table::new("last_logins");
+
+/// The account behind a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct AccountRef(pub(super) AccountId);
+postcard_row!(AccountRef, 1);
 
 /// A person or a service that can log in and has mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,8 +180,17 @@ postcard_row!(LastLogin, 1);
 /// # Errors
 /// [`StoreError`].
 pub fn account(read: &impl Read, address: &Address) -> Result<Option<Account>, StoreError> {
-    let _ = (read, address);
-    todo!()
+    match place(address) {
+        Some(place) => account_at(read, &place),
+        None => Ok(None),
+    }
+}
+
+pub(super) fn account_at(read: &impl Read, place: &(String, String)) -> Result<Option<Account>, StoreError> {
+    match read.get(&ACCOUNT_NAMES, place)? {
+        Some(AccountRef(id)) => account_by_id(read, id),
+        None => Ok(None),
+    }
 }
 
 /// The account of that number.
@@ -173,8 +198,7 @@ pub fn account(read: &impl Read, address: &Address) -> Result<Option<Account>, S
 /// # Errors
 /// [`StoreError`].
 pub fn account_by_id(read: &impl Read, id: AccountId) -> Result<Option<Account>, StoreError> {
-    let _ = (read, id);
-    todo!()
+    read.get(&ACCOUNTS, &id)
 }
 
 /// The first `limit` accounts behind `after`, of one domain or of all, by domain and local part.
@@ -187,8 +211,9 @@ pub fn accounts(
     after: Option<&Address>,
     limit: usize,
 ) -> Result<Vec<Account>, StoreError> {
-    let _ = (read, domain, after, limit);
-    todo!()
+    let names = read.rows(&ACCOUNT_NAMES, page(domain, after), limit)?;
+    let found = names.into_iter().map(|(_, AccountRef(id))| account_by_id(read, id));
+    found.filter_map(Result::transpose).collect()
 }
 
 /// Octets that the account's mail may take: its own quota, else its domain's default; `None`: any number.
@@ -196,8 +221,11 @@ pub fn accounts(
 /// # Errors
 /// [`StoreError`].
 pub fn quota_bytes(read: &impl Read, account: &Account) -> Result<Option<u64>, StoreError> {
-    let _ = (read, account);
-    todo!()
+    match (account.fields.quota_bytes, account.address.host.name()) {
+        (Some(own), _) => Ok(Some(own)),
+        (None, Some(name)) => Ok(domain(read, name)?.and_then(|domain| domain.fields.default_quota_bytes)),
+        (None, None) => Ok(None),
+    }
 }
 
 /// When the account's password was set; `None` when it has none.
@@ -205,8 +233,7 @@ pub fn quota_bytes(read: &impl Read, account: &Account) -> Result<Option<u64>, S
 /// # Errors
 /// [`StoreError`].
 pub fn password_changed_at(read: &impl Read, id: AccountId) -> Result<Option<Timestamp>, StoreError> {
-    let _ = (read, id);
-    todo!()
+    Ok(read.get(&CREDENTIALS, &(id, MAIN_PASSWORD))?.map(|credential| credential.changed_at))
 }
 
 /// The last login, if there ever was one.
@@ -214,8 +241,32 @@ pub fn password_changed_at(read: &impl Read, id: AccountId) -> Result<Option<Tim
 /// # Errors
 /// [`StoreError`].
 pub fn last_login(read: &impl Read, id: AccountId) -> Result<Option<LastLogin>, StoreError> {
-    let _ = (read, id);
-    todo!()
+    read.get(&LAST_LOGINS, &id)
+}
+
+/// Notes a login; rides.
+#[derive(Debug, Clone)]
+pub(super) struct NoteLogin {
+    pub(super) account: AccountId,
+    pub(super) login: LastLogin,
+}
+
+impl Op for NoteLogin {
+    type Plan = bool;
+    type Out = ();
+    type Refused = std::convert::Infallible;
+
+    fn name(&self) -> &'static str {
+        "directory.note_login"
+    }
+
+    fn check(&self, tx: &Tx<'_>) -> Result<bool, Halt<std::convert::Infallible>> {
+        Ok(tx.has(&ACCOUNTS, &self.account)?)
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, is_there: bool) -> Result<(), StoreError> {
+        if is_there { tx.put(&LAST_LOGINS, &self.account, &self.login) } else { Ok(()) }
+    }
 }
 
 /// A create or replace of an account, for the op in `mailbox` that also makes its INBOX.
@@ -244,8 +295,43 @@ pub struct AccountPlan {
 /// # Errors
 /// The [`Refused`] reason, or [`StoreError`].
 pub fn plan_account(read: &impl Read, change: &AccountChange) -> Result<AccountPlan, Halt<Refused>> {
-    let _ = (read, change);
-    todo!()
+    let (Some(name), Some(place)) = (change.address.host.name(), place(&change.address)) else {
+        let message = "an address with a domain name";
+        return Err(Halt::Refused(Refused::invalid("/address", "no_domain", message)));
+    };
+    let old = account_at(read, &place)?;
+    change.precondition.check(old.as_ref().map(|old| old.version)).map_err(Halt::Refused)?;
+    let domain = domain(read, name)?.ok_or_else(|| Halt::Refused(Refused::NoDomain(name.clone())))?;
+    if read.has(&ALIASES, &place)? {
+        return Err(Halt::Refused(Refused::Conflict(Holder::Alias)));
+    }
+    if let (None, Some(accounts_max)) = (&old, domain.fields.max_accounts) {
+        let wanted = accounts_max as usize;
+        let there = read.rows(&ACCOUNT_NAMES, Span::prefix(&place.0), wanted)?.len();
+        if there >= wanted {
+            return Err(Halt::Refused(Refused::TooManyAccounts(accounts_max)));
+        }
+    }
+    check_fields(&change.fields).map_err(Halt::Refused)?;
+    Ok(AccountPlan { old })
+}
+
+fn check_fields(fields: &AccountFields) -> Result<(), Refused> {
+    check_text("/display_name", &fields.display_name)?;
+    check_length("/roles", fields.roles.len(), limits::LIST_ENTRIES)?;
+    check_length("/send_as", fields.send_as.len(), limits::LIST_ENTRIES)?;
+    check_length("/protocols", fields.protocols.len(), Protocol::ALL.len())?;
+    for (number, entry) in fields.send_as.iter().enumerate() {
+        let is_good = match entry.strip_prefix('@') {
+            Some(domain) => DomainName::parse(domain).is_ok(),
+            None => Address::parse(entry).is_ok(),
+        };
+        if !is_good {
+            let message = "an address, or @domain for every address of a domain";
+            return Err(Refused::invalid(format!("/send_as/{number}"), "not_an_address", message));
+        }
+    }
+    Ok(())
 }
 
 /// Writes an account as planned.
@@ -253,8 +339,42 @@ pub fn plan_account(read: &impl Read, change: &AccountChange) -> Result<AccountP
 /// # Errors
 /// [`StoreError`].
 pub fn write_account(tx: &mut Tx<'_>, change: &AccountChange, plan: AccountPlan) -> Result<Put<Account>, StoreError> {
-    let _ = (tx, change, plan.old);
-    todo!()
+    let AccountPlan { old } = plan;
+    let id = match &old {
+        Some(old) => old.id,
+        None => {
+            let number = tx.next("directory.account")?;
+            // Four thousand million accounts: no server gets there, and a reused number would be worse than none.
+            AccountId(u32::try_from(number).map_err(|_| StoreError::Damaged {
+                table: "counters",
+                what: format!("account number {number} does not fit"),
+            })?)
+        }
+    };
+    let row = Account {
+        id,
+        // The spelling of its first day stays.
+        address: old.as_ref().map_or_else(|| change.address.clone(), |old| old.address.clone()),
+        fields: change.fields.clone(),
+        version: next_version(tx)?,
+        created_at: old.as_ref().map_or(change.at, |old| old.created_at),
+        changed_at: change.at,
+    };
+    tx.put(&ACCOUNTS, &id, &row)?;
+    if let Some(place) = place(&row.address) {
+        tx.put(&ACCOUNT_NAMES, &place, &AccountRef(id))?;
+    }
+    for gone in old.iter().flat_map(|old| &old.fields.roles) {
+        tx.remove(&ACCOUNT_ROLES, &(gone.to_string(), id))?;
+    }
+    for role in row.fields.roles.iter().filter(|role| **role != Role::User) {
+        tx.put(&ACCOUNT_ROLES, &(role.to_string(), id), &())?;
+    }
+    if let Some(hash) = &change.password {
+        tx.put(&CREDENTIALS, &(id, MAIN_PASSWORD), &Credential { hash: hash.clone(), changed_at: change.at })?;
+    }
+    tx.announce(Topic(ACCOUNT_TOPIC, u64::from(id.0)));
+    Ok(Put { row, created: old.is_none() })
 }
 
 /// Removes an account with its credentials. Its mail is the caller's.
@@ -262,6 +382,18 @@ pub fn write_account(tx: &mut Tx<'_>, change: &AccountChange, plan: AccountPlan)
 /// # Errors
 /// [`StoreError`].
 pub fn remove_account(tx: &mut Tx<'_>, account: &Account) -> Result<(), StoreError> {
-    let _ = (tx, account);
-    todo!()
+    let id = account.id;
+    if let Some(place) = place(&account.address) {
+        tx.remove(&ACCOUNT_NAMES, &place)?;
+    }
+    for role in &account.fields.roles {
+        tx.remove(&ACCOUNT_ROLES, &(role.to_string(), id))?;
+    }
+    for (key, _) in tx.rows(&CREDENTIALS, Span::prefix(&id), usize::MAX)? {
+        tx.remove(&CREDENTIALS, &key)?;
+    }
+    tx.remove(&LAST_LOGINS, &id)?;
+    tx.remove(&ACCOUNTS, &id)?;
+    tx.announce(Topic(ACCOUNT_TOPIC, u64::from(id.0)));
+    Ok(())
 }

@@ -1,9 +1,12 @@
 use serde::{Deserialize, Serialize};
 
-use super::change::{Precondition, Put, Refused};
-use crate::base::{Address, DomainName, Timestamp};
+use super::DIRECTORY_TOPIC;
+use super::account::ACCOUNT_NAMES;
+use super::change::{Holder, Precondition, Put, Refused, check_length, check_text, next_version, place};
+use super::domain::domain;
+use crate::base::{Address, DomainName, Timestamp, limits};
 use crate::postcard_row;
-use crate::store::{Halt, Op, Read, StoreError, Table, Tx};
+use crate::store::{Halt, Op, Read, Span, StoreError, Table, Topic, Tx};
 
 /// The aliases, by domain and local part.
 pub(super) static ALIASES: Table<(String, String), Alias> = Table::new("aliases");
@@ -37,13 +40,15 @@ pub struct AliasFields {
     pub note: String,
 }
 
-/// The alias of that address.
+/// The alias of that address; not by a domain alias or a tag.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn alias(read: &impl Read, address: &Address) -> Result<Option<Alias>, StoreError> {
-    let _ = (read, address);
-    todo!()
+    match place(address) {
+        Some(place) => read.get(&ALIASES, &place),
+        None => Ok(None),
+    }
 }
 
 /// The first `limit` aliases behind `after`, of one domain or of all, by domain and local part.
@@ -56,8 +61,20 @@ pub fn aliases(
     after: Option<&Address>,
     limit: usize,
 ) -> Result<Vec<Alias>, StoreError> {
-    let _ = (read, domain, after, limit);
-    todo!()
+    let rows = read.rows(&ALIASES, page(domain, after), limit)?;
+    Ok(rows.into_iter().map(|(_, alias)| alias).collect())
+}
+
+/// The places behind `after`, of one domain or of all.
+pub(super) fn page(domain: Option<&DomainName>, after: Option<&Address>) -> Span<(String, String)> {
+    let span = match domain {
+        Some(domain) => Span::prefix(&domain.as_str().to_owned()),
+        None => Span::all(),
+    };
+    match after.and_then(place) {
+        Some(after) => span.after(&after),
+        None => span,
+    }
 }
 
 /// Creates or replaces an alias.
@@ -82,16 +99,86 @@ impl Op for PutAlias {
         "directory.put_alias"
     }
 
+    fn weight_bytes(&self) -> usize {
+        256 + 64 * self.fields.targets.len()
+    }
+
     fn runs_when_full(&self) -> bool {
         true
     }
 
-    fn check(&self, _tx: &Tx<'_>) -> Result<Option<Alias>, Halt<Refused>> {
-        todo!()
+    fn check(&self, tx: &Tx<'_>) -> Result<Option<Alias>, Halt<Refused>> {
+        let Some(name) = self.address.host.name() else {
+            let message = "an address with a domain name";
+            return Err(Halt::Refused(Refused::invalid("/address", "no_domain", message)));
+        };
+        let old = alias(tx, &self.address)?;
+        self.precondition.check(old.as_ref().map(|old| old.version)).map_err(Halt::Refused)?;
+        if domain(tx, name)?.is_none() {
+            return Err(Halt::Refused(Refused::NoDomain(name.clone())));
+        }
+        if place(&self.address).map_or(Ok(false), |place| tx.has(&ACCOUNT_NAMES, &place))? {
+            return Err(Halt::Refused(Refused::Conflict(Holder::Account)));
+        }
+        self.check_fields().map_err(Halt::Refused)?;
+        self.check_circle(tx)?;
+        Ok(old)
     }
 
-    fn apply(&self, _tx: &mut Tx<'_>, _old: Option<Alias>) -> Result<Put<Alias>, StoreError> {
-        todo!()
+    fn apply(&self, tx: &mut Tx<'_>, old: Option<Alias>) -> Result<Put<Alias>, StoreError> {
+        let row = Alias {
+            // The spelling of its first day stays.
+            address: old.as_ref().map_or_else(|| self.address.clone(), |old| old.address.clone()),
+            fields: self.fields.clone(),
+            version: next_version(tx)?,
+            created_at: old.as_ref().map_or(self.at, |old| old.created_at),
+            changed_at: self.at,
+        };
+        if let Some(place) = place(&self.address) {
+            tx.put(&ALIASES, &place, &row)?;
+        }
+        tx.announce(Topic(DIRECTORY_TOPIC, 0));
+        Ok(Put { row, created: old.is_none() })
+    }
+}
+
+impl PutAlias {
+    fn check_fields(&self) -> Result<(), Refused> {
+        check_text("/note", &self.fields.note)?;
+        if self.fields.targets.is_empty() {
+            return Err(Refused::invalid("/targets", "empty", "an alias leads to at least one address"));
+        }
+        check_length("/targets", self.fields.targets.len(), limits::ALIAS_MEMBERS)?;
+        for (number, target) in self.fields.targets.iter().enumerate() {
+            if target.host.name().is_none() {
+                let pointer = format!("/targets/{number}");
+                return Err(Refused::invalid(pointer, "no_domain", "an address with a domain name"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses targets that lead back here by aliases alone. (What leads back by a catch-all or a tag is met when
+    /// mail comes: [`super::resolve`] visits no alias twice.)
+    fn check_circle(&self, tx: &Tx<'_>) -> Result<(), Halt<Refused>> {
+        let own = self.address.key();
+        for (number, target) in self.fields.targets.iter().enumerate() {
+            let mut seen = Vec::new();
+            let mut ahead = vec![target.clone()];
+            while let Some(address) = ahead.pop() {
+                let key = address.key();
+                if key == own {
+                    let pointer = format!("/targets/{number}");
+                    let message = format!("{target} leads back to {}", self.address);
+                    return Err(Halt::Refused(Refused::invalid(pointer, "circle", message)));
+                }
+                if seen.len() < limits::ALIAS_MEMBERS && !seen.contains(&key) {
+                    ahead.extend(alias(tx, &address)?.into_iter().flat_map(|alias| alias.fields.targets));
+                    seen.push(key);
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -117,11 +204,16 @@ impl Op for DeleteAlias {
         true
     }
 
-    fn check(&self, _tx: &Tx<'_>) -> Result<(), Halt<Refused>> {
-        todo!()
+    fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<Refused>> {
+        let old = alias(tx, &self.address)?.ok_or(Halt::Refused(Refused::NotFound))?;
+        self.precondition.check(Some(old.version)).map_err(Halt::Refused)
     }
 
-    fn apply(&self, _tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        todo!()
+    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
+        if let Some(place) = place(&self.address) {
+            tx.remove(&ALIASES, &place)?;
+        }
+        tx.announce(Topic(DIRECTORY_TOPIC, 0));
+        Ok(())
     }
 }

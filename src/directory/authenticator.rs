@@ -1,9 +1,14 @@
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use super::account::{Protocol, Role};
-use super::password::PasswordHash;
-use crate::base::{AccountId, Address, Clock, Random, Secret};
-use crate::store::Store;
+use tokio::sync::Semaphore;
+
+use super::account::{Account, LastLogin, NoteLogin, Protocol, Role, account_at, last_login};
+use super::domain::local_domain;
+use super::password::{CREDENTIALS, MAIN_PASSWORD, PasswordHash};
+use crate::base::{AccountId, Address, Clock, Random, Secret, Timestamp, limits};
+use crate::store::{Read, Store, StoreError};
 
 /// Who has logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,14 +35,51 @@ pub enum LoginError {
     Broken(String),
 }
 
-/// Verifies passwords, a bounded number at a time.
-pub struct Authenticator {}
+impl From<StoreError> for LoginError {
+    fn from(error: StoreError) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+/// Verifies passwords, a bounded number at a time, off the async threads.
+///
+/// A login that was verified is remembered for 5 minutes by a keyed hash of account, password and the kept hash. The
+/// account and its kept hash are read at every login: a changed password, a disabled account or a protocol taken away
+/// counts at once, whatever is remembered.
+pub struct Authenticator {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    /// Verified against for unknown names, so that the work is the same.
+    dummy: PasswordHash,
+    at_once: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    verifications: Arc<AtomicU64>,
+    key: [u8; 32],
+    verified: Mutex<HashMap<[u8; 32], Timestamp>>,
+}
+
+struct Known {
+    account: Account,
+    hash: PasswordHash,
+}
 
 impl Authenticator {
     /// An authenticator on the accounts of `store`.
     pub fn new(store: Store, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
-        let _ = (store, clock, random);
-        todo!()
+        let mut key = [0; 32];
+        random.fill(&mut key);
+        Self {
+            store,
+            clock,
+            dummy: PasswordHash::of(&Secret::new(String::new()), &*random),
+            random,
+            at_once: Arc::new(Semaphore::new(limits::PASSWORD_HASHES_AT_ONCE)),
+            places: Arc::new(Semaphore::new(limits::PASSWORD_HASHES_AT_ONCE + limits::PASSWORD_HASHES_WAITING)),
+            verifications: Arc::default(),
+            key,
+            verified: Mutex::default(),
+        }
     }
 
     /// Verifies a password. The work is the same for an unknown name as for a known one.
@@ -50,8 +92,29 @@ impl Authenticator {
         password: &Secret<String>,
         protocol: Protocol,
     ) -> Result<Identity, LoginError> {
-        let _ = (login, password, protocol);
-        todo!()
+        let known = self.look_up(login)?;
+        let now = self.clock.now();
+        let print = known.as_ref().map(|known| self.fingerprint(known, password));
+        if !print.is_some_and(|print| self.remembers(&print, now)) {
+            let hash = known.as_ref().map_or_else(|| self.dummy.clone(), |known| known.hash.clone());
+            let (password, verifications) = (password.clone(), Arc::clone(&self.verifications));
+            let is_right = self
+                .work(move || {
+                    verifications.fetch_add(1, Ordering::Relaxed);
+                    hash.verify(&password)
+                })
+                .await?;
+            match print {
+                Some(print) if is_right => self.remember(print, now),
+                _ => return Err(LoginError::Refused),
+            }
+        }
+        let account = known.map(|known| known.account).ok_or(LoginError::Refused)?;
+        if !account.fields.enabled || !account.fields.protocols.contains(&protocol) {
+            return Err(LoginError::Refused);
+        }
+        self.note(&account, protocol, now)?;
+        Ok(Identity { account: account.id, login: account.address, roles: account.fields.roles })
     }
 
     /// Hashes a new password, under the same bound.
@@ -59,7 +122,75 @@ impl Authenticator {
     /// # Errors
     /// [`LoginError::Busy`] or [`LoginError::Broken`].
     pub async fn hash(&self, password: Secret<String>) -> Result<PasswordHash, LoginError> {
-        let _ = password;
-        todo!()
+        let random = Arc::clone(&self.random);
+        self.work(move || PasswordHash::of(&password, &*random)).await
+    }
+
+    /// How many passwords were verified against a hash, a dummy or a real one.
+    pub fn verifications(&self) -> u64 {
+        self.verifications.load(Ordering::Relaxed)
+    }
+
+    /// The account that logs in as `login`, its address in any spelling, and its password's hash.
+    fn look_up(&self, login: &str) -> Result<Option<Known>, StoreError> {
+        let Ok(address) = Address::parse(login) else { return Ok(None) };
+        let view = self.store.view()?;
+        let Some(domain) = address.host.name().map_or(Ok(None), |name| local_domain(&view, name))? else {
+            return Ok(None);
+        };
+        let place = (domain.name.as_str().to_owned(), address.local.key());
+        let Some(account) = account_at(&view, &place)? else { return Ok(None) };
+        let credential = view.get(&CREDENTIALS, &(account.id, MAIN_PASSWORD))?;
+        Ok(credential.map(|credential| Known { account, hash: credential.hash }))
+    }
+
+    /// Runs the work of a hash. What waits is bounded, and so is what runs, also when nobody waits for it any more.
+    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, LoginError> {
+        let broken = |why: &dyn std::fmt::Display| LoginError::Broken(why.to_string());
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| LoginError::Busy)?;
+        let turn = Arc::clone(&self.at_once).acquire_owned().await.map_err(|error| broken(&error))?;
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop((turn, place));
+            done
+        });
+        done.await.map_err(|error| broken(&error))
+    }
+
+    fn fingerprint(&self, known: &Known, password: &Secret<String>) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(&known.account.id.0.to_be_bytes());
+        for part in [known.hash.as_str(), password.expose().as_str()] {
+            hasher.update(&(part.len() as u64).to_be_bytes());
+            hasher.update(part.as_bytes());
+        }
+        *hasher.finalize().as_bytes()
+    }
+
+    fn remembers(&self, print: &[u8; 32], now: Timestamp) -> bool {
+        let verified = self.verified.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // A clock that was turned back makes nothing younger: what lies ahead does not count.
+        verified.get(print).is_some_and(|at| *at <= now && now.ms_since(*at) < limits::LOGIN_CACHE_MS)
+    }
+
+    fn remember(&self, print: [u8; 32], now: Timestamp) {
+        let mut verified = self.verified.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if verified.len() >= limits::LOGIN_CACHE_ENTRIES {
+            verified.retain(|_, at| *at <= now && now.ms_since(*at) < limits::LOGIN_CACHE_MS);
+        }
+        if verified.len() >= limits::LOGIN_CACHE_ENTRIES {
+            verified.clear();
+        }
+        verified.insert(print, now);
+    }
+
+    fn note(&self, account: &Account, protocol: Protocol, now: Timestamp) -> Result<(), StoreError> {
+        let last = last_login(&self.store.view()?, account.id)?;
+        let is_noted =
+            last.is_some_and(|last| last.protocol == protocol && now.ms_since(last.at) < limits::LAST_USE_MS);
+        if !is_noted {
+            self.store.ride(NoteLogin { account: account.id, login: LastLogin { at: now, protocol } });
+        }
+        Ok(())
     }
 }

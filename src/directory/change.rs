@@ -1,4 +1,5 @@
-use crate::base::DomainName;
+use crate::base::{Address, DomainName, limits};
+use crate::store::{StoreError, Tx};
 
 /// What a change may depend on. The version is that of the row, the `ETag` of the REST interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -82,7 +83,10 @@ pub struct Put<T> {
 
 impl Precondition {
     /// Whether it holds for what is there: the version of the row, or nothing.
-    pub(super) fn check(self, version: Option<u64>) -> Result<(), Refused> {
+    ///
+    /// # Errors
+    /// [`Refused::Precondition`].
+    pub fn check(self, version: Option<u64>) -> Result<(), Refused> {
         let holds = match self {
             Self::None => true,
             Self::Absent => version.is_none(),
@@ -97,4 +101,34 @@ impl Refused {
     pub(super) fn invalid(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
         Self::Invalid { pointer: pointer.into(), code, message: message.into() }
     }
+}
+
+/// A version that no row of the directory has had.
+pub(super) fn next_version(tx: &mut Tx<'_>) -> Result<u64, StoreError> {
+    tx.next("directory.version")
+}
+
+/// What an address of ours is kept by: its domain and its local part, normalised. `None` for an address literal.
+pub(super) fn place(address: &Address) -> Option<(String, String)> {
+    let domain = address.host.name()?;
+    Some((domain.as_str().to_owned(), address.local.key()))
+}
+
+/// A text for people: any length that fits on a page, no control characters.
+pub(super) fn check_text(pointer: &str, text: &str) -> Result<(), Refused> {
+    if text.len() > limits::NOTE_BYTES {
+        return Err(Refused::invalid(pointer, "too_long", format!("at most {} octets", limits::NOTE_BYTES)));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Refused::invalid(pointer, "control_character", "control characters are not allowed"));
+    }
+    Ok(())
+}
+
+/// A list that an administrator sets.
+pub(super) fn check_length(pointer: &str, length: usize, length_max: usize) -> Result<(), Refused> {
+    if length > length_max {
+        return Err(Refused::invalid(pointer, "too_many", format!("at most {length_max} entries")));
+    }
+    Ok(())
 }

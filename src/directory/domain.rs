@@ -1,10 +1,13 @@
 use serde::{Deserialize, Serialize};
 
-use super::change::{Precondition, Put, Refused};
-use crate::base::{Address, DomainName, Timestamp};
+use super::DIRECTORY_TOPIC;
+use super::account::ACCOUNT_NAMES;
+use super::alias::ALIASES;
+use super::change::{Holder, Precondition, Put, Refused, check_length, next_version};
+use crate::base::{Address, DomainName, Timestamp, limits};
 use crate::postcard_row;
 use crate::settings::Settings;
-use crate::store::{Halt, Op, Read, StoreError, Table, Tx};
+use crate::store::{Halt, Op, Read, Span, StoreError, Table, Topic, Tx};
 
 /// The domains, by name.
 pub(super) static DOMAINS: Table<String, Domain> = Table::new("domains");
@@ -68,8 +71,7 @@ postcard_row!(AliasOf, 1);
 /// # Errors
 /// [`StoreError`].
 pub fn domain(read: &impl Read, name: &DomainName) -> Result<Option<Domain>, StoreError> {
-    let _ = (read, name);
-    todo!()
+    read.get(&DOMAINS, &name.as_str().to_owned())
 }
 
 /// The domain that `name` reaches, by its own name or by a domain alias.
@@ -77,8 +79,13 @@ pub fn domain(read: &impl Read, name: &DomainName) -> Result<Option<Domain>, Sto
 /// # Errors
 /// [`StoreError`].
 pub fn local_domain(read: &impl Read, name: &DomainName) -> Result<Option<Domain>, StoreError> {
-    let _ = (read, name);
-    todo!()
+    match domain(read, name)? {
+        Some(domain) => Ok(Some(domain)),
+        None => match read.get(&DOMAIN_ALIASES, &name.as_str().to_owned())? {
+            Some(AliasOf(name)) => domain(read, &name),
+            None => Ok(None),
+        },
+    }
 }
 
 /// The first `limit` domains behind `after`, by name.
@@ -86,8 +93,11 @@ pub fn local_domain(read: &impl Read, name: &DomainName) -> Result<Option<Domain
 /// # Errors
 /// [`StoreError`].
 pub fn domains(read: &impl Read, after: Option<&DomainName>, limit: usize) -> Result<Vec<Domain>, StoreError> {
-    let _ = (read, after, limit);
-    todo!()
+    let span = match after {
+        Some(name) => Span::all().after(&name.as_str().to_owned()),
+        None => Span::all(),
+    };
+    Ok(read.rows(&DOMAINS, span, limit)?.into_iter().map(|(_, domain)| domain).collect())
 }
 
 /// Creates or replaces a domain.
@@ -116,13 +126,59 @@ impl Op for PutDomain {
         true
     }
 
-    fn check(&self, _tx: &Tx<'_>) -> Result<Option<Domain>, Halt<Refused>> {
-        todo!()
+    fn check(&self, tx: &Tx<'_>) -> Result<Option<Domain>, Halt<Refused>> {
+        let old = domain(tx, &self.name)?;
+        self.precondition.check(old.as_ref().map(|old| old.version)).map_err(Halt::Refused)?;
+        if tx.has(&DOMAIN_ALIASES, &self.name.as_str().to_owned())? {
+            return Err(Halt::Refused(Refused::Conflict(Holder::DomainAlias)));
+        }
+        check_fields(&self.fields).map_err(Halt::Refused)?;
+        for (place, alias) in self.fields.aliases.iter().enumerate() {
+            let taken = |by| Refused::invalid(format!("/aliases/{place}"), "taken", format!("{alias} is {by}"));
+            if *alias == self.name || domain(tx, alias)?.is_some() {
+                return Err(Halt::Refused(taken(Holder::Domain)));
+            }
+            let elsewhere = tx.get(&DOMAIN_ALIASES, &alias.as_str().to_owned())?.filter(|of| of.0 != self.name);
+            if elsewhere.is_some() || self.fields.aliases[..place].contains(alias) {
+                return Err(Halt::Refused(taken(Holder::DomainAlias)));
+            }
+        }
+        Ok(old)
     }
 
-    fn apply(&self, _tx: &mut Tx<'_>, _old: Option<Domain>) -> Result<Put<Domain>, StoreError> {
-        todo!()
+    fn apply(&self, tx: &mut Tx<'_>, old: Option<Domain>) -> Result<Put<Domain>, StoreError> {
+        for gone in old.iter().flat_map(|old| &old.fields.aliases) {
+            tx.remove(&DOMAIN_ALIASES, &gone.as_str().to_owned())?;
+        }
+        for alias in &self.fields.aliases {
+            tx.put(&DOMAIN_ALIASES, &alias.as_str().to_owned(), &AliasOf(self.name.clone()))?;
+        }
+        let row = Domain {
+            name: self.name.clone(),
+            fields: self.fields.clone(),
+            version: next_version(tx)?,
+            created_at: old.as_ref().map_or(self.at, |old| old.created_at),
+            changed_at: self.at,
+        };
+        tx.put(&DOMAINS, &self.name.as_str().to_owned(), &row)?;
+        tx.announce(Topic(DIRECTORY_TOPIC, 0));
+        Ok(Put { row, created: old.is_none() })
     }
+}
+
+fn check_fields(fields: &DomainFields) -> Result<(), Refused> {
+    check_length("/aliases", fields.aliases.len(), limits::LIST_ENTRIES)?;
+    // A letter or a dot could not be told from the name's own.
+    let separates = |c: char| c.is_ascii_punctuation() && !"@.\"\\(),:;<>[]".contains(c);
+    let mut separator = fields.subaddress_sep.chars();
+    if separator.next().is_some_and(|c| !separates(c)) || separator.next().is_some() {
+        let message = "one of !#$%&'*+-/=?^_`{|}~, or empty for none";
+        return Err(Refused::invalid("/subaddress_sep", "not_a_separator", message));
+    }
+    if fields.catch_all.as_ref().is_some_and(|address| address.host.name().is_none()) {
+        return Err(Refused::invalid("/catch_all", "no_domain", "an address with a domain name"));
+    }
+    Ok(())
 }
 
 /// Deletes a domain that has no accounts and no aliases.
@@ -147,11 +203,23 @@ impl Op for DeleteDomain {
         true
     }
 
-    fn check(&self, _tx: &Tx<'_>) -> Result<Domain, Halt<Refused>> {
-        todo!()
+    fn check(&self, tx: &Tx<'_>) -> Result<Domain, Halt<Refused>> {
+        let old = domain(tx, &self.name)?.ok_or(Halt::Refused(Refused::NotFound))?;
+        self.precondition.check(Some(old.version)).map_err(Halt::Refused)?;
+        let name = self.name.as_str().to_owned();
+        let has_accounts = tx.first(&ACCOUNT_NAMES, Span::prefix(&name))?.is_some();
+        if has_accounts || tx.first(&ALIASES, Span::prefix(&name))?.is_some() {
+            return Err(Halt::Refused(Refused::NotEmpty));
+        }
+        Ok(old)
     }
 
-    fn apply(&self, _tx: &mut Tx<'_>, _old: Domain) -> Result<(), StoreError> {
-        todo!()
+    fn apply(&self, tx: &mut Tx<'_>, old: Domain) -> Result<(), StoreError> {
+        for alias in &old.fields.aliases {
+            tx.remove(&DOMAIN_ALIASES, &alias.as_str().to_owned())?;
+        }
+        tx.remove(&DOMAINS, &self.name.as_str().to_owned())?;
+        tx.announce(Topic(DIRECTORY_TOPIC, 0));
+        Ok(())
     }
 }

@@ -1,5 +1,10 @@
-use crate::base::{AccountId, Address};
-use crate::store::{Read, StoreError};
+use std::collections::HashSet;
+
+use super::account::{ACCOUNT_ROLES, ACCOUNTS, Account, Role, account_at, account_by_id};
+use super::alias::{ALIASES, Alias};
+use super::domain::{Domain, local_domain};
+use crate::base::{AccountId, Address, DomainName, limits};
+use crate::store::{Read, Span, StoreError};
 
 /// Where an address leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +26,8 @@ pub enum Resolution {
     Unknown,
     /// The address, or its domain, is switched off: `550 5.2.1`.
     Disabled,
-    /// Its aliases lead through more than [`crate::base::limits::ALIAS_DEPTH`] levels or to more than
-    /// [`crate::base::limits::ALIAS_MEMBERS`] members: `451 4.4.6`.
+    /// Its aliases lead through more than [`limits::ALIAS_DEPTH`] levels or to more than [`limits::ALIAS_MEMBERS`]
+    /// members: `451 4.4.6`.
     TooFar,
     /// The domain is not ours: what is to be done is a question of relaying.
     NotLocal,
@@ -42,34 +47,257 @@ pub struct Delivery {
 /// Where mail for an address goes.
 ///
 /// In this order: the account of that address; the alias; either of them for the address without its tag; for
-/// `postmaster` and `abuse` (RFC 5321 §4.5.1, RFC 2142 §4) an administrator; the domain's catch-all. A domain alias is the
-/// domain. The administrator is the oldest enabled account with the role `domain_admin` of the domain, else with the
-/// role `admin`; where there is none, and no catch-all, the server's oldest enabled account: these addresses lead to
-/// somebody as long as there is anybody.
+/// `postmaster` and `abuse` (RFC 5321 §4.5.1, RFC 2142 §4) an administrator; the domain's catch-all. A domain alias is
+/// the domain. An alias of `postmaster` or `abuse` that leads to nobody is passed over. The administrator is the oldest
+/// enabled account with the role `domain_admin` of the domain, else with the role `admin`; where there is none, and no
+/// catch-all, the server's oldest enabled account: these addresses lead to somebody as long as there is anybody.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn resolve(read: &impl Read, address: &Address) -> Result<Resolution, StoreError> {
-    let _ = (read, address);
-    todo!()
+    let Some(domain) = address.host.name().map_or(Ok(None), |name| local_domain(read, name))? else {
+        return Ok(Resolution::NotLocal);
+    };
+    let mut walk = Walk::new(read);
+    walk.enter(&domain, &address.local.key(), 0)?;
+    Ok(walk.resolution())
 }
 
-/// Where mail for `<Postmaster>` without a domain goes (RFC 5321 §4.5.1): as `postmaster@` of `hostname` where that is
-/// a domain of ours, else to the server's administrator.
+/// Where mail for `<Postmaster>` without a domain goes (RFC 5321 §4.5.1): as `postmaster` of the domain of ours that
+/// `hostname` is or is in, else to the server's administrator.
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn resolve_postmaster(read: &impl Read, hostname: &crate::base::DomainName) -> Result<Resolution, StoreError> {
-    let _ = (read, hostname);
-    todo!()
+pub fn resolve_postmaster(read: &impl Read, hostname: &DomainName) -> Result<Resolution, StoreError> {
+    let mut rest = hostname.as_str();
+    let mut walk = Walk::new(read);
+    loop {
+        let domain = DomainName::parse(rest).map_or(Ok(None), |name| local_domain(read, &name))?;
+        if let Some(domain) = domain.filter(|domain| domain.fields.enabled) {
+            walk.enter(&domain, "postmaster", 0)?;
+            return Ok(walk.resolution());
+        }
+        let Some((_, parent)) = rest.split_once('.') else { break };
+        rest = parent;
+    }
+    if let Some(account) = walk.administrator(None)?.map_or_else(|| walk.oldest(), |found| Ok(Some(found)))? {
+        walk.take(account, None);
+    }
+    Ok(walk.resolution())
 }
 
-/// Whether an account may send as an address: mail to the address reaches that account and nobody else (catch-all
-/// excepted), or an administrator has listed it in `send_as`.
+/// Whether an account may send as an address: mail to the address reaches that account and nobody else (by a catch-all
+/// does not count), or an administrator has listed it in `send_as`.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn may_send_as(read: &impl Read, account: AccountId, address: &Address) -> Result<bool, StoreError> {
-    let _ = (read, account, address);
-    todo!()
+    let Some(row) = account_by_id(read, account)?.filter(|row| row.fields.enabled) else { return Ok(false) };
+    let is_listed = row.fields.send_as.iter().any(|entry| match entry.strip_prefix('@') {
+        Some(domain) => address.host.name().is_some_and(|name| DomainName::parse(domain).as_ref() == Ok(name)),
+        None => Address::parse(entry).is_ok_and(|entry| entry.key() == address.key()),
+    });
+    if is_listed {
+        return Ok(true);
+    }
+    let Some(domain) = address.host.name().map_or(Ok(None), |name| local_domain(read, name))? else {
+        return Ok(false);
+    };
+    let mut walk = Walk::new(read);
+    walk.enter(&domain, &address.local.key(), 0)?;
+    let reaches_it_alone = matches!(walk.local.as_slice(), [only] if only.account == account);
+    Ok(reaches_it_alone && walk.remote.is_empty() && !walk.was_caught && !walk.is_too_far)
+}
+
+/// The addresses that every domain must have.
+// RFC 5321 §4.5.1, RFC 2142 §4
+fn is_required(local: &str) -> bool {
+    local == "postmaster" || local == "abuse"
+}
+
+/// The way from an address to all that it leads to. Visits no alias twice, and no more than the limits allow.
+struct Walk<'a, R> {
+    read: &'a R,
+    seen: HashSet<(String, String)>,
+    local: Vec<Delivery>,
+    remote: Vec<Address>,
+    members: usize,
+    /// How often somebody was reached, also one who had been reached before.
+    reached: usize,
+    internal_only: bool,
+    is_disabled: bool,
+    is_too_far: bool,
+    /// Somebody was reached only because nobody else was there.
+    was_caught: bool,
+}
+
+/// Who has an address.
+enum Holder {
+    Account(Box<Account>, Option<String>),
+    Alias(Box<Alias>),
+}
+
+impl<'a, R: Read> Walk<'a, R> {
+    fn new(read: &'a R) -> Self {
+        Self {
+            read,
+            seen: HashSet::new(),
+            local: Vec::new(),
+            remote: Vec::new(),
+            members: 0,
+            reached: 0,
+            internal_only: false,
+            is_disabled: false,
+            is_too_far: false,
+            was_caught: false,
+        }
+    }
+
+    fn resolution(self) -> Resolution {
+        match self {
+            Self { is_too_far: true, .. } => Resolution::TooFar,
+            Self { local, remote, internal_only, .. } if !remote.is_empty() => {
+                Resolution::Forwards { local, remote, internal_only }
+            }
+            Self { local, internal_only: true, .. } if !local.is_empty() => Resolution::InternalOnly(local),
+            Self { local, .. } if !local.is_empty() => Resolution::Local(local),
+            Self { is_disabled: true, .. } => Resolution::Disabled,
+            _ => Resolution::Unknown,
+        }
+    }
+
+    /// Goes on from an address of ours; `local` is normalised.
+    fn enter(&mut self, domain: &Domain, local: &str, depth: usize) -> Result<(), StoreError> {
+        if !domain.fields.enabled {
+            self.is_disabled = true;
+            return Ok(());
+        }
+        let before = self.reached;
+        match self.holder(domain, local)? {
+            Some(Holder::Account(account, tag)) => self.take(*account, tag),
+            Some(Holder::Alias(alias)) => self.follow(&alias, depth)?,
+            None if is_required(local) => {}
+            None => return self.fall_back(domain, depth),
+        }
+        if !is_required(local) || self.reached > before {
+            return Ok(());
+        }
+        if let Some(account) = self.administrator(Some(&domain.name))? {
+            self.take(account, None);
+            return Ok(());
+        }
+        self.fall_back(domain, depth)?;
+        if self.reached == before
+            && let Some(account) = self.oldest()?
+        {
+            self.was_caught = true;
+            self.take(account, None);
+        }
+        Ok(())
+    }
+
+    /// The account or alias of the address, or of the address without its tag.
+    fn holder(&self, domain: &Domain, local: &str) -> Result<Option<Holder>, StoreError> {
+        if let Some(holder) = self.exact(domain, local, None)? {
+            return Ok(Some(holder));
+        }
+        // RFC 5233 §1: the first separator ends the name; one at the start is part of it.
+        match domain.fields.subaddress_sep.as_str() {
+            "" => Ok(None),
+            separator => match local.split_once(separator) {
+                Some((name, tag)) if !name.is_empty() => self.exact(domain, name, Some(tag)),
+                _ => Ok(None),
+            },
+        }
+    }
+
+    fn exact(&self, domain: &Domain, local: &str, tag: Option<&str>) -> Result<Option<Holder>, StoreError> {
+        let place = (domain.name.as_str().to_owned(), local.to_owned());
+        if let Some(account) = account_at(self.read, &place)? {
+            return Ok(Some(Holder::Account(Box::new(account), tag.map(str::to_owned))));
+        }
+        Ok(self.read.get(&ALIASES, &place)?.map(|alias| Holder::Alias(Box::new(alias))))
+    }
+
+    fn take(&mut self, account: Account, tag: Option<String>) {
+        if !account.fields.enabled {
+            self.is_disabled = true;
+            return;
+        }
+        self.reached += 1;
+        if self.local.iter().all(|delivery| delivery.account != account.id) {
+            self.local.push(Delivery { account: account.id, address: account.address, tag });
+        }
+    }
+
+    fn follow(&mut self, alias: &Alias, depth: usize) -> Result<(), StoreError> {
+        if !alias.fields.enabled {
+            self.is_disabled = true;
+            return Ok(());
+        }
+        if !self.seen.insert((alias.address.key(), String::new())) {
+            self.reached += 1;
+            return Ok(());
+        }
+        // Only the address that was named asks who sends: a public group may lead through an internal one.
+        self.internal_only |= depth == 0 && alias.fields.internal_only;
+        for target in &alias.fields.targets {
+            self.lead(target, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn lead(&mut self, target: &Address, depth: usize) -> Result<(), StoreError> {
+        self.members += 1;
+        if depth > limits::ALIAS_DEPTH || self.members > limits::ALIAS_MEMBERS {
+            self.is_too_far = true;
+            return Ok(());
+        }
+        match target.host.name().map_or(Ok(None), |name| local_domain(self.read, name))? {
+            Some(domain) => self.enter(&domain, &target.local.key(), depth),
+            None => {
+                self.reached += 1;
+                if self.remote.iter().all(|known| known.key() != target.key()) {
+                    self.remote.push(target.clone());
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn fall_back(&mut self, domain: &Domain, depth: usize) -> Result<(), StoreError> {
+        let Some(catch_all) = &domain.fields.catch_all else { return Ok(()) };
+        // A catch-all whose own address nobody has would catch itself.
+        if !self.seen.insert((String::new(), domain.name.as_str().to_owned())) {
+            return Ok(());
+        }
+        self.was_caught = true;
+        self.lead(catch_all, depth + 1)
+    }
+
+    /// The oldest enabled administrator of the domain, else of the server.
+    fn administrator(&self, domain: Option<&DomainName>) -> Result<Option<Account>, StoreError> {
+        let roles = domain.map(|name| Role::DomainAdmin(name.clone())).into_iter().chain([Role::Admin]);
+        for role in roles {
+            for ((_, id), ()) in self.read.rows(&ACCOUNT_ROLES, Span::prefix(&role.to_string()), usize::MAX)? {
+                if let Some(account) = account_by_id(self.read, id)?.filter(|account| account.fields.enabled) {
+                    return Ok(Some(account));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn oldest(&self) -> Result<Option<Account>, StoreError> {
+        let mut oldest = None;
+        self.read.scan(&ACCOUNTS, Span::all(), |_, account| {
+            if account.fields.enabled {
+                oldest = Some(account);
+                std::ops::ControlFlow::Break(())
+            } else {
+                std::ops::ControlFlow::Continue(())
+            }
+        })?;
+        Ok(oldest)
+    }
 }

@@ -1,12 +1,17 @@
+use std::convert::Infallible;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::change::Refused;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::DIRECTORY_TOPIC;
+use super::change::{Refused, check_length, check_text};
 use super::scope::Scope;
-use crate::base::{DomainName, Network, Random, Secret, Timestamp};
+use crate::base::{DomainName, Network, Random, Secret, Timestamp, limits};
 use crate::postcard_row;
-use crate::store::{Halt, Op, Read, StoreError, Table, Tx};
+use crate::store::{Halt, Op, Read, Span, StoreError, Table, Topic, Tx};
 
 /// The id of the token that `--http-token-file` holds.
 pub const FILE_TOKEN: &str = "file";
@@ -47,10 +52,12 @@ pub struct TokenFields {
 }
 
 impl Token {
-    /// Whether it is good now, from there. The unix socket has no `ip`: a token that is bound to networks is not good on it.
+    /// Whether it is good now, from there. The unix socket has no address: a token that is bound to networks is not
+    /// good on it.
     pub fn admits(&self, now: Timestamp, ip: Option<IpAddr>) -> bool {
-        let _ = (now, ip);
-        todo!()
+        let networks = &self.fields.allow_ips;
+        self.fields.expires_at.is_none_or(|end| now < end)
+            && (networks.is_empty() || ip.is_some_and(|ip| networks.iter().any(|network| network.contains(ip))))
     }
 
     /// Whether it may do what `scope` covers.
@@ -62,6 +69,14 @@ impl Token {
     pub fn reaches(&self, domain: &DomainName) -> bool {
         self.fields.restrict_domains.is_empty() || self.fields.restrict_domains.contains(domain)
     }
+
+    fn is_proved_by(&self, secret: &str) -> bool {
+        self.secret_sha256.ct_eq(&sha256(secret)).into()
+    }
+}
+
+fn sha256(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
 }
 
 /// The token of that id.
@@ -69,8 +84,7 @@ impl Token {
 /// # Errors
 /// [`StoreError`].
 pub fn token(read: &impl Read, id: &str) -> Result<Option<Token>, StoreError> {
-    let _ = (read, id);
-    todo!()
+    read.get(&TOKENS, &id.to_owned())
 }
 
 /// The first `limit` tokens behind `after`, by id.
@@ -78,8 +92,11 @@ pub fn token(read: &impl Read, id: &str) -> Result<Option<Token>, StoreError> {
 /// # Errors
 /// [`StoreError`].
 pub fn tokens(read: &impl Read, after: Option<&str>, limit: usize) -> Result<Vec<Token>, StoreError> {
-    let _ = (read, after, limit);
-    todo!()
+    let span = match after {
+        Some(id) => Span::all().after(&id.to_owned()),
+        None => Span::all(),
+    };
+    Ok(read.rows(&TOKENS, span, limit)?.into_iter().map(|(_, token)| token).collect())
 }
 
 /// The token that `text`, as it stands behind `Bearer`, proves. Whether it is good now is said by [`Token::admits`].
@@ -87,8 +104,15 @@ pub fn tokens(read: &impl Read, after: Option<&str>, limit: usize) -> Result<Vec
 /// # Errors
 /// [`StoreError`].
 pub fn find_token(read: &impl Read, text: &str) -> Result<Option<Token>, StoreError> {
-    let _ = (read, text);
-    todo!()
+    let parts = text.strip_prefix("pbx_").and_then(|rest| rest.split_once('_'));
+    if let Some((id, secret)) = parts
+        && id != FILE_TOKEN
+        && let Some(token) = token(read, id)?.filter(|token| token.is_proved_by(secret))
+    {
+        return Ok(Some(token));
+    }
+    // The file's token has no form of its own.
+    Ok(token(read, FILE_TOKEN)?.filter(|token| token.is_proved_by(text)))
 }
 
 /// Creates a token.
@@ -103,8 +127,13 @@ pub struct CreateToken {
 impl CreateToken {
     /// The op, and the token's text `pbx_<id>_<secret>`, which is shown once and kept nowhere.
     pub fn new(fields: TokenFields, random: &dyn Random, at: Timestamp) -> (Self, Secret<String>) {
-        let _ = (fields, random, at);
-        todo!()
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let mut bytes = [0; 8 + 32];
+        random.fill(&mut bytes);
+        let (id, secret) = bytes.split_at(8);
+        let (id, secret) = (hex(id), hex(secret));
+        let text = Secret::new(format!("pbx_{id}_{secret}"));
+        (Self { id, secret_sha256: sha256(&secret), fields, at }, text)
     }
 }
 
@@ -117,13 +146,55 @@ impl Op for CreateToken {
         "directory.create_token"
     }
 
-    fn check(&self, _tx: &Tx<'_>) -> Result<(), Halt<Refused>> {
-        todo!()
+    fn runs_when_full(&self) -> bool {
+        true
     }
 
-    fn apply(&self, _tx: &mut Tx<'_>, (): ()) -> Result<Token, StoreError> {
-        todo!()
+    fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<Refused>> {
+        self.check_fields().map_err(Halt::Refused)?;
+        // Two random numbers of 64 bits that are the same: better refused than shared.
+        if tx.has(&TOKENS, &self.id)? { Err(Halt::Refused(Refused::Precondition)) } else { Ok(()) }
     }
+
+    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<Token, StoreError> {
+        put(tx, &self.id, self.secret_sha256, &self.fields, self.at)
+    }
+}
+
+impl CreateToken {
+    fn check_fields(&self) -> Result<(), Refused> {
+        check_text("/name", &self.fields.name)?;
+        if self.fields.scopes.is_empty() {
+            return Err(Refused::invalid("/scopes", "empty", "a token without a scope can do nothing"));
+        }
+        check_length("/scopes", self.fields.scopes.len(), Scope::ALL.len())?;
+        check_length("/restrict_domains", self.fields.restrict_domains.len(), limits::LIST_ENTRIES)?;
+        check_length("/allow_ips", self.fields.allow_ips.len(), limits::LIST_ENTRIES)?;
+        if self.fields.expires_at.is_some_and(|end| end <= self.at) {
+            return Err(Refused::invalid("/expires_at", "past", "a time that is still to come"));
+        }
+        Ok(())
+    }
+}
+
+fn put(
+    tx: &mut Tx<'_>,
+    id: &str,
+    secret_sha256: [u8; 32],
+    fields: &TokenFields,
+    at: Timestamp,
+) -> Result<Token, StoreError> {
+    let token = Token {
+        id: id.to_owned(),
+        fields: fields.clone(),
+        secret_sha256,
+        created_at: at,
+        last_used_at: None,
+        last_used_ip: None,
+    };
+    tx.put(&TOKENS, &token.id, &token)?;
+    tx.announce(Topic(DIRECTORY_TOPIC, 0));
+    Ok(token)
 }
 
 /// Deletes a token.
@@ -146,12 +217,14 @@ impl Op for DeleteToken {
         true
     }
 
-    fn check(&self, _tx: &Tx<'_>) -> Result<(), Halt<Refused>> {
-        todo!()
+    fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<Refused>> {
+        if tx.has(&TOKENS, &self.id)? { Ok(()) } else { Err(Halt::Refused(Refused::NotFound)) }
     }
 
-    fn apply(&self, _tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        todo!()
+    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
+        tx.remove(&TOKENS, &self.id)?;
+        tx.announce(Topic(DIRECTORY_TOPIC, 0));
+        Ok(())
     }
 }
 
@@ -174,15 +247,21 @@ impl SetFileToken {
     /// # Errors
     /// [`FileTokenError`].
     pub fn new(content: Option<&Secret<String>>, at: Timestamp) -> Result<Self, FileTokenError> {
-        let _ = (content, at);
-        todo!()
+        let text = content.map(|content| content.expose().trim());
+        // It has to travel in a header field.
+        let is_good =
+            |text: &str| text.len() >= limits::FILE_TOKEN_CHARS && text.bytes().all(|byte| byte.is_ascii_graphic());
+        match text {
+            Some(text) if !is_good(text) => Err(FileTokenError),
+            _ => Ok(Self { secret_sha256: text.map(sha256), at }),
+        }
     }
 }
 
 impl Op for SetFileToken {
-    type Plan = ();
+    type Plan = Option<Token>;
     type Out = ();
-    type Refused = std::convert::Infallible;
+    type Refused = Infallible;
 
     fn name(&self) -> &'static str {
         "directory.set_file_token"
@@ -192,12 +271,21 @@ impl Op for SetFileToken {
         true
     }
 
-    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<std::convert::Infallible>> {
-        Ok(())
+    fn check(&self, tx: &Tx<'_>) -> Result<Option<Token>, Halt<Infallible>> {
+        Ok(token(tx, FILE_TOKEN)?)
     }
 
-    fn apply(&self, _tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        todo!()
+    fn apply(&self, tx: &mut Tx<'_>, old: Option<Token>) -> Result<(), StoreError> {
+        match (self.secret_sha256, old) {
+            (Some(hash), Some(old)) if old.secret_sha256 == hash => Ok(()),
+            (Some(hash), _) => {
+                let fields =
+                    TokenFields { name: "token file".into(), scopes: vec![Scope::Admin], ..TokenFields::default() };
+                put(tx, FILE_TOKEN, hash, &fields, self.at).map(drop)
+            }
+            (None, Some(_)) => tx.remove(&TOKENS, &FILE_TOKEN.to_owned()).map(drop),
+            (None, None) => Ok(()),
+        }
     }
 }
 
@@ -213,19 +301,21 @@ pub struct TokenUsed {
 }
 
 impl Op for TokenUsed {
-    type Plan = ();
+    type Plan = Option<Token>;
     type Out = ();
-    type Refused = std::convert::Infallible;
+    type Refused = Infallible;
 
     fn name(&self) -> &'static str {
         "directory.token_used"
     }
 
-    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<std::convert::Infallible>> {
-        Ok(())
+    fn check(&self, tx: &Tx<'_>) -> Result<Option<Token>, Halt<Infallible>> {
+        Ok(token(tx, &self.id)?)
     }
 
-    fn apply(&self, _tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        todo!()
+    fn apply(&self, tx: &mut Tx<'_>, token: Option<Token>) -> Result<(), StoreError> {
+        let Some(mut token) = token else { return Ok(()) };
+        (token.last_used_at, token.last_used_ip) = (Some(self.at), self.ip);
+        tx.put(&TOKENS, &self.id, &token)
     }
 }
