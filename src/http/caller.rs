@@ -24,6 +24,14 @@ pub(super) enum Caller {
 }
 
 impl Caller {
+    /// What the trace calls them.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Owner => "http owner".into(),
+            Self::Token(token) => format!("http token {}", token.id),
+        }
+    }
+
     /// Whether it may do what `scope` covers.
     pub fn has(&self, scope: Scope) -> bool {
         match self {

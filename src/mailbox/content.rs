@@ -1,8 +1,11 @@
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 
-use super::row::Usage;
+use super::INBOX;
+use super::row::{HEADS, MAILBOX_BY_NAME, MESSAGES, MailboxRef, Message, OWN_LINES, USAGE, Usage};
 use crate::base::{AccountId, MailboxId, MessageId, Timestamp, Uid};
-use crate::store::{BlobReader, Read, Store, StoreError};
+use crate::store::{BlobReader, Read, Span, Store, StoreError};
 
 /// A message in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,13 +22,22 @@ pub struct Entry {
     pub internal_date: Timestamp,
 }
 
+impl Entry {
+    fn new(uid: Uid, row: &Message) -> Self {
+        let uidl = match row.copy {
+            0 => row.id.to_string(),
+            copy => format!("{}.{copy}", row.id),
+        };
+        Self { uid, message: row.id, uidl, size_bytes: row.size_bytes(), internal_date: row.internal_date }
+    }
+}
+
 /// The account's INBOX.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn inbox(read: &impl Read, account: AccountId) -> Result<Option<MailboxId>, StoreError> {
-    let _ = (read, account);
-    todo!()
+    Ok(read.get(&MAILBOX_BY_NAME, &(account, INBOX.to_owned()))?.map(|MailboxRef(id)| id))
 }
 
 /// What the account's mail takes.
@@ -33,8 +45,7 @@ pub fn inbox(read: &impl Read, account: AccountId) -> Result<Option<MailboxId>, 
 /// # Errors
 /// [`StoreError`].
 pub fn usage(read: &impl Read, account: AccountId) -> Result<Usage, StoreError> {
-    let _ = (read, account);
-    todo!()
+    Ok(read.get(&USAGE, &account)?.unwrap_or_default())
 }
 
 /// The messages of a mailbox, by UID. A long read: use [`Store::read`].
@@ -42,8 +53,12 @@ pub fn usage(read: &impl Read, account: AccountId) -> Result<Usage, StoreError> 
 /// # Errors
 /// [`StoreError`].
 pub fn listing(read: &impl Read, mailbox: MailboxId) -> Result<Vec<Entry>, StoreError> {
-    let _ = (read, mailbox);
-    todo!()
+    let mut entries = Vec::new();
+    read.scan(&MESSAGES, Span::prefix(&mailbox), |(_, uid), row| {
+        entries.push(Entry::new(uid, &row));
+        ControlFlow::Continue(())
+    })?;
+    Ok(entries)
 }
 
 /// A message as read, in pieces. Holds no read transaction between two of them.
@@ -58,8 +73,17 @@ pub struct Content {
 /// # Errors
 /// [`StoreError`].
 pub fn content(store: &Store, mailbox: MailboxId, uid: Uid) -> Result<Option<Content>, StoreError> {
-    let _ = (store, mailbox, uid);
-    todo!()
+    let view = store.view()?;
+    let at = (mailbox, uid);
+    let Some(row) = view.get(&MESSAGES, &at)? else { return Ok(None) };
+    let damaged = |table| StoreError::Damaged { table, what: format!("nothing there for message {}", row.id) };
+    let mut front = view.get(&OWN_LINES, &at)?.ok_or_else(|| damaged(OWN_LINES.name()))?.0;
+    front.extend(view.get(&HEADS, &row.id)?.ok_or_else(|| damaged(HEADS.name()))?.bytes);
+    Ok(Some(Content {
+        front: Some(Bytes::from(front)),
+        body: row.blob.map(|blob| store.blob_reader(blob)),
+        size_bytes: row.size_bytes(),
+    }))
 }
 
 impl Content {
@@ -74,7 +98,12 @@ impl Content {
     /// # Errors
     /// [`StoreError`], also when the message was removed meanwhile.
     pub async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
-        let _ = (&self.front, &self.body);
-        todo!()
+        if let Some(front) = self.front.take() {
+            return Ok(Some(front));
+        }
+        match &mut self.body {
+            Some(body) => body.next().await,
+            None => Ok(None),
+        }
     }
 }

@@ -14,10 +14,13 @@ mod row;
 pub use account::{DeleteAccount, PutAccount};
 pub use check::{CHECKS, TABLES};
 pub use content::{Content, Entry, content, inbox, listing, usage};
-pub use deliver::{Copy, Incoming, deliver, has_room};
+pub use deliver::{Incoming, Placement, deliver, has_room};
 pub use expunge::{Expunge, Expunged};
 pub use newest::newest;
 pub use row::{Change, ChangeKind, Mailbox, Usage};
 
 /// The bus topic of a changed mailbox; its number is the [`crate::base::MailboxId`].
 pub const MAILBOX_TOPIC: &str = "mailbox";
+
+/// The mailbox that every account has.
+pub(crate) const INBOX: &str = "INBOX";

@@ -164,7 +164,8 @@ pub(in crate::http) async fn delete_account(
     let (address, domain) = address_of(&path)?;
     allowed.caller.need_domain(&domain)?;
     let precondition = expect(&request, find(&context, &address)?.map(|account| account.version))?;
-    context.store.write(DeleteAccount { address, precondition }).await?.into_inner();
+    let (by, at) = (allowed.caller.name(), context.clock.now());
+    context.store.write(DeleteAccount { address, precondition, by, at }).await?.into_inner();
     Ok(HttpResponse::NoContent().finish())
 }
 
