@@ -24,9 +24,6 @@ const PIPE_BYTES: usize = 64 * 1024;
 /// The port that a pipe's client seems to come from.
 const PIPE_PORT: u16 = 50_000;
 
-/// How long the answer to a failed login, and to one error too many, is held back.
-const REFUSAL_DELAY: Duration = Duration::from_secs(1);
-
 /// A session that runs.
 pub type SessionFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -88,7 +85,7 @@ impl House {
             message_bytes_max: settings.limits_message_bytes,
             recipients_max: settings.limits_recipients,
             idle: idle(settings.smtp_idle_seconds),
-            refusal_delay: REFUSAL_DELAY,
+            refusal_delay: Duration::from_millis(settings.limits_refusal_delay_ms),
             stop: stop.clone(),
         });
         let pop3 = Arc::new(pop3::server::Context {
@@ -100,7 +97,7 @@ impl House {
             leases: pop3::server::Leases::new(),
             stop: stop.clone(),
             idle: idle(settings.pop3_idle_seconds),
-            refusal_delay: REFUSAL_DELAY,
+            refusal_delay: Duration::from_millis(settings.limits_refusal_delay_ms),
         });
         let house = Self {
             store,

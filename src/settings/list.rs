@@ -50,6 +50,8 @@ settings! {
     "limits.connections_total" => limits_connections_total: usize = "2000";
     /// Networks that the limits per address and per network spare.
     "limits.exempt_networks" => limits_exempt_networks: Networks = "127.0.0.0/8,::1/128";
+    /// Milliseconds that the answer to a failed login, and to one error too many, is held back.
+    "limits.refusal_delay_ms" => limits_refusal_delay_ms: u64 = "1000";
     /// The name that the server gives itself in greetings and trace fields. Empty: that of `--hostname`, else the machine's.
     "smtp.hostname" => smtp_hostname: String = "";
     /// Seconds that an SMTP session may be silent.

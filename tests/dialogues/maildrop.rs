@@ -15,8 +15,17 @@ pub async fn messages(stage: &Stage, address: &str) -> Result<Vec<Vec<u8>>, Stri
         positive(&mut wire, &format!("RETR {number}")).await?;
         messages.push(wire.lines().await.map_err(|error| error.to_string())?.concat());
     }
-    positive(&mut wire, "QUIT").await?;
+    log_out(wire).await?;
     Ok(messages)
+}
+
+/// Says QUIT and reads to the end: the server has let the maildrop go by then.
+async fn log_out(mut wire: Wire) -> Result<(), String> {
+    positive(&mut wire, "QUIT").await?;
+    match wire.line().await {
+        Ok(None) => Ok(()),
+        other => Err(format!("behind QUIT: {other:?}")),
+    }
 }
 
 /// Deletes all messages of an account.
@@ -25,7 +34,7 @@ pub async fn clear(stage: &Stage, address: &str) -> Result<(), String> {
     for number in 1..=count {
         positive(&mut wire, &format!("DELE {number}")).await?;
     }
-    positive(&mut wire, "QUIT").await.map(drop)
+    log_out(wire).await
 }
 
 /// Sends a message to an account, and comes back when it is there.

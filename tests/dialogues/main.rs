@@ -2,6 +2,7 @@
 //!
 //! The language of the files is described in the README beside this file.
 
+mod house;
 mod maildrop;
 mod play;
 mod script;
@@ -44,16 +45,23 @@ fn trial(listener: &'static str, file: &Path, stage: Option<Arc<Mutex<Stage>>>) 
     let left_out = stage.as_ref().is_some_and(|stage| !fits(&script, listener, &stage.lock().unwrap()));
     let file = file.to_owned();
     let test = move || {
-        // A peer's mailboxes are one: its dialogues are played one after the other.
-        let shared = stage.as_ref().map(|stage| stage.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
-        let stage = shared.as_deref().ok_or("name a server in PILLARBOX_DIALOGUE_TARGET")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let played = runtime.block_on(async {
-            for address in ["alice@example.test", "bob@example.test"] {
-                maildrop::clear(stage, address).await.map_err(|error| (0, error))?;
+        let played = match &stage {
+            // A peer's mailboxes are one for all: its dialogues are played one after the other.
+            Some(stage) => {
+                let stage = stage.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                runtime.block_on(async {
+                    for address in ["alice@example.test", "bob@example.test"] {
+                        maildrop::clear(&stage, address).await.map_err(|error| (0, error))?;
+                    }
+                    play::play(&script, &stage, listener).await
+                })
             }
-            play::play(&script, stage, listener).await
-        });
+            None => runtime.block_on(async {
+                let stage = Stage::in_process(&script.settings).await.map_err(|error| (0, error))?;
+                play::play(&script, &stage, listener).await
+            }),
+        };
         played.map_err(|(line, error)| Failed::from(format!("{}:{line}: {error}", file.display())))
     };
     Trial::test(name, test).with_ignored_flag(left_out)

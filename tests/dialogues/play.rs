@@ -77,9 +77,9 @@ impl Play<'_> {
             Action::Close => {
                 self.wires.remove(&self.current);
                 self.transcript.push(format!("  C{} closes", self.current));
-                Ok(())
+                self.stage.settle(self.wires.len()).await
             }
-            Action::Clock { seconds } => self.stage.turn_clock(Duration::from_secs(*seconds)).await,
+            Action::Clock { seconds } => self.stage.turn_clock(Duration::from_secs(*seconds)),
             Action::Line(expected) => self.expect_line(expected).await,
             Action::Reply { code } => self.reply(code).await,
             Action::Replies { code, count } => {
@@ -190,7 +190,8 @@ impl Play<'_> {
         match self.wire().await?.line().await {
             Ok(None) => {
                 self.transcript.push(format!("  S{} closes", self.current));
-                Ok(())
+                self.wires.remove(&self.current);
+                self.stage.settle(self.wires.len()).await
             }
             Ok(Some(line)) => Err(format!("expected the end of the connection, got {}", text::shown(&line))),
             Err(error) => Err(error.to_string()),

@@ -1,4 +1,5 @@
-//! Where a dialogue is played: a server at addresses that the environment names.
+//! Where a dialogue is played: a whole server in this process, without sockets; or a server at addresses that the
+//! environment names.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -6,7 +7,8 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use crate::text::Variables;
+use crate::house::Furnished;
+use crate::text::{self, Variables};
 use crate::wire::Wire;
 
 /// The password of every account of the cast.
@@ -16,9 +18,16 @@ pub const PASSWORD: &str = "pillarbox";
 pub const TARGET: &str = "PILLARBOX_DIALOGUE_TARGET";
 
 /// A server to talk to.
-pub struct Stage {
-    peer: String,
-    addresses: BTreeMap<String, String>,
+pub enum Stage {
+    /// In this process.
+    House(Furnished),
+    /// Behind sockets: whose answers are expected, and where each listener is.
+    Sockets {
+        /// `pillarbox`, or the peer whose lines stand in for ours.
+        peer: String,
+        /// By name of the listener.
+        addresses: BTreeMap<String, String>,
+    },
 }
 
 impl Stage {
@@ -30,17 +39,29 @@ impl Stage {
             .filter_map(|entry| entry.split_once('='))
             .map(|(name, address)| (name.trim().to_owned(), address.trim().to_owned()))
             .collect();
-        Some(Self { peer: addresses.remove("peer").unwrap_or_else(|| "pillarbox".to_owned()), addresses })
+        let peer = addresses.remove("peer").unwrap_or_else(|| "pillarbox".to_owned());
+        Some(Self::Sockets { peer, addresses })
+    }
+
+    /// A server in this process with the cast of the README and these settings.
+    pub async fn in_process(settings: &[String]) -> Result<Self, String> {
+        Furnished::open(settings).await.map(Self::House)
     }
 
     /// Whose answers are expected.
     pub fn peer(&self) -> &str {
-        &self.peer
+        match self {
+            Self::House(_) => "pillarbox",
+            Self::Sockets { peer, .. } => peer,
+        }
     }
 
     /// Whether it has that listener.
     pub fn has(&self, listener: &str) -> bool {
-        self.addresses.contains_key(listener)
+        match self {
+            Self::House(_) => true,
+            Self::Sockets { addresses, .. } => addresses.contains_key(listener),
+        }
     }
 
     /// Connects to a listener from this machine.
@@ -50,32 +71,51 @@ impl Stage {
 
     /// Connects to a listener as if from `from`.
     pub async fn connect_from(&self, from: IpAddr, listener: &str) -> Result<Wire, String> {
-        if !from.is_loopback() {
-            return Err("a connection over a socket comes from this machine".into());
-        }
-        let address = self.addresses.get(listener).ok_or_else(|| format!("{TARGET} names no {listener}"))?;
+        let addresses = match self {
+            Self::House(house) => return house.connect(from, listener).map(Wire::new),
+            Self::Sockets { addresses, .. } => addresses,
+        };
+        let address = addresses.get(listener).ok_or_else(|| format!("{TARGET} names no {listener}"))?;
         let stream = TcpStream::connect(address).await.map_err(|error| format!("{listener} at {address}: {error}"))?;
         Ok(Wire::new(stream))
     }
 
+    /// Waits until the server has seen that all but so many connections are closed.
+    pub async fn settle(&self, open: usize) -> Result<(), String> {
+        match self {
+            Self::House(house) => house.settle(open).await,
+            Self::Sockets { .. } => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Ok(())
+            }
+        }
+    }
+
     /// How long a message may take into its mailbox after its 250.
     pub fn delivery_time(&self) -> Duration {
-        if self.peer == "pillarbox" { Duration::ZERO } else { Duration::from_secs(10) }
+        if self.peer() == "pillarbox" { Duration::ZERO } else { Duration::from_secs(10) }
     }
 
     /// Turns the server's clock.
-    pub async fn turn_clock(&self, _by: Duration) -> Result<(), String> {
-        Err("the clock of a server behind a socket can't be turned".into())
+    pub fn turn_clock(&self, by: Duration) -> Result<(), String> {
+        match self {
+            Self::House(house) => {
+                house.turn_clock(by);
+                Ok(())
+            }
+            Self::Sockets { .. } => Err("the clock of a server behind a socket can't be turned".into()),
+        }
     }
 
     /// The variables that every dialogue begins with.
     pub fn variables(&self) -> Variables {
         let login = format!("\0alice@example.test\0{PASSWORD}");
-        let values = [
-            ("password", PASSWORD.to_owned()),
-            ("plain", crate::text::base64(login.as_bytes())),
+        [
             ("hostname", "mx.example.test".to_owned()),
-        ];
-        values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+            ("password", PASSWORD.to_owned()),
+            ("plain", text::base64(login.as_bytes())),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
     }
 }

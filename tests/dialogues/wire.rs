@@ -105,8 +105,8 @@ impl Wire {
         if !self.buffer.is_empty() {
             return Err(io::Error::other("the server spoke between its go-ahead and the handshake"));
         }
-        let name = ServerName::try_from("mx.example.test").map_err(io::Error::other)?;
-        let shaken = timeout(PATIENCE, connector().connect(name, self.stream)).await.map_err(|_| silent())??;
+        let shaken =
+            timeout(PATIENCE, connector().connect(server_name(), self.stream)).await.map_err(|_| silent())??;
         Ok(Self::new(shaken))
     }
 
@@ -125,7 +125,13 @@ fn silent() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, format!("the server said nothing for {} s", PATIENCE.as_secs()))
 }
 
-fn connector() -> tokio_rustls::TlsConnector {
+/// The name that clients expect of the server.
+pub fn server_name() -> ServerName<'static> {
+    ServerName::try_from("mx.example.test").expect("it is a name")
+}
+
+/// A client's side of TLS.
+pub fn connector() -> tokio_rustls::TlsConnector {
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

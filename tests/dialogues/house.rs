@@ -1,0 +1,135 @@
+//! A whole server in this process, but for the sockets, with the cast of the README.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use pillarbox::base::{Address, Clock, DomainName, Random, Secret, SeededRandom, Timestamp, TurnedClock};
+use pillarbox::directory::{
+    AccountChange, AccountFields, AliasFields, DomainFields, PasswordHash, Precondition, PutAlias, PutDomain,
+};
+use pillarbox::mailbox::PutAccount;
+use pillarbox::net::{Connection, Listener};
+use pillarbox::server::{Config, House};
+use pillarbox::store::Op;
+use tokio::io::DuplexStream;
+use tokio::time::{Instant, sleep};
+
+use crate::stage::PASSWORD;
+
+/// When every dialogue begins: 2026-11-22T10:00:00Z.
+const BEGIN: Timestamp = Timestamp(1_795_341_600_000);
+/// Octets on their way in each direction.
+const PIPE_BYTES: usize = 64 * 1024;
+
+/// A server with the cast.
+pub struct Furnished {
+    house: House,
+    clock: Arc<TurnedClock>,
+}
+
+impl Furnished {
+    /// Opens one in memory.
+    pub async fn open(settings: &[String]) -> Result<Self, String> {
+        let clock = Arc::new(TurnedClock::new(BEGIN));
+        let random: Arc<dyn Random> = Arc::new(SeededRandom::new(1));
+        // What is held back from attackers would hold up the tests.
+        let settings = ["limits.refusal_delay_ms=0".to_owned()].into_iter().chain(settings.iter().cloned());
+        let config = Config {
+            data: None,
+            hostname: Some("mx.example.test".to_owned()),
+            settings: settings.collect(),
+            ..Config::default()
+        };
+        let as_clock: Arc<dyn Clock> = Arc::<TurnedClock>::clone(&clock);
+        let house = House::open(&config, as_clock, random).await.map_err(|error| error.to_string())?;
+        let furnished = Self { house, clock };
+        furnished.furnish().await?;
+        Ok(furnished)
+    }
+
+    async fn furnish(&self) -> Result<(), String> {
+        let fields = DomainFields::new(&self.house.settings);
+        self.domain("example.test", DomainFields { aliases: vec![name("example.net")], ..fields.clone() }).await?;
+        let user = AccountFields::default();
+        self.account("alice@example.test", AccountFields { display_name: "Alice".into(), ..user.clone() }).await?;
+        self.account("bob@example.test", AccountFields { display_name: "Bob".into(), ..user.clone() }).await?;
+        self.account("full@example.test", AccountFields { quota_bytes: Some(1000), ..user.clone() }).await?;
+        self.account("former@example.test", AccountFields { enabled: false, ..user }).await?;
+        self.alias("info", &["alice@example.test"], false).await?;
+        self.alias("postmaster", &["alice@example.test"], false).await?;
+        self.alias("abuse", &["alice@example.test"], false).await?;
+        self.alias("team", &["alice@example.test", "bob@example.test"], false).await?;
+        self.alias("staff", &["alice@example.test", "bob@example.test"], true).await?;
+        self.domain("catchall.test", DomainFields { catch_all: Some(address("bob@example.test")), ..fields }).await
+    }
+
+    async fn domain(&self, domain: &str, fields: DomainFields) -> Result<(), String> {
+        let (precondition, at) = (Precondition::Absent, self.clock.now());
+        self.write(PutDomain { name: name(domain), fields, precondition, at }).await
+    }
+
+    async fn account(&self, text: &str, fields: AccountFields) -> Result<(), String> {
+        // Hashing is slow on purpose: once is enough for all tests of a process.
+        static HASH: OnceLock<PasswordHash> = OnceLock::new();
+        let hash = HASH.get_or_init(|| PasswordHash::of(&Secret::new(PASSWORD.to_owned()), &SeededRandom::new(2)));
+        let (precondition, at) = (Precondition::Absent, self.clock.now());
+        let change = AccountChange { address: address(text), fields, password: Some(hash.clone()), precondition, at };
+        self.write(PutAccount(change)).await
+    }
+
+    async fn alias(&self, local: &str, targets: &[&str], internal_only: bool) -> Result<(), String> {
+        let targets = targets.iter().map(|target| address(target)).collect();
+        let fields = AliasFields { targets, enabled: true, internal_only, note: String::new() };
+        let (precondition, at) = (Precondition::Absent, self.clock.now());
+        self.write(PutAlias { address: address(&format!("{local}@example.test")), fields, precondition, at }).await
+    }
+
+    async fn write<O: Op>(&self, op: O) -> Result<(), String>
+    where
+        O::Refused: std::fmt::Debug,
+    {
+        self.house.store.write(op).await.map(drop).map_err(|error| format!("{error:?}"))
+    }
+
+    /// Serves a pipe as a connection from `peer`; with implicit TLS the handshake comes first, as on a socket.
+    pub fn connect(&self, peer: IpAddr, listener: &str) -> Result<DuplexStream, String> {
+        let listener: Listener = listener.parse().map_err(|_| format!("no such listener: {listener}"))?;
+        let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
+        let local = SocketAddr::new(peer, listener.default_port());
+        let mut connection = Connection::memory(ours, SocketAddr::new(peer, 50_000), local);
+        let (tls, session) = (self.house.tls(listener), self.house.session(listener));
+        self.house.sessions.spawn(async move {
+            if listener.is_implicit_tls() && connection.start_tls(tls, Duration::from_secs(30)).await.is_err() {
+                return;
+            }
+            session(connection).await;
+        });
+        Ok(theirs)
+    }
+
+    /// Waits until no more than so many sessions run.
+    pub async fn settle(&self, open: usize) -> Result<(), String> {
+        let patience = Instant::now() + Duration::from_secs(30);
+        while self.house.sessions.count() > open {
+            if Instant::now() > patience {
+                return Err(format!("{} sessions run where {open} should", self.house.sessions.count()));
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
+    /// Turns the clock forward.
+    pub fn turn_clock(&self, by: Duration) {
+        self.clock.advance_ms(u64::try_from(by.as_millis()).unwrap_or(u64::MAX));
+    }
+}
+
+fn name(text: &str) -> DomainName {
+    DomainName::parse(text).expect("the cast's names are good")
+}
+
+fn address(text: &str) -> Address {
+    Address::parse(text).expect("the cast's addresses are good")
+}

@@ -1,0 +1,99 @@
+//! Floods of commands: each kind has a budget, and at its end the session ends.
+
+use crate::client::{Client, server, stored};
+
+/// Sends a flood in one go and comes back with the number of replies before the 421, behind which the server closed.
+async fn flood(mut client: Client, command: &str, count: usize) -> usize {
+    let mut sent = 0;
+    while sent < count {
+        client.send(command.repeat(500).as_bytes()).await;
+        sent += 500;
+        // Who does not read what is said to it is not the point here.
+        if client.wire.surprise().await.unwrap().is_some_and(|said| said.windows(4).any(|w| w == b"421 ")) {
+            return sent;
+        }
+    }
+    panic!("{sent} times {command:?} and no end");
+}
+
+#[tokio::test]
+async fn talk_that_moves_no_mail_ends() {
+    let stage = server().await;
+    for command in ["NOOP\r\n", "RSET\r\n", "VRFY alice\r\n", "EXPN team\r\n", "HELP\r\n", "EHLO x\r\n", "HELO x\r\n"] {
+        assert!(flood(Client::smtp(&stage).await, command, 100_000).await <= 1000, "{command:?}");
+    }
+}
+
+#[tokio::test]
+async fn errors_end() {
+    let stage = server().await;
+    for command in ["FROBNICATE\r\n", "DATA\r\n", "MAIL FROM:<\r\n", "RCPT TO:<alice@example.test>\r\n", "\r\n"] {
+        assert!(flood(Client::smtp(&stage).await, command, 100_000).await <= 500, "{command:?}");
+    }
+}
+
+#[tokio::test]
+async fn guessing_names_ends() {
+    let stage = server().await;
+    let mut client = Client::smtp(&stage).await;
+    client.say("MAIL FROM:<sender@elsewhere.test>", "250").await;
+    for guess in 1..20 {
+        client.say(&format!("RCPT TO:<guess{guess}@example.test>"), "550 5.1.1 ").await;
+    }
+    client.send(b"RCPT TO:<guess20@example.test>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n").await;
+    let rest = client.rest().await;
+    assert_eq!(rest.len(), 2, "{rest:?}");
+    assert!(rest[0].starts_with("550 5.1.1 ") && rest[1].starts_with("421 4.7.0 "), "{rest:?}");
+    assert_eq!(stored(&stage).await, (0, 0));
+}
+
+#[tokio::test]
+async fn guessing_passwords_ends() {
+    let stage = server().await;
+    let mut client = Client::submission_under_tls(&stage).await;
+    for _ in 0..2 {
+        client.say("AUTH PLAIN AGFsaWNlAHdyb25n", "535 5.7.8 ").await;
+    }
+    client.send(b"AUTH PLAIN AGFsaWNlAHdyb25n\r\n").await;
+    let rest = client.rest().await;
+    assert!(rest.len() == 2 && rest[0].starts_with("535 5.7.8 ") && rest[1].starts_with("421 4.7.0 "), "{rest:?}");
+
+    let mut client = Client::connect(&stage, "pop3s").await;
+    client.wire = client.wire.tls().await.unwrap();
+    client.expect("+OK").await;
+    let mut refused = 0;
+    loop {
+        client.send(b"USER alice@example.test\r\nPASS wrong\r\n").await;
+        if client.wire.line().await.unwrap().is_none_or(|line| !line.starts_with(b"+OK")) {
+            break;
+        }
+        client.expect("-ERR [AUTH] ").await;
+        refused += 1;
+        assert!(refused <= 3, "POP3 lets guess for ever");
+    }
+    assert_eq!(refused, 3);
+}
+
+#[tokio::test]
+async fn a_message_does_not_pay_for_more_guesses() {
+    let stage = server().await;
+    let mut client = Client::smtp(&stage).await;
+    let mut refused = 0;
+    'session: for round in 0..10 {
+        client.say("MAIL FROM:<sender@elsewhere.test>", "250").await;
+        for guess in 0..6 {
+            client.send(format!("RCPT TO:<guess{round}.{guess}@example.test>\r\n").as_bytes()).await;
+            client.expect("550 5.1.1 ").await;
+            refused += 1;
+            if refused == 20 {
+                client.expect("421 4.7.0 ").await;
+                break 'session;
+            }
+        }
+        client.say("RCPT TO:<alice@example.test>", "250").await;
+        client.say("DATA", "354").await;
+        client.send(b"Subject: pay\r\n\r\nx\r\n.\r\n").await;
+        client.expect("250 2.0.0 ").await;
+    }
+    assert_eq!(refused, 20);
+}
