@@ -6,7 +6,6 @@ use super::unconfirmed::{self, Confirm, Mark, Missed, Unconfirmed};
 use crate::base::{AccountId, Address, MailboxId, MessageId, Timestamp};
 use crate::directory::{self, Delivery};
 use crate::mailbox::{self, Incoming, Placement};
-use crate::message::Scan;
 use crate::store::{Halt, Op, StagedBlob, StoreError, Tx};
 use crate::trace::{self, Event, Kind, Subject};
 
@@ -28,10 +27,12 @@ pub struct Accept {
     pub trace_fields: Vec<u8>,
     /// The header block as received, each line with its CRLF, without the blank line behind it.
     pub header_block: Vec<u8>,
-    /// What the header block says.
-    pub scan: Scan,
+    /// The addresses that the header block says it was delivered to before: [`crate::message::Scan::delivered_to`].
+    pub delivered_to: Vec<Address>,
     /// The body, from the blank line on; `None` when nothing stands behind the header block.
     pub body: Option<StagedBlob>,
+    /// The value of its Message-ID field, for the trace.
+    pub message_id_field: Option<String>,
 }
 
 /// Where a message comes from, for the trace.
@@ -188,7 +189,8 @@ impl Accept {
     }
 
     fn plan_copy(&self, tx: &Tx<'_>, given: Address, delivery: &Delivery, mark: Mark) -> Result<Fresh, Halt<Refused>> {
-        if self.scan.was_delivered_to(&delivery.address) {
+        let key = delivery.address.key();
+        if self.delivered_to.iter().any(|before| before.key() == key) {
             return Err(Halt::Refused(Refused::Loop(given)));
         }
         let inbox = mailbox::inbox(tx, delivery.account)?;
@@ -263,7 +265,7 @@ impl Accept {
             helo: self.origin.helo.clone(),
             tls: self.origin.tls.clone(),
             sender: Some(self.sender.as_ref().map(Address::to_string).unwrap_or_default()),
-            message_id: self.scan.message_id.clone(),
+            message_id: self.message_id_field.clone(),
             size_bytes: Some(self.header_block.len() as u64 + self.body_bytes()),
             code: Some(250),
             enhanced: Some((2, 0, 0)),

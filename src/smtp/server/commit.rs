@@ -56,6 +56,7 @@ impl Session {
                 recipients: transaction.recipients,
                 trace_fields: trace_fields.into_bytes(),
                 header_block,
+                delivered_to: scan.delivered_to,
                 body,
                 message_id_field,
             })
