@@ -49,8 +49,7 @@ impl Session {
             if decoded.ended {
                 return Ok(incoming.finish(faults).await);
             }
-            let idle = Instant::now() + self.context.idle;
-            self.fill(pace.deadline().min(idle)).await?;
+            self.fill(Instant::now(), pace.deadline()).await?;
         }
     }
 }

@@ -8,6 +8,7 @@ mod budget;
 mod commit;
 mod context;
 mod data;
+mod listen;
 mod policy;
 mod report;
 mod session;

@@ -14,7 +14,7 @@ use crate::intake::{self, Accepted, Confirm};
 use crate::net::{Connection, ConnectionError};
 use crate::sasl::{Credentials, Mechanism};
 use crate::smtp::machine::{Driver, Effect, Effects, Input, LoginRefusal, Profile, Receipt, Rules, State, step};
-use crate::smtp::wire::{Frame, Framed, Framer};
+use crate::smtp::wire::Framer;
 use crate::store::Committed;
 
 /// What the machine carries for us.
@@ -45,7 +45,9 @@ pub(super) struct Session {
     pub(super) unconfirmed: Option<Confirm>,
     /// What the next reply answers, where a refusal goes to the trace.
     pub(super) asked: Option<Asked>,
-    framer: Framer,
+    pub(super) framer: Framer,
+    /// Somebody has logged in: their place is not needed for others.
+    pub(super) is_known: bool,
 }
 
 /// Why a session ends without a word.
@@ -80,6 +82,7 @@ impl Session {
             unconfirmed: None,
             asked: None,
             framer: Framer::default(),
+            is_known: false,
         }
     }
 
@@ -117,73 +120,6 @@ impl Session {
             has_tls: self.context.tls.is_some(),
             allows_cleartext_login: self.connection.is_loopback(),
         })
-    }
-
-    /// RFC 5321 §4.3.1: the client waits for the greeting. One that does not is no mail server.
-    async fn first_input(&mut self) -> Result<Input<'static, Smtp>, End> {
-        if self.profile == Profile::Submission {
-            return Ok(Input::Connected);
-        }
-        match self.connection.fill(Duration::ZERO).await {
-            Ok(0) => Err(End::Eof),
-            Ok(_) => Ok(Input::EarlyTalk),
-            Err(ConnectionError::TimedOut) => Ok(Input::Connected),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Waits for the next line, or for what comes instead of it, and takes the step.
-    async fn listen(&mut self, state: State<Smtp>) -> Result<(State<Smtp>, Effects<Smtp>), End> {
-        // One deadline for a whole line: a client that sends it octet by octet gains nothing.
-        let deadline = Instant::now() + self.context.idle;
-        loop {
-            if self.context.stop.is_cancelled() {
-                return Ok(step(state, Input::Stop));
-            }
-            if self.budget.is_spent(Instant::now()) {
-                return Ok(step(state, Input::Exhausted));
-            }
-            let buffered = self.connection.buffered();
-            let Framed { frame, consumed } = self.framer.next(buffered, state.line_limit());
-            if let Some(frame) = frame {
-                let is_followed = buffered.len() > consumed;
-                let stepped = step(
-                    state,
-                    match frame {
-                        Frame::Line(line) => Input::Line { line, is_followed },
-                        Frame::TooLong { .. } => Input::LineTooLong,
-                        Frame::BareLf => Input::BareLf,
-                    },
-                );
-                self.connection.consume(consumed);
-                return Ok(stepped);
-            }
-            self.connection.consume(consumed);
-            // RFC 2920 §3.2: replies are gathered while there are commands, and sent before we wait for more.
-            self.connection.flush(self.context.idle).await?;
-            let stop = self.context.stop.clone();
-            match stop.run_until_cancelled(self.fill(deadline)).await {
-                None => return Ok(step(state, Input::Stop)),
-                Some(Ok(())) => {}
-                Some(Err(End::Connection(ConnectionError::TimedOut))) if self.budget.is_spent(Instant::now()) => {}
-                Some(Err(End::Connection(ConnectionError::TimedOut))) => return Ok(step(state, Input::Idle)),
-                Some(Err(end)) => return Err(end),
-            }
-        }
-    }
-
-    /// Waits for more octets. The first that come behind our 250 say that the client has read it.
-    pub(super) async fn fill(&mut self, deadline: Instant) -> Result<(), End> {
-        let within = self.budget.cap(deadline).saturating_duration_since(Instant::now());
-        let count = self.connection.fill(within).await?;
-        if count == 0 {
-            return Err(End::Eof);
-        }
-        self.budget.spend(count);
-        if let Some(confirm) = self.unconfirmed.take() {
-            self.context.store.ride(confirm);
-        }
-        Ok(())
     }
 
     /// Carries out a step's effects in their order.
@@ -264,6 +200,7 @@ impl Session {
             Ok(identity) => {
                 tracing::info!(%peer, login = %identity.login, mechanism = mechanism.name(), "logged in");
                 self.connection.authenticated();
+                self.is_known = true;
                 Ok(Arc::new(identity))
             }
             Err(LoginError::Refused) => {

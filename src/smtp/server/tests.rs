@@ -1,1 +1,306 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Context, Profile, serve};
+use crate::base::{Address, Clock, DomainName, MessageIds, Secret, SeededRandom, SystemClock};
+use crate::directory::{self, AccountChange, AccountFields, Authenticator, DomainFields, Precondition, PutDomain};
+use crate::intake::{self, Sessions};
+use crate::net::Connection;
+use crate::settings::Settings;
+use crate::store::{Options, Schema, Store};
+use crate::{mailbox, trace};
+
+const PEER: &str = "192.0.2.7:50000";
+const LOOPBACK: &str = "127.0.0.1:50000";
+
+/// A server in memory with `alice@example.test` and `bob@example.test`, both with the password `pillarbox`.
+async fn context() -> Context {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let random = Arc::new(SeededRandom::new(7));
+    let tables = [trace::TABLES, directory::TABLES, mailbox::TABLES, intake::TABLES].concat();
+    let schema = Schema { version: 1, tables: tables.leak(), checks: &[] };
+    let store = Store::open(Options::memory(Arc::clone(&clock)), Box::leak(Box::new(schema))).unwrap();
+    let authenticator = Arc::new(Authenticator::new(store.clone(), Arc::clone(&clock), random.clone()));
+    let at = clock.now();
+    let fields = DomainFields::new(&Settings::default());
+    let name = DomainName::parse("example.test").unwrap();
+    let _ = store.write(PutDomain { name, fields, precondition: Precondition::None, at }).await.unwrap();
+    let password = authenticator.hash(Secret::new("pillarbox".to_owned())).await.unwrap();
+    for address in ["alice@example.test", "bob@example.test"] {
+        let change = AccountChange {
+            address: Address::parse(address).unwrap(),
+            fields: AccountFields::default(),
+            password: Some(password.clone()),
+            precondition: Precondition::None,
+            at,
+        };
+        let _ = store.write(mailbox::PutAccount(change)).await.unwrap();
+    }
+    Context {
+        store,
+        authenticator,
+        clock,
+        ids: Arc::new(MessageIds::default()),
+        sessions: Sessions::new(&*random),
+        hostname: DomainName::parse("mx.test").unwrap(),
+        tls: None,
+        message_bytes_max: 1_000_000,
+        recipients_max: 100,
+        idle: Duration::from_secs(20),
+        refusal_delay: Duration::ZERO,
+        stop: CancellationToken::new(),
+    }
+}
+
+fn dial(context: &Context, profile: Profile, peer: &str) -> (DuplexStream, JoinHandle<()>) {
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let local: SocketAddr = "192.0.2.1:25".parse().unwrap();
+    let connection = Connection::memory(ours, peer.parse().unwrap(), local);
+    (theirs, tokio::spawn(serve(connection, Arc::new(context.clone()), profile)))
+}
+
+/// Reads up to the end of a reply that begins with `last`.
+async fn hear(stream: &mut DuplexStream, last: &str) -> String {
+    let mut heard = String::new();
+    while !(heard.ends_with("\r\n") && heard.lines().last().is_some_and(|line| line.starts_with(last))) {
+        let mut byte = [0; 4096];
+        let count = stream.read(&mut byte).await.unwrap();
+        assert!(count > 0, "the server has closed the connection behind {heard:?}");
+        heard.push_str(std::str::from_utf8(&byte[..count]).unwrap());
+    }
+    heard
+}
+
+async fn hear_to_the_end(stream: &mut DuplexStream) -> String {
+    let mut heard = String::new();
+    stream.read_to_string(&mut heard).await.unwrap();
+    heard
+}
+
+/// What is in the account's INBOX.
+async fn messages(context: &Context, address: &str) -> Vec<String> {
+    let view = context.store.view().unwrap();
+    let account = directory::account(&view, &Address::parse(address).unwrap()).unwrap().unwrap();
+    let inbox = mailbox::inbox(&view, account.id).unwrap().unwrap();
+    let entries = mailbox::listing(&view, inbox).unwrap();
+    drop(view);
+    let mut found = Vec::new();
+    for entry in entries {
+        let mut content = mailbox::content(&context.store, inbox, entry.uid).unwrap().unwrap();
+        let mut bytes = Vec::new();
+        while let Some(piece) = content.next().await.unwrap() {
+            bytes.extend_from_slice(&piece);
+        }
+        assert_eq!(bytes.len() as u64, entry.size_bytes);
+        found.push(String::from_utf8(bytes).unwrap());
+    }
+    found
+}
+
+/// A whole session, sent in pieces of `piece` octets behind the greeting; what was heard, without the message's id.
+async fn play(context: &Context, profile: Profile, script: &[u8], piece: usize) -> String {
+    let (mut stream, session) = dial(context, profile, LOOPBACK);
+    let greeting = hear(&mut stream, "220 ").await;
+    let (mut reading, mut writing) = tokio::io::split(stream);
+    let script = script.to_vec();
+    let writer = tokio::spawn(async move {
+        for chunk in script.chunks(piece) {
+            if writing.write_all(chunk).await.is_err() {
+                break;
+            }
+        }
+        writing
+    });
+    let mut heard = greeting;
+    reading.read_to_string(&mut heard).await.unwrap();
+    let _writing = writer.await.unwrap();
+    session.await.unwrap();
+    let mask = |word: &str| if word.starts_with("m_") { "ID".to_owned() } else { word.to_owned() };
+    heard.split(' ').map(mask).collect::<Vec<_>>().join(" ")
+}
+
+const MX: &str = "EHLO client.test\r\nMAIL FROM:<a@elsewhere.test>\r\nRCPT TO:<alice@example.test>\r\n\
+    RCPT TO:<nobody@example.test>\r\nRCPT TO:<c@elsewhere.test>\r\nDATA\r\nSubject: hello\r\n\r\n..\r\ntext\r\n.\r\n\
+    NOOP\r\nMAIL FROM:<>\r\nRSET\r\nFOO\r\nQUIT\r\n";
+
+#[tokio::test]
+async fn any_way_of_cutting_a_session_gives_the_same() {
+    let context = context().await;
+    let whole = play(&context, Profile::Mx, MX.as_bytes(), MX.len()).await;
+    let codes: Vec<&str> = whole.lines().map(|line| &line[..3]).collect();
+    let expected = "220 250 250 250 250 250 250 250 250 250 250 550 550 354 250 250 250 250 500 221";
+    assert_eq!(codes, expected.split(' ').collect::<Vec<_>>(), "{whole}");
+    for piece in [1, 2, 3, 7, 64] {
+        assert_eq!(play(&context, Profile::Mx, MX.as_bytes(), piece).await, whole, "pieces of {piece}");
+    }
+    let messages = messages(&context, "alice@example.test").await;
+    assert_eq!(messages.len(), 6);
+    for message in messages {
+        assert!(message.starts_with("Return-Path: <a@elsewhere.test>\r\n"), "{message}");
+        assert!(message.ends_with("Subject: hello\r\n\r\n.\r\ntext\r\n"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_group_of_commands_is_answered_in_one_piece() {
+    let context = context().await;
+    let (mut stream, _session) = dial(&context, Profile::Mx, PEER);
+    hear(&mut stream, "220 ").await;
+    stream.write_all(b"EHLO c.test\r\n").await.unwrap();
+    hear(&mut stream, "250 HELP").await;
+    stream.write_all(b"MAIL FROM:<a@b.test>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n").await.unwrap();
+    let mut first = [0; 1000];
+    let count = stream.read(&mut first).await.unwrap();
+    assert_eq!(first[..count].iter().filter(|byte| **byte == b'\n').count(), 3);
+}
+
+#[tokio::test]
+async fn who_speaks_before_the_greeting_is_sent_away() {
+    let context = context().await;
+    let (ours, mut theirs) = tokio::io::duplex(1024);
+    theirs.write_all(b"EHLO spam.test\r\n").await.unwrap();
+    let connection = Connection::memory(ours, PEER.parse().unwrap(), "192.0.2.1:25".parse().unwrap());
+    let session = tokio::spawn(serve(connection, Arc::new(context), Profile::Mx));
+    let heard = hear(&mut theirs, "554 ").await;
+    assert!(heard.starts_with("554 5.5.1 "), "{heard}");
+    drop(theirs);
+    session.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_ends_sessions_between_commands_and_lets_data_come_to_its_end() {
+    let context = context().await;
+    let (mut waiting, _first) = dial(&context, Profile::Mx, PEER);
+    hear(&mut waiting, "220 ").await;
+    let (mut sending, _second) = dial(&context, Profile::Mx, PEER);
+    hear(&mut sending, "220 ").await;
+    sending.write_all(b"HELO c\r\nMAIL FROM:<>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n").await.unwrap();
+    hear(&mut sending, "354 ").await;
+    context.stop.cancel();
+    assert!(hear(&mut waiting, "421 ").await.starts_with("421 4.3.2 "));
+    sending.write_all(b"text: x\r\n\r\nbody\r\n.\r\nNOOP\r\n").await.unwrap();
+    let heard = hear(&mut sending, "421 ").await;
+    assert!(heard.starts_with("250 2.0.0 m_") && heard.contains("\r\n421 4.3.2 "), "{heard}");
+    assert_eq!(messages(&context, "alice@example.test").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_silent_client_is_sent_away() {
+    let context = Context { idle: Duration::from_millis(50), ..context().await };
+    let (mut silent, _first) = dial(&context, Profile::Mx, PEER);
+    assert!(hear(&mut silent, "421 ").await.contains("\r\n421 4.4.2 "));
+    let (mut stalled, _second) = dial(&context, Profile::Mx, PEER);
+    stalled.write_all(b"").await.unwrap();
+    hear(&mut stalled, "220 ").await;
+    stalled.write_all(b"HELO c\r\nMAIL FROM:<>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\nhalf").await.unwrap();
+    assert!(hear(&mut stalled, "421 ").await.contains("\r\n421 4.4.2 "));
+    assert!(messages(&context, "alice@example.test").await.is_empty());
+}
+
+#[tokio::test]
+async fn the_first_octet_behind_a_250_confirms_it() {
+    let context = context().await;
+    let bring = async |ending: &[u8]| {
+        let (mut stream, session) = dial(&context, Profile::Mx, PEER);
+        hear(&mut stream, "220 ").await;
+        stream.write_all(b"HELO c\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\n").await.unwrap();
+        hear(&mut stream, "354 ").await;
+        stream.write_all(b"Subject: once\r\n\r\nbody\r\n.\r\n").await.unwrap();
+        let heard = hear(&mut stream, "250 ").await;
+        stream.write_all(ending).await.unwrap();
+        drop(stream);
+        session.await.unwrap();
+        heard
+    };
+    let first = bring(b"").await;
+    assert_eq!(bring(b"").await, first, "it came again: the first 250 was missed");
+    assert_eq!(bring(b"N").await, first);
+    assert!(bring(b"").await != first, "the last 250 was read: this is a new message");
+    assert_eq!(messages(&context, "bob@example.test").await.len(), 2);
+}
+
+#[tokio::test]
+async fn who_has_logged_in_sends_as_itself() {
+    let context = context().await;
+    let login = STANDARD.encode("\0alice@example.test\0pillarbox");
+    let script = format!(
+        "EHLO c.test\r\nAUTH PLAIN {login}\r\nMAIL FROM:<bob@example.test>\r\nMAIL FROM:<alice@example.test>\r\n\
+         RCPT TO:<someone@elsewhere.test>\r\nRCPT TO:<bob@example.test>\r\nVRFY bob\r\nVRFY <nobody@example.test>\r\n\
+         VRFY x@elsewhere.test\r\nDATA\r\nFrom: alice@example.test\nBcc: x@y.test\n\nhello\n.\nyou\r\n.\r\n\
+         MAIL FROM:<>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\nFrom: alice@example.test\r\n\r\n.\r\nQUIT\r\n"
+    );
+    let heard = play(&context, Profile::Submission, script.as_bytes(), script.len()).await;
+    let replies: Vec<&str> = heard.lines().skip_while(|line| !line.starts_with("235")).collect();
+    let expected = [
+        "235 2.7.0",
+        "553 5.7.1",
+        "250 2.1.0",
+        "451 4.3.0",
+        "250 2.1.5",
+        "250 2.1.5 <bob@example.test>",
+        "550 5.1.1",
+        "252 2.5.0",
+        "354",
+        "250 2.0.0 ID queued",
+        "250 2.1.0",
+        "250 2.1.5",
+        "354",
+        "550 5.7.1",
+        "221 2.0.0",
+    ];
+    assert_eq!(replies.len(), expected.len(), "{heard}");
+    assert!(replies.iter().zip(expected).all(|(reply, start)| reply.starts_with(start)), "{heard}");
+    let messages = messages(&context, "bob@example.test").await;
+    assert_eq!(messages.len(), 1);
+    let message = &messages[0];
+    assert!(
+        message.contains(" with ESMTPA") && message.contains("\r\nDate: ") && message.contains("\r\nMessage-ID: <m_")
+    );
+    assert!(message.ends_with("From: alice@example.test\r\n\r\nhello\r\n.\r\nyou\r\n"), "{message}");
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_read_to_its_end_and_not_kept() {
+    let context = Context { message_bytes_max: 100_000, ..context().await };
+    let line = "x".repeat(998);
+    let body: String = (0..200).map(|_| format!("{line}\r\n")).collect();
+    let script = format!(
+        "EHLO c.test\r\nMAIL FROM:<> SIZE=100001\r\nMAIL FROM:<>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n\
+         Subject: large\r\n\r\n{body}.\r\nQUIT\r\n"
+    );
+    let heard = play(&context, Profile::Mx, script.as_bytes(), 5000).await;
+    let codes: Vec<&str> = heard.lines().rev().take(6).map(|line| line.get(..9).unwrap_or(line)).collect();
+    let expected = ["221 2.0.0", "552 5.3.4", "354 Send ", "250 2.1.5", "250 2.1.0", "552 5.3.4"];
+    assert_eq!(codes, expected, "{heard}");
+    assert!(messages(&context, "alice@example.test").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_recipient_is_in_the_trace() {
+    let context = context().await;
+    play(&context, Profile::Mx, MX.as_bytes(), MX.len()).await;
+    // It rides on a batch, within a second.
+    let wanted = trace::Wanted::Address("nobody@example.test".into());
+    for _ in 0..100 {
+        let view = context.store.view().unwrap();
+        if let Some(subject) = trace::find(&view, &wanted, None, 1).unwrap().first() {
+            let event = trace::story(&view, *subject).unwrap().remove(0);
+            assert_eq!((event.code, event.enhanced), (Some(550), Some((5, 1, 1))));
+            assert_eq!(
+                (event.sender.as_deref(), event.helo.as_deref()),
+                (Some("a@elsewhere.test"), Some("client.test"))
+            );
+            return;
+        }
+        drop(view);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the refusal is not in the trace");
+}
