@@ -62,7 +62,7 @@ impl Session {
             })
             .await;
         let receipt = written.map_err(refusal)?;
-        self.unconfirmed = Some(receipt.confirm());
+        self.unconfirmed.push(receipt.confirm());
         self.asked = None;
         summary.accepted(&receipt);
         Ok(receipt)

@@ -80,7 +80,7 @@ impl Session {
             return Err(End::Eof);
         }
         self.budget.spend(count);
-        if let Some(confirm) = self.unconfirmed.take() {
+        for confirm in self.unconfirmed.drain(..) {
             self.context.store.ride(confirm);
         }
         Ok(())

@@ -41,8 +41,9 @@ pub(super) struct Session {
     pub(super) budget: Budget,
     /// Alive as long as this is: a message that comes again meanwhile is not a retransmission.
     pub(super) intake: Arc<intake::Session>,
-    /// What is to be confirmed as soon as the client says anything more.
-    pub(super) unconfirmed: Option<Confirm>,
+    /// What is to be confirmed as soon as the client says anything more. More than one where it did not wait for
+    /// our 250 before it sent the next message.
+    pub(super) unconfirmed: Vec<Confirm>,
     /// What the next reply answers, where a refusal goes to the trace.
     pub(super) asked: Option<Asked>,
     pub(super) framer: Framer,
@@ -79,7 +80,7 @@ impl Session {
             context,
             profile,
             budget: Budget::new(Instant::now()),
-            unconfirmed: None,
+            unconfirmed: Vec::new(),
             asked: None,
             framer: Framer::default(),
             is_known: false,

@@ -78,12 +78,6 @@ async fn hear(stream: &mut DuplexStream, last: &str) -> String {
     heard
 }
 
-async fn hear_to_the_end(stream: &mut DuplexStream) -> String {
-    let mut heard = String::new();
-    stream.read_to_string(&mut heard).await.unwrap();
-    heard
-}
-
 /// What is in the account's INBOX.
 async fn messages(context: &Context, address: &str) -> Vec<String> {
     let view = context.store.view().unwrap();
@@ -138,13 +132,16 @@ async fn any_way_of_cutting_a_session_gives_the_same() {
     let expected = "220 250 250 250 250 250 250 250 250 250 250 550 550 354 250 250 250 250 500 221";
     assert_eq!(codes, expected.split(' ').collect::<Vec<_>>(), "{whole}");
     for piece in [1, 2, 3, 7, 64] {
-        assert_eq!(play(&context, Profile::Mx, MX.as_bytes(), piece).await, whole, "pieces of {piece}");
+        // Another text each time: the client did not wait for our 250, so the same would be a retransmission.
+        let script = MX.replace("hello", &format!("piece{piece}"));
+        assert_eq!(play(&context, Profile::Mx, script.as_bytes(), piece).await, whole, "pieces of {piece}");
     }
+    assert_eq!(play(&context, Profile::Mx, MX.as_bytes(), 5).await, whole);
     let messages = messages(&context, "alice@example.test").await;
     assert_eq!(messages.len(), 6);
     for message in messages {
         assert!(message.starts_with("Return-Path: <a@elsewhere.test>\r\n"), "{message}");
-        assert!(message.ends_with("Subject: hello\r\n\r\n.\r\ntext\r\n"), "{message}");
+        assert!(message.ends_with("\r\n\r\n.\r\ntext\r\n") && message.contains("\r\nSubject: "), "{message}");
     }
 }
 
@@ -197,7 +194,6 @@ async fn a_silent_client_is_sent_away() {
     let (mut silent, _first) = dial(&context, Profile::Mx, PEER);
     assert!(hear(&mut silent, "421 ").await.contains("\r\n421 4.4.2 "));
     let (mut stalled, _second) = dial(&context, Profile::Mx, PEER);
-    stalled.write_all(b"").await.unwrap();
     hear(&mut stalled, "220 ").await;
     stalled.write_all(b"HELO c\r\nMAIL FROM:<>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\nhalf").await.unwrap();
     assert!(hear(&mut stalled, "421 ").await.contains("\r\n421 4.4.2 "));
