@@ -128,6 +128,7 @@ fn a_maildrop_is_listed_read_and_emptied() {
     }
 }
 
+// RFC 1939 §3
 #[test]
 fn every_command_has_its_state() {
     for command in ["STAT", "LIST", "LIST 1", "UIDL", "RETR 1", "TOP 1 1", "DELE 1", "NOOP", "RSET"] {
@@ -153,6 +154,7 @@ fn every_command_has_its_state() {
     check(TLS, &[NAMED, LOGGED_IN, ("POST / HTTP/1.1", "drop")]);
 }
 
+// RFC 2449 §8, RFC 3206
 #[test]
 fn logins_fail_alike_and_not_for_ever() {
     check(TLS, &[NAMED, ("PASS wrong", FAILED), ("PASS right", "-ERR USER comes first"), NAMED, LOGGED_IN]);
@@ -176,6 +178,7 @@ fn logins_fail_alike_and_not_for_ever() {
     );
 }
 
+// RFC 5034 §4
 #[test]
 fn auth_is_an_exchange_or_one_line() {
     // alice and right
@@ -204,6 +207,7 @@ fn passwords_are_not_taken_in_the_clear() {
     check(LOOPBACK, &[NAMED, LOGGED_IN]);
 }
 
+// RFC 2595 §4
 #[test]
 fn stls_forgets_what_was_said_in_the_clear() {
     check(LOOPBACK, &[NAMED, ("STLS", "tls +OK begin TLS"), ("PASS right", "-ERR USER comes first")]);
@@ -212,6 +216,7 @@ fn stls_forgets_what_was_said_in_the_clear() {
     check(Channel { can_start_tls: false, ..CLEAR }, &[("STLS", "-ERR TLS is not available")]);
 }
 
+// RFC 2449 §5
 #[test]
 fn capabilities_are_what_is_true_now() {
     const COMMON: &str = "+OK capabilities|TOP|UIDL|RESP-CODES|AUTH-RESP-CODE|PIPELINING|EXPIRE NEVER";

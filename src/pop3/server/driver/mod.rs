@@ -309,3 +309,6 @@ fn broken(cause: &impl std::fmt::Display) -> LoginRefusal {
     tracing::error!(%cause, "a pop3 login failed for a fault of ours");
     LoginRefusal::Broken
 }
+
+#[cfg(test)]
+mod tests;
