@@ -30,6 +30,8 @@ pub(super) struct Disk {
     /// What redb writes while the file is being opened.
     held: Mutex<Option<Held>>,
     holding: AtomicBool,
+    /// Octets that the file has to give before it needs new ones from the disk, as far as is known.
+    reusable_bytes: AtomicU64,
     written_bytes: AtomicU64,
     syncs: AtomicU64,
 }
@@ -111,6 +113,7 @@ impl Disk {
             ballast_refused: AtomicBool::new(false),
             held: Mutex::new(None),
             holding: AtomicBool::new(false),
+            reusable_bytes: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
         }
@@ -138,10 +141,18 @@ impl Disk {
         Ok(())
     }
 
-    /// Looks at the room.
+    /// Looks at the room. What was removed from the file since the start counts for half: a disk that is full takes
+    /// mail again once enough is deleted, although the file doesn't get shorter.
     pub(super) fn room(&self) -> Room {
         let free_bytes = self.free_bytes();
-        Room { free_bytes, full: free_bytes.is_some_and(|free| free < self.reserve_bytes) }
+        let reusable_bytes = self.reusable_bytes.load(Ordering::Relaxed) / 2;
+        Room { free_bytes, full: free_bytes.is_some_and(|free| free + reusable_bytes < self.reserve_bytes) }
+    }
+
+    /// A commit has made `freed_bytes` reusable, and used `used_bytes`.
+    pub(super) fn note_reusable(&self, freed_bytes: u64, used_bytes: u64) {
+        let before = self.reusable_bytes.load(Ordering::Relaxed);
+        self.reusable_bytes.store((before + freed_bytes).saturating_sub(used_bytes), Ordering::Relaxed);
     }
 
     /// Lays the ballast (again) when it isn't there and the disk has room for it. Only the writer does.
@@ -265,7 +276,9 @@ impl Held {
             }
         }
         let from_medium = kept.min(end).saturating_sub(offset) as usize;
-        medium.read(offset, &mut out[..from_medium])?;
+        if from_medium > 0 {
+            medium.read(offset, &mut out[..from_medium])?;
+        }
         for change in &self.changes {
             match change {
                 Change::Write(at, bytes) => overlay(offset, out, *at, bytes),
@@ -355,5 +368,93 @@ impl StorageBackend for Backend {
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         self.0.medium.query_lock_range(start, end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::super::fault::{Fault, Operation};
+    use super::*;
+
+    const ENOSPC: i32 = 28;
+    const KIB: u64 = 1024;
+
+    fn allocated_bytes(file: &File) -> u64 {
+        file.metadata().unwrap().blocks() * 512
+    }
+
+    #[test]
+    fn the_ballast_lies_past_the_end_and_is_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::file(&folder.path().join("mail.pbx"), true, 0, 1024 * KIB).unwrap();
+        disk.set_len(64 * KIB).unwrap();
+        let file = disk.file.as_ref().unwrap();
+        let without = allocated_bytes(file);
+        disk.keep_ballast(disk.room());
+        assert!(disk.ballast_laid.load(Ordering::Relaxed), "the test's file system can lay room by");
+        assert_eq!((disk.len(), allocated_bytes(file)), (64 * KIB, without + 1024 * KIB));
+        assert!(disk.drop_ballast());
+        assert_eq!((disk.len(), allocated_bytes(file)), (64 * KIB, without));
+        assert!(!disk.drop_ballast(), "it is given back once");
+        disk.keep_ballast(disk.room());
+        disk.set_len(128 * KIB).unwrap();
+        assert!(!disk.ballast_laid.load(Ordering::Relaxed), "a file that grew needs another");
+    }
+
+    #[test]
+    fn a_write_on_a_full_disk_takes_the_ballast_and_succeeds() {
+        for (operation, full) in
+            [(Operation::Write, true), (Operation::Sync, true), (Operation::SetLen, true), (Operation::Write, false)]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let file = Disk::file(&folder.path().join("mail.pbx"), true, 0, 64 * KIB).unwrap();
+            let fault = FaultDisk::new();
+            let disk = Disk { medium: Box::new(Arc::clone(&fault).plug()), ..file };
+            disk.set_len(64 * KIB).unwrap();
+            disk.keep_ballast(disk.room());
+            let errno = if full { ENOSPC } else { 5 };
+            fault.fail(Fault { operation, number: 1, lasting: false, errno });
+            let run = || match operation {
+                Operation::SetLen => disk.set_len(128 * KIB),
+                Operation::Sync => disk.sync(),
+                _ => disk.write(0, b"octets"),
+            };
+            assert_eq!(run().is_ok(), full, "{operation:?}, errno {errno}");
+            assert_eq!(disk.ballast_laid.load(Ordering::Relaxed), !full);
+            fault.fail(Fault { operation, number: 1, lasting: true, errno });
+            assert!(run().is_err(), "a disk that stays full fails");
+        }
+    }
+
+    #[test]
+    fn what_is_held_is_read_as_if_it_were_written() {
+        let fault = FaultDisk::holding((0..=255).collect());
+        let disk = Arc::new(Disk::faulty(Arc::clone(&fault)));
+        let backend = Backend(Arc::clone(&disk));
+        disk.hold().unwrap();
+        backend.write(10, &[1; 10]).unwrap();
+        backend.set_len(100).unwrap();
+        backend.set_len(300).unwrap();
+        backend.write(90, &[2; 20]).unwrap();
+        backend.sync_data().unwrap();
+        let mut expected: Vec<u8> = (0..100).collect();
+        expected.resize(300, 0);
+        expected[10..20].fill(1);
+        expected[90..110].fill(2);
+        let read = |from: usize, to: usize| {
+            let mut out = vec![9; to - from];
+            backend.read(from as u64, &mut out).map(|()| out)
+        };
+        for (from, to) in [(0, 300), (5, 15), (15, 95), (85, 105), (99, 101), (110, 300), (300, 300)] {
+            assert_eq!(read(from, to).unwrap(), expected[from..to], "{from}..{to}");
+        }
+        assert!(read(0, 301).is_err());
+        assert_eq!(backend.len().unwrap(), 300);
+        assert_eq!(fault.image(), (0..=255).collect::<Vec<u8>>());
+        disk.release().unwrap();
+        assert_eq!(fault.image(), expected);
+        assert_eq!(fault.count(Operation::Sync), 1);
     }
 }

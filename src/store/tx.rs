@@ -23,6 +23,7 @@ pub struct Tx<'a> {
     counters: Counters,
     topics: Vec<Topic>,
     written_bytes: Option<u64>,
+    freed_bytes: u64,
     reaping: bool,
 }
 
@@ -39,6 +40,8 @@ pub(super) struct Written {
     pub(super) topics: Vec<Topic>,
     /// Octets of keys and rows; `None` when nothing was changed.
     pub(super) bytes: Option<u64>,
+    /// Octets of chunks whose pages can be used again.
+    pub(super) freed_bytes: u64,
     /// There are chunks to reap.
     pub(super) reaping: bool,
 }
@@ -98,6 +101,7 @@ impl<'a> Tx<'a> {
             counters,
             topics: Vec::new(),
             written_bytes: None,
+            freed_bytes: 0,
             reaping: false,
         }
     }
@@ -108,7 +112,13 @@ impl<'a> Tx<'a> {
             let last = self.counters.last.get(counter).copied().unwrap_or_default();
             self.put(&COUNTERS, &counter.to_owned(), &Number(last))?;
         }
-        Ok(Written { counters: self.counters, topics: self.topics, bytes: self.written_bytes, reaping: self.reaping })
+        Ok(Written {
+            counters: self.counters,
+            topics: self.topics,
+            bytes: self.written_bytes,
+            freed_bytes: self.freed_bytes,
+            reaping: self.reaping,
+        })
     }
 
     pub(super) fn put_bytes(&mut self, table: &'static str, key: &[u8], row: &[u8]) -> Result<(), StoreError> {
@@ -118,7 +128,8 @@ impl<'a> Tx<'a> {
     }
 
     pub(super) fn remove_bytes(&mut self, table: &'static str, key: &[u8]) -> Result<(), StoreError> {
-        self.table(table)?.borrow_mut().remove(key)?;
+        let freed_bytes = self.table(table)?.borrow_mut().remove(key)?.map_or(0, |row| row.value().len());
+        self.freed_bytes += freed_bytes as u64;
         *self.written_bytes.get_or_insert(0) += key.len() as u64;
         Ok(())
     }

@@ -138,6 +138,7 @@ impl Writer {
         let since = std::mem::replace(&mut self.last_commit, Instant::now()).elapsed();
         transaction.set_quick_repair(self.repair.wanted(self.engine.disk.len(), bytes, since));
         transaction.commit()?;
+        self.engine.disk.note_reusable(written.freed_bytes, bytes);
         self.engine.bus.publish(&written.topics);
         Ok(Attempt::Committed)
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use pillarbox::base::{Random, SeededRandom};
+use pillarbox::base::SeededRandom;
 use pillarbox::store::fault::{Fault, FaultDisk, Operation};
 use pillarbox::store::{Options, Store, verify};
 use workload::{Change, Model, SCHEMA, Write, below};
