@@ -34,6 +34,21 @@ pub(super) fn json() -> &'static Value {
 
 /// The methods that the document has for a path; `None` when no path of it fits.
 pub(super) fn methods(path: &str) -> Option<Vec<String>> {
+    let operations = operations(path)?.as_object()?;
+    let mut methods: Vec<String> = operations.keys().map(|method| method.to_uppercase()).collect();
+    if methods.iter().any(|method| method == "GET") {
+        methods.push("HEAD".into());
+    }
+    Some(methods)
+}
+
+/// What the document says of an operation.
+#[cfg(test)]
+pub(super) fn operation(path: &str, method: &str) -> Option<&'static Value> {
+    operations(path)?.get(method)
+}
+
+fn operations(path: &str) -> Option<&'static Value> {
     let fits = |template: &str| {
         let (mut wanted, mut given) = (template.split('/'), path.split('/'));
         loop {
@@ -45,12 +60,7 @@ pub(super) fn methods(path: &str) -> Option<Vec<String>> {
         }
     };
     let paths = json()["paths"].as_object()?;
-    let (_, operations) = paths.iter().find(|(template, _)| fits(template))?;
-    let mut methods: Vec<String> = operations.as_object()?.keys().map(|method| method.to_uppercase()).collect();
-    if methods.iter().any(|method| method == "GET") {
-        methods.push("HEAD".into());
-    }
-    Some(methods)
+    paths.iter().find(|(template, _)| fits(template)).map(|(_, operations)| operations)
 }
 
 fn frame() -> OpenApi {

@@ -203,7 +203,7 @@ pub(in crate::http) async fn get_domain(
     responses(
         (status = 200, description = "Replaced", body = Domain),
         (status = 201, description = "Created", body = Domain),
-        (status = 409, description = "The name, or an alias, is taken by another domain"),
+        (status = 409, description = "The name is another domain's alias"),
     )
 )]
 #[put("/domains/{domain}")]
@@ -229,7 +229,7 @@ pub(in crate::http) async fn put_domain(
     request_body(content = DomainInput, content_type = "application/merge-patch+json"),
     responses(
         (status = 200, description = "Changed", body = Domain),
-        (status = 409, description = "An alias is taken by another domain, or somebody changed it at the same moment"),
+        (status = 409, description = "Somebody changed it at the same moment"),
     )
 )]
 #[patch("/domains/{domain}")]

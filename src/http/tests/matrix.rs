@@ -1,0 +1,145 @@
+use actix_web::http::{Method, header};
+use serde_json::{Value, json};
+
+use super::{Site, ask};
+use crate::directory::Scope;
+use crate::http::document;
+
+/// A request that the operation could take.
+fn body(operation: &str) -> Option<Value> {
+    match operation {
+        "put_domain" | "patch_domain" | "put_account" | "patch_account" | "patch_alias" => Some(json!({})),
+        "put_alias" => Some(json!({"targets": ["a@matrix.test"]})),
+        "create_token" => Some(json!({"name": "n", "scopes": ["domains:read"]})),
+        _ => None,
+    }
+}
+
+/// What a token that may read domains and accounts may do.
+fn may_read(operation: &str) -> bool {
+    matches!(
+        operation,
+        "list_domains"
+            | "get_domain"
+            | "list_accounts"
+            | "get_account"
+            | "list_aliases"
+            | "get_alias"
+            | "resolve_address"
+    )
+}
+
+#[actix_web::test]
+async fn every_operation_asks_who_calls() {
+    let site = Site::new();
+    let reader = site.token(&[Scope::DomainsRead, Scope::AccountsRead], &[]);
+    let mut count = 0;
+    for (template, operations) in document::json()["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            count += 1;
+            let id = operation["operationId"].as_str().unwrap();
+            let is_public = operation["security"] == json!([{}]);
+            let path = template
+                .replace("{domain}", "matrix.test")
+                .replace("{address}", "a@matrix.test")
+                .replace("{id}", "none");
+            let path = if id == "resolve_address" { format!("{path}?address=a@matrix.test") } else { path };
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let send = async |token: &str| {
+                let request = ask(method.clone(), &path, token);
+                site.send(if let Some(body) = body(id) { request.set_json(body) } else { request }).await
+            };
+            let nobody = send("").await;
+            assert_eq!(nobody.status == 401, !is_public, "{id} without a token: {}", nobody.status);
+            assert_eq!(nobody.header(header::WWW_AUTHENTICATE).starts_with("Bearer"), !is_public, "{id}");
+            let wrong = send("pbx_0000_0000").await;
+            assert_eq!(wrong.status == 401, !is_public, "{id} with a wrong token: {}", wrong.status);
+            let read = send(&reader).await;
+            assert_eq!(read.status == 403, !is_public && !may_read(id), "{id} with a read token: {}", read.status);
+            let admin = send(&site.admin).await;
+            assert!(!matches!(admin.status.as_u16(), 401 | 403 | 500..), "{id} as admin: {}", admin.status);
+        }
+    }
+    assert!(count >= 25, "the document has its {count} operations");
+}
+
+#[actix_web::test]
+async fn who_may_not_call_learns_nothing_else() {
+    let site = Site::new();
+    let reader = site.token(&[Scope::DomainsRead], &[]);
+    for (token, status) in [("", 401), (reader.as_str(), 403)] {
+        // Wrong in every other way too: name, query, type, body.
+        let request = ask(Method::PUT, "/api/v1/domains/-?x=1", token).set_payload("{");
+        assert_eq!(site.send(request).await.status, status);
+    }
+}
+
+#[actix_web::test]
+async fn other_methods_are_told_which_there_are() {
+    let site = Site::new();
+    for (method, path, allow) in [
+        (Method::POST, "/healthz", "GET, HEAD"),
+        (Method::DELETE, "/api/v1/domains", "GET, HEAD"),
+        (Method::POST, "/api/v1/domains/x.test", "DELETE, GET, PATCH, PUT, HEAD"),
+        (Method::PUT, "/api/v1/tokens", "GET, POST, HEAD"),
+        (Method::OPTIONS, "/api/v1/tokens/x", "DELETE, GET, HEAD"),
+        (Method::TRACE, "/api/v1/version", "GET, HEAD"),
+    ] {
+        let seen = site.send(site.admin(method.clone(), path)).await;
+        assert_eq!(seen.status, 405, "{method} {path}");
+        assert_eq!(seen.header(header::ALLOW), allow, "{method} {path}");
+    }
+    for path in [
+        "/nothing",
+        "/api/v1",
+        "/api/v1/",
+        "/api/v1/domain",
+        "/api/v1/domains/",
+        "/api/v1/domains/a/b",
+        "/api/v2/domains",
+    ] {
+        assert_eq!(site.get(path).await.status, 404, "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn a_restricted_token_stays_in_its_domains() {
+    let site = Site::new();
+    for name in ["own.test", "other.test"] {
+        assert_eq!(site.write(Method::PUT, &format!("/api/v1/domains/{name}"), json!({})).await.status, 201);
+        assert_eq!(site.write(Method::PUT, &format!("/api/v1/accounts/a@{name}"), json!({})).await.status, 201);
+    }
+    let scopes =
+        [Scope::DomainsRead, Scope::DomainsWrite, Scope::AccountsRead, Scope::AccountsWrite, Scope::TokensWrite];
+    let token = site.token(&scopes, &["own.test"]);
+    let check = async |method: Method, path: &str, body: Option<Value>, status: u16| {
+        let request = ask(method.clone(), path, &token);
+        let seen = site.send(if let Some(body) = body { request.set_json(body) } else { request }).await;
+        assert_eq!(seen.status, status, "{method} {path}: {}", seen.body);
+        seen
+    };
+    check(Method::GET, "/api/v1/domains/own.test", None, 200).await;
+    check(Method::GET, "/api/v1/domains/other.test", None, 403).await;
+    check(Method::PUT, "/api/v1/domains/new.test", Some(json!({})), 403).await;
+    check(Method::GET, "/api/v1/accounts/a@other.test", None, 403).await;
+    check(Method::PUT, "/api/v1/accounts/b@own.test", Some(json!({})), 201).await;
+    check(Method::PUT, "/api/v1/accounts/b@other.test", Some(json!({})), 403).await;
+    check(Method::GET, "/api/v1/accounts?domain=other.test", None, 403).await;
+    check(Method::GET, "/api/v1/resolve?address=a@other.test", None, 403).await;
+    let list = check(Method::GET, "/api/v1/accounts", None, 200).await;
+    assert_eq!(list.body["items"].as_array().unwrap().len(), 2, "{}", list.body);
+    // Nor may it make anybody more than it is.
+    check(Method::PATCH, "/api/v1/accounts/a@own.test", Some(json!({"roles": ["admin"]})), 403).await;
+    check(Method::PATCH, "/api/v1/accounts/a@own.test", Some(json!({"roles": ["domain_admin:other.test"]})), 403).await;
+    check(Method::PATCH, "/api/v1/accounts/a@own.test", Some(json!({"roles": ["domain_admin:own.test"]})), 200).await;
+    check(Method::PATCH, "/api/v1/accounts/a@own.test", Some(json!({"send_as": ["@other.test"]})), 403).await;
+    let wide = json!({"name": "wide", "scopes": ["domains:read"]});
+    check(Method::POST, "/api/v1/tokens", Some(wide), 403).await;
+    let narrow = json!({"name": "narrow", "scopes": ["domains:read"], "restrict": {"domains": ["own.test"]}});
+    check(Method::POST, "/api/v1/tokens", Some(narrow), 201).await;
+    let strong = json!({"name": "strong", "scopes": ["admin"], "restrict": {"domains": ["own.test"]}});
+    check(Method::POST, "/api/v1/tokens", Some(strong), 403).await;
+    // It sees itself and the narrow one, not the administrator's.
+    let list = check(Method::GET, "/api/v1/tokens", None, 200).await;
+    assert_eq!(list.body["items"].as_array().unwrap().len(), 2, "{}", list.body);
+}

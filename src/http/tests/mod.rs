@@ -1,0 +1,160 @@
+//! The interface in process, on a store in memory. Every answer is compared with the OpenAPI document.
+
+mod conventions;
+mod matrix;
+mod resources;
+
+use std::sync::{Arc, OnceLock};
+
+use actix_web::http::header::HeaderMap;
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::test::{TestRequest, call_service, init_service, read_body};
+use actix_web::web;
+use serde_json::Value;
+
+use super::app::app;
+use super::context::{Context, Readiness};
+use super::document;
+use super::validate::validate;
+use crate::base::{Clock, DomainName, SeededRandom, Timestamp, TurnedClock};
+use crate::directory::{self, Authenticator, CreateToken, Scope, TokenFields};
+use crate::settings::Settings;
+use crate::store::{AnyTable, Options, Schema, Store};
+use crate::{intake, mailbox, settings, trace};
+
+/// A server without sockets.
+struct Site {
+    context: web::Data<Context>,
+    clock: Arc<TurnedClock>,
+    admin: String,
+}
+
+/// What came back.
+struct Seen {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Value,
+}
+
+impl Seen {
+    fn header(&self, name: header::HeaderName) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The last part of a problem's type, or nothing.
+    fn problem(&self) -> &str {
+        self.body["type"].as_str().unwrap_or_default().trim_start_matches("urn:pillarbox:problem:")
+    }
+
+    /// Pointer (or parameter) and code of each fault.
+    fn faults(&self) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let place =
+            |fault: &Value| fault["pointer"].as_str().or(fault["parameter"].as_str()).unwrap_or_default().to_owned();
+        self.body["errors"].as_array().into_iter().flatten().map(|fault| (place(fault), text(&fault["code"]))).collect()
+    }
+}
+
+fn schema() -> &'static Schema {
+    static SCHEMA: OnceLock<Schema> = OnceLock::new();
+    SCHEMA.get_or_init(|| {
+        let rooms: [&[&'static dyn AnyTable]; 5] =
+            [settings::TABLES, trace::TABLES, directory::TABLES, mailbox::TABLES, intake::TABLES];
+        Schema { version: 1, tables: Box::leak(rooms.concat().into_boxed_slice()), checks: &[] }
+    })
+}
+
+impl Site {
+    fn new() -> Self {
+        let clock = Arc::new(TurnedClock::new(Timestamp(1_795_341_900_000)));
+        let dyn_clock: Arc<dyn Clock> = clock.clone();
+        let random = Arc::new(SeededRandom::new(1));
+        let store = Store::open(Options::memory(dyn_clock.clone()), schema()).expect("a store in memory opens");
+        let readiness = Arc::new(Readiness::default());
+        readiness.set_ready();
+        let context = web::Data::new(Context {
+            store: store.clone(),
+            authenticator: Arc::new(Authenticator::new(store, dyn_clock.clone(), random.clone())),
+            settings: Arc::new(Settings::default()),
+            clock: dyn_clock,
+            random,
+            hostname: "mail.example.test".into(),
+            readiness,
+        });
+        let mut site = Self { context, clock, admin: String::new() };
+        site.admin = site.token(&[Scope::Admin], &[]);
+        site
+    }
+
+    /// A token with those scopes, restricted to those domains.
+    fn token(&self, scopes: &[Scope], domains: &[&str]) -> String {
+        let fields = TokenFields {
+            name: "test".into(),
+            scopes: scopes.to_vec(),
+            restrict_domains: domains.iter().map(|name| DomainName::parse(name).expect("a domain name")).collect(),
+            ..TokenFields::default()
+        };
+        let (op, secret) = CreateToken::new(fields, self.context.random.as_ref(), self.context.clock.now());
+        let _ = self.context.store.write_blocking(op).expect("the token is stored");
+        secret.expose().clone()
+    }
+
+    /// Sends a request and compares the answer with the document.
+    async fn send(&self, request: TestRequest) -> Seen {
+        let request = request.to_request();
+        let (method, path) = (request.method().clone(), request.path().to_owned());
+        let service = init_service(app(self.context.clone())).await;
+        let response = call_service(&service, request).await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = read_body(response).await;
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        let seen = Seen { status, headers, body };
+        check_answer(&method, &path, &seen);
+        seen
+    }
+
+    /// A request with the administrator's token.
+    fn admin(&self, method: Method, path: &str) -> TestRequest {
+        ask(method, path, &self.admin)
+    }
+
+    /// Sends one with a JSON body.
+    async fn write(&self, method: Method, path: &str, body: Value) -> Seen {
+        self.send(self.admin(method, path).set_json(body)).await
+    }
+
+    async fn get(&self, path: &str) -> Seen {
+        self.send(self.admin(Method::GET, path)).await
+    }
+}
+
+/// A request to a loopback listener; no token when it is empty.
+fn ask(method: Method, path: &str, token: &str) -> TestRequest {
+    let request = TestRequest::default().method(method).uri(path).insert_header((header::HOST, "localhost"));
+    if token.is_empty() { request } else { request.insert_header((header::AUTHORIZATION, format!("Bearer {token}"))) }
+}
+
+/// What holds for every answer: an id, the form of refusals, and what the document says of that operation.
+fn check_answer(method: &Method, path: &str, seen: &Seen) {
+    let name = format!("{method} {path} {}", seen.status);
+    assert!(seen.header("x-request-id".parse().unwrap()).starts_with("r_"), "{name}");
+    assert_eq!(seen.header(header::X_CONTENT_TYPE_OPTIONS), "nosniff", "{name}");
+    let document = document::json();
+    if seen.status.is_client_error() || seen.status.is_server_error() {
+        assert_eq!(seen.header(header::CONTENT_TYPE), "application/problem+json", "{name}: {}", seen.body);
+        assert_eq!(seen.body["status"], seen.status.as_u16(), "{name}");
+        assert_eq!(seen.body["instance"], seen.header("x-request-id".parse().unwrap()), "{name}");
+        let faults = validate(document, &document["components"]["schemas"]["Problem"], &seen.body);
+        assert!(faults.is_empty(), "{name}: {faults:?} {}", seen.body);
+    }
+    let method = if method == Method::HEAD { "get".into() } else { method.as_str().to_lowercase() };
+    let Some(operation) = document::operation(path, &method) else { return };
+    let response = &operation["responses"][seen.status.as_str()];
+    let response = response["$ref"].as_str().and_then(|name| document.pointer(&name[1..])).unwrap_or(response);
+    assert!(response.is_object(), "{name} is not in the document: {}", seen.body);
+    let schema = &response["content"]["application/json"]["schema"];
+    if schema.is_object() && !seen.body.is_null() {
+        let faults = validate(document, schema, &seen.body);
+        assert!(faults.is_empty(), "{name}: {faults:?} {}", seen.body);
+    }
+}
