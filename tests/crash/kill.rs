@@ -111,7 +111,7 @@ fn killed_under_load() {
         }
     }
     say(&format!(
-        "killed {kills} times: {acknowledged} acknowledged messages each there once, {unknown} sent again and there once; \
+        "pillarbox: killed {kills} times: {acknowledged} acknowledged messages each there once, {unknown} sent again and there once; \
          slowest 220 of {quick} restarts with a file under 100 MiB: {slowest:?}"
     ));
     assert!(acknowledged > 0, "the load had messages acknowledged");
@@ -186,5 +186,5 @@ fn stopped_under_load() {
         empty(&site);
     }
     assert!(acknowledged > 0, "the load had messages acknowledged");
-    say(&format!("stopped {stops} times: {acknowledged} acknowledged messages each there once"));
+    say(&format!("pillarbox: stopped {stops} times: {acknowledged} acknowledged messages each there once"));
 }

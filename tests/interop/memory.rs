@@ -56,7 +56,7 @@ fn ten_messages_of_50_mb_at_once_stay_under_100_mb() {
     assert_eq!(seen, (0..MESSAGES).map(|number| format!("X-Number: {number}")).collect::<Vec<_>>());
     let peak = peak_bytes(site.pid());
     say(&format!(
-        "memory: {MESSAGES} messages of 50 MB at once peak at {} MB, {} MB after reading them",
+        "pillarbox: memory: {MESSAGES} messages of 50 MB at once peak at {} MB, {} MB after reading them",
         after_intake / 1_000_000,
         peak / 1_000_000
     ));
