@@ -56,7 +56,7 @@ fn check(program: &str, mails: &[Mail], line_ends: LineEnds, read: impl Fn(&Task
             };
             mails::assert_same(mail.name, &mail.content, &received);
         }
-        let left = Pop3::login(site.address("pop3"), USER, PASSWORD).and_then(|mut session| session.count());
+        let left = Pop3::count_of(site.address("pop3"), USER, PASSWORD);
         assert_eq!(left.expect("alice logs in"), if keep { mails.len() } else { 0 }, "after {program}, keep {keep}");
     }
 }

@@ -172,8 +172,7 @@ impl Site {
     pub fn wait_for(&self, user: &str, count: usize) {
         let deadline = Instant::now() + START_LIMIT;
         loop {
-            let there = Pop3::login(self.address("pop3"), user, PASSWORD).and_then(|mut session| session.count());
-            let there = there.expect("the account can log in");
+            let there = Pop3::count_of(self.address("pop3"), user, PASSWORD).expect("the account can log in");
             if there == count {
                 return;
             }

@@ -154,6 +154,14 @@ impl Pop3 {
         count.ok_or_else(|| io::Error::other(format!("a count in {answer:?}")))
     }
 
+    /// How many messages `user` has, in a session of its own that is over when this returns.
+    pub fn count_of(address: SocketAddr, user: &str, password: &str) -> io::Result<usize> {
+        let mut session = Self::login(address, user, password)?;
+        let count = session.count()?;
+        session.quit()?;
+        Ok(count)
+    }
+
     /// Message `number`, dots undone, without the ending line. RFC 1939 §3
     pub fn retrieve(&mut self, number: usize) -> io::Result<Vec<u8>> {
         self.command(&format!("RETR {number}"))?;
