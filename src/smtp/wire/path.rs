@@ -1,4 +1,4 @@
-use crate::base::{Address, AddressError, DomainName};
+use crate::base::{Address, AddressError, Host};
 
 /// An address as it came in a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,10 +21,10 @@ pub enum ForwardPath {
 /// Why a text is not a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// It does not stand in angle brackets, or the source route is not one.
+    /// It does not stand in angle brackets.
     #[error("a path has the form <address>")]
     Form,
-    /// What stands in the brackets is not an address.
+    /// What stands in the brackets is not an address, or the source route before it is none.
     #[error(transparent)]
     Address(#[from] AddressError),
 }
@@ -70,13 +70,13 @@ fn mailbox(inside: &str) -> Result<Mailbox, PathError> {
 }
 
 // RFC 5321 §4.1.2, A-d-l; appendix C: the route must be accepted and should be ignored.
-fn strip_route(inside: &str) -> Result<&str, PathError> {
+fn strip_route(inside: &str) -> Result<&str, AddressError> {
     if !inside.starts_with('@') {
         return Ok(inside);
     }
-    let (route, text) = inside.split_once(':').ok_or(PathError::Form)?;
-    let is_hop = |hop: &str| hop.strip_prefix('@').is_some_and(|domain| DomainName::parse(domain).is_ok());
-    if route.split(',').all(is_hop) { Ok(text) } else { Err(PathError::Form) }
+    let (route, text) = inside.split_once(':').ok_or(AddressError::Form)?;
+    let is_hop = |hop: &str| hop.strip_prefix('@').is_some_and(|host| Host::parse(host).is_ok());
+    if route.split(',').all(is_hop) { Ok(text) } else { Err(AddressError::Form) }
 }
 
 #[cfg(test)]
@@ -106,10 +106,12 @@ mod tests {
         check("<poStMaster>", Ok(("postmaster", "")));
         check("<@a.test,@b.test:c@x.test>", Ok(("c@x.test", "")));
         check("<@a.test:\"c:d\"@x.test>", Ok(("\"c:d\"@x.test", "")));
-        for wrong in
-            ["", "<", "a@x.test", "<a@x.test", "<\"a@x.test>", "<@a.test>", "<@:c@x.test>", "<@a.test,b.test:c@x.test>"]
-        {
+        check("<@[192.0.2.1],@b.test:c@x.test>", Ok(("c@x.test", "")));
+        for wrong in ["", "<", "a@x.test", "<a@x.test", "<\"a@x.test>"] {
             check(wrong, Err(PathError::Form));
+        }
+        for wrong in ["<@a.test>", "<@:c@x.test>", "<@a.test,b.test:c@x.test>", "<@a.test@b.test:c@x.test>"] {
+            check(wrong, Err(PathError::Address(AddressError::Form)));
         }
         check("<>", Err(PathError::Address(AddressError::Form)));
         check("<nobody>", Err(PathError::Address(AddressError::Form)));
