@@ -35,3 +35,6 @@ pub use token::{
 pub const ACCOUNT_TOPIC: &str = "account";
 /// The bus topic of a change of domains, aliases or tokens.
 pub const DIRECTORY_TOPIC: &str = "directory";
+
+#[cfg(test)]
+mod tests;
