@@ -111,7 +111,7 @@ where
         let Some(done) = stop.run_until_cancelled(handshake).await else { return };
         match done {
             Ok(()) => serve(connection).await,
-            Err(error) => tracing::info!(%listener, peer = %connection.peer(), %error, "no session"),
+            Err(error) => tracing::debug!(%listener, peer = %connection.peer(), %error, "no session"),
         }
     });
 }
