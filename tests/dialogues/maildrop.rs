@@ -50,8 +50,9 @@ pub async fn put(stage: &Stage, address: &str, message: &[u8]) -> Result<(), Str
     }
     stuffed.extend_from_slice(b".\r\n");
     let envelope = format!("MAIL FROM:<sender@elsewhere.test> BODY=8BITMIME\r\nRCPT TO:<{address}>\r\nDATA\r\n");
-    let says: [(&[u8], &[&str]); 4] = [
-        (b"EHLO client.example.test\r\n", &["220", "250"]),
+    let says: [(&[u8], &[&str]); 5] = [
+        (b"", &["220"]),
+        (b"EHLO client.example.test\r\n", &["250"]),
         (envelope.as_bytes(), &["250", "250", "354"]),
         (&stuffed, &["250"]),
         (b"QUIT\r\n", &["221"]),

@@ -280,10 +280,14 @@ impl Play<'_> {
             Holds::Line(pattern) => (pattern, true),
             Holds::NoLine(pattern) => (pattern, false),
         };
-        for line in messages.iter().flat_map(|message| message.split(|octet| *octet == b'\n')) {
-            let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned();
-            if self.matches(pattern, &line)? {
-                return Ok(wanted.then_some(()).ok_or_else(|| format!("there is the line {line}")));
+        for message in messages {
+            let text = String::from_utf8_lossy(message);
+            // A field may be folded: its line is also looked at as one.
+            let unfolded = text.replace("\r\n\t", " ").replace("\r\n ", " ");
+            for line in text.split("\r\n").chain(unfolded.split("\r\n")) {
+                if self.matches(pattern, line)? {
+                    return Ok(wanted.then_some(()).ok_or_else(|| format!("there is the line {line}")));
+                }
             }
         }
         let seen: Vec<_> = messages.iter().map(|m| text::shown(m)).collect();

@@ -32,7 +32,7 @@ fn substitute(text: &str, variables: &Variables, quote: &dyn Fn(&str) -> String)
             out.push_str(&quote(&STANDARD.encode(octets(inner, variables)?)));
         } else if let Some((count, inner)) = name.strip_prefix("repeat:").and_then(|rest| rest.split_once(':')) {
             let count: usize = count.parse().map_err(|_| format!("not a number: {count}"))?;
-            out.push_str(&inner.repeat(count));
+            out.push_str(&substitute(inner, variables, quote)?.repeat(count));
         } else {
             out.push_str(&quote(variables.get(name).ok_or_else(|| format!("nothing is called ${{{name}}}"))?));
         }
