@@ -8,6 +8,7 @@ mod play;
 mod script;
 mod stage;
 mod text;
+#[allow(dead_code, reason = "shared with tests/hostile")]
 mod wire;
 
 use std::path::{Path, PathBuf};

@@ -100,6 +100,12 @@ impl Wire {
         Ok(Some(std::mem::take(&mut self.buffer)))
     }
 
+    /// Everything that comes until the server closes.
+    pub async fn to_end(mut self) -> io::Result<Vec<u8>> {
+        while timeout(PATIENCE, self.fill()).await.map_err(|_| silent())?? > 0 {}
+        Ok(self.buffer)
+    }
+
     /// Shakes hands. The certificate is the server's own: nothing vouches for it, so nothing is checked.
     pub async fn tls(self) -> io::Result<Self> {
         if !self.buffer.is_empty() {

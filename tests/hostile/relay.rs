@@ -9,7 +9,7 @@ const RELAY: &str = "550 5.7.1 ";
 const UNKNOWN: &str = "550 5.1.1 ";
 /// No address.
 const SYNTAX: &str = "501 5.1.3 ";
-/// Not a RCPT command.
+/// No path.
 const ARGUMENTS: &str = "501 5.5.2 ";
 /// Not ASCII, without SMTPUTF8.
 const UTF8: &str = "553 5.6.7 ";
@@ -30,7 +30,7 @@ const RECIPIENTS: &[(&str, &str)] = &[
     ("<alice+user@elsewhere.test>", RELAY),
     ("<user%example.test@elsewhere.test>", RELAY),
     ("<user!example.test@elsewhere.test>", RELAY),
-    ("<user@xn--elsewhere-kva.test>", RELAY),
+    ("<user@xn--bcher-kva.test>", RELAY),
     ("<user@[127.0.0.1]>", RELAY),
     ("<user@[192.0.2.1]>", RELAY),
     ("<user@[IPv6:::1]>", RELAY),
@@ -42,9 +42,9 @@ const RECIPIENTS: &[(&str, &str)] = &[
     ("<@example.test:user@elsewhere.test>", RELAY),
     ("<@mx.example.test,@example.test:user@elsewhere.test>", RELAY),
     ("<@elsewhere.test:user@elsewhere.test>", RELAY),
-    ("<@[127.0.0.1]:user@elsewhere.test>", RELAY),
+    ("<@[127.0.0.1]:user@elsewhere.test>", ARGUMENTS),
     ("<@example.test:@elsewhere.test:user@elsewhere.test>", SYNTAX),
-    ("<@example.test@elsewhere.test:user@elsewhere.test>", SYNTAX),
+    ("<@example.test@elsewhere.test:user@elsewhere.test>", ARGUMENTS),
     // The local part means nothing to anybody but its own domain.
     ("<user%elsewhere.test@example.test>", UNKNOWN),
     ("<user%elsewhere.test@mx.example.test>", RELAY),
@@ -72,7 +72,8 @@ const RECIPIENTS: &[(&str, &str)] = &[
     ("<(user)alice@elsewhere.test>", SYNTAX),
     ("<user@2130706433>", SYNTAX),
     ("<user@127.0.0.1>", SYNTAX),
-    ("<@elsewhere.test>", SYNTAX),
+    ("<@elsewhere.test>", ARGUMENTS),
+    ("<user@xn--elsewhere-kva.test>", SYNTAX),
     ("<user@>", SYNTAX),
     ("<>", SYNTAX),
     ("<user@elsewhere.test><alice@example.test>", ARGUMENTS),
