@@ -146,7 +146,10 @@ impl Disk {
     pub(super) fn room(&self) -> Room {
         let free_bytes = self.free_bytes();
         let reusable_bytes = self.reusable_bytes.load(Ordering::Relaxed) / 2;
-        Room { free_bytes, full: free_bytes.is_some_and(|free| free + reusable_bytes < self.reserve_bytes) }
+        Room {
+            free_bytes,
+            full: free_bytes.is_some_and(|free| free.saturating_add(reusable_bytes) < self.reserve_bytes),
+        }
     }
 
     /// A commit has made `freed_bytes` reusable, and used `used_bytes`.
@@ -157,7 +160,7 @@ impl Disk {
 
     /// Lays the ballast (again) when it isn't there and the disk has room for it. Only the writer does.
     pub(super) fn keep_ballast(&self, room: Room) {
-        let enough = room.free_bytes.is_some_and(|free| free >= self.reserve_bytes + self.ballast_bytes);
+        let enough = room.free_bytes.is_some_and(|free| free >= self.reserve_bytes.saturating_add(self.ballast_bytes));
         if enough && !self.ballast_laid.load(Ordering::Relaxed) {
             self.lay_ballast();
         }

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
@@ -71,7 +72,10 @@ impl Bus {
         };
         for topic in topics {
             for (_, listener) in listeners.iter().filter(|(kind, _)| *kind == topic.0) {
-                listener(*topic);
+                // A listener's panic is not the writer's.
+                if catch_unwind(AssertUnwindSafe(|| listener(*topic))).is_err() {
+                    tracing::error!(?topic, "a listener panicked");
+                }
             }
             for (_, slot) in watches.iter().filter(|(kind, _)| *kind == topic.0) {
                 if let Some(slot) = slot.upgrade() {

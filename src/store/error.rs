@@ -55,7 +55,7 @@ pub enum WriteError<R> {
     /// The disk has less free space than the reserve.
     #[error("the disk is full")]
     Full,
-    /// The op panicked; it was undone and recorded.
+    /// The op panicked or met a damaged row; it was undone and recorded.
     #[error("an internal error")]
     Panicked,
     /// The store is closing or has failed.

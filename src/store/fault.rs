@@ -30,6 +30,8 @@ struct State {
     counts: [u64; 4],
     /// Writes, syncs and changes of length until the power goes.
     power_for: Option<u64>,
+    /// Syncs until it goes.
+    power_for_syncs: Option<u64>,
     dark: bool,
     /// One sync of so many is honest.
     honest_one_in: u64,
@@ -85,6 +87,11 @@ impl FaultDisk {
         self.lock().power_for = Some(operations);
     }
 
+    /// The power goes at the sync that comes after so many, when everything is written and nothing is sure.
+    pub fn cut_power_at_sync(&self, syncs: u64) {
+        self.lock().power_for_syncs = Some(syncs);
+    }
+
     /// Whether it is gone.
     pub fn is_dark(&self) -> bool {
         self.lock().dark
@@ -124,7 +131,7 @@ impl FaultDisk {
                 Change::SetLen(len) => lengths.push(*len),
                 Change::Write(..) if below(random, 10) >= kept_of_ten => {}
                 Change::Write(offset, bytes) => {
-                    let torn = below(random, 4) == 0;
+                    let torn = kept_of_ten < 10 && below(random, 4) == 0;
                     write(&mut image, *offset, bytes, |_| !torn || below(random, 2) == 0);
                 }
             }
@@ -147,11 +154,14 @@ impl FaultDisk {
 impl State {
     /// Counts the operation; an error when it is the one that fails.
     fn begin(&mut self, operation: Operation) -> io::Result<()> {
-        if operation != Operation::Read {
-            match &mut self.power_for {
-                Some(0) => self.dark = true,
-                Some(left) => *left -= 1,
-                None => {}
+        let counts = [
+            (operation != Operation::Read).then_some(&mut self.power_for),
+            (operation == Operation::Sync).then_some(&mut self.power_for_syncs),
+        ];
+        for left in counts.into_iter().flatten().flatten() {
+            match left.checked_sub(1) {
+                Some(less) => *left = less,
+                None => self.dark = true,
             }
         }
         if self.dark {
@@ -259,7 +269,7 @@ mod tests {
         plug.sync_data().unwrap();
         plug.set_len(8192).unwrap();
         plug.write(1024, &[2; 2048]).unwrap();
-        let images: Vec<_> = (0..200).map(|seed| disk.image_after_power_cut(&SeededRandom::new(seed))).collect();
+        let images: Vec<_> = (0..500).map(|seed| disk.image_after_power_cut(&SeededRandom::new(seed))).collect();
         assert!(images.iter().all(|image| image[..1024] == [1; 1024]));
         let count = |like: &dyn Fn(&[u8]) -> bool| images.iter().filter(|image| like(image)).count();
         assert!(count(&|image| image.len() == 4096) > 50 && count(&|image| image.len() == 8192) > 50);

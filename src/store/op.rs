@@ -27,12 +27,13 @@ pub trait Op: Send + 'static {
     /// Looks whether the change may be made. Writes nothing.
     ///
     /// # Errors
-    /// [`Halt::Refused`] with the op's reason, or [`Halt::Broken`].
+    /// [`Halt::Refused`] with the op's reason, or [`Halt::Broken`], as in [`Op::apply`].
     fn check(&self, tx: &Tx<'_>) -> Result<Self::Plan, Halt<Self::Refused>>;
 
     /// Makes the change.
     ///
     /// # Errors
-    /// A [`StoreError`], which ends the process: what can be foreseen belongs into `check`.
+    /// A [`StoreError`]: a damaged row undoes this op, as a panic does, and everything else ends the process. What can
+    /// be foreseen belongs into `check`.
     fn apply(&self, tx: &mut Tx<'_>, plan: Self::Plan) -> Result<Self::Out, StoreError>;
 }

@@ -279,3 +279,47 @@ fn one_file_is_open_once() {
     drop(store);
     assert!(Store::open(on_disk(&folder), &SCHEMA).is_ok());
 }
+
+#[test]
+fn an_op_that_meets_damage_is_undone_alone() {
+    let store = memory();
+    let damage = run(|tx| tx.put_bytes(NOTES.name(), &view::encode_key(&(1u32, "a".to_owned())), b"\xff"));
+    store.write_blocking(damage).unwrap().into_inner();
+    let meets_it = run(|tx| {
+        tx.put(&NOTES, &(2, "a".into()), &note("written"))?;
+        tx.get(&NOTES, &(1, "a".into()))
+    });
+    assert_eq!(store.write_blocking(meets_it).unwrap_err(), WriteError::Panicked);
+    store.write_blocking(put(3, "a", "goes on")).unwrap().into_inner();
+    assert_eq!(notes(&store.view().unwrap(), Span::prefix(&2)), Vec::<String>::new());
+    assert_eq!(notes(&store.view().unwrap(), Span::prefix(&3)), ["goes on"]);
+    assert_eq!(store.check().unwrap().lines().len(), 1);
+}
+
+#[test]
+fn below_the_reserve_only_what_may_runs() {
+    struct Small;
+    impl Op for Small {
+        type Plan = ();
+        type Out = ();
+        type Refused = Infallible;
+        fn name(&self) -> &'static str {
+            "small"
+        }
+        fn runs_when_full(&self) -> bool {
+            true
+        }
+        fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Infallible>> {
+            Ok(())
+        }
+        fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
+            tx.put(&NOTES, &(1, "a".into()), &note("small"))
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(Options { disk_reserve_bytes: u64::MAX, ..on_disk(&folder) }, &SCHEMA).unwrap();
+    assert!(store.health().full && store.health().writable);
+    assert_eq!(store.write_blocking(put(1, "b", "large")).unwrap_err(), WriteError::Full);
+    store.write_blocking(Small).unwrap().into_inner();
+    assert_eq!(notes(&store.view().unwrap(), Span::all()), ["small"]);
+}

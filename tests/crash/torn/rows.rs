@@ -1,4 +1,4 @@
-//! Random changes of a file, and what the file must hold after each of them.
+//! Changes of rows and bodies in tables of the test's own.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -6,9 +6,11 @@ use std::convert::Infallible;
 use pillarbox::base::{BlobId, Random};
 use pillarbox::postcard_row;
 use pillarbox::store::{
-    CrossCheck, Findings, Halt, Op, Read, Schema, Span, StagedBlob, Store, StoreError, Table, Tx, View, WriteError,
+    CrossCheck, Findings, Halt, Op, Read, Schema, Span, StagedBlob, Store, StoreError, Table, Tx, View,
 };
 use serde::{Deserialize, Serialize};
+
+use super::world::{World, below, bytes};
 
 static ROWS: Table<u32, Bytes> = Table::new("rows");
 static BODIES: Table<u32, Body> = Table::new("bodies");
@@ -18,7 +20,7 @@ const CHANGES: u32 = u32::MAX;
 const NAMES: u64 = 8;
 const KEYS: u64 = 40;
 
-pub static SCHEMA: Schema = Schema {
+static SCHEMA: Schema = Schema {
     version: 1,
     tables: &[&ROWS, &BODIES],
     checks: &[CrossCheck { name: "references of bodies", run: check_references }],
@@ -37,7 +39,7 @@ postcard_row!(Body, 1);
 
 /// What the file must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Model {
+pub struct Rows {
     rows: BTreeMap<u32, Vec<u8>>,
     bodies: BTreeMap<u32, [u8; 32]>,
 }
@@ -54,26 +56,27 @@ pub enum Change {
     Share(u32, u32),
 }
 
-impl Change {
-    pub fn random(random: &dyn Random) -> Self {
+impl World for Rows {
+    type Change = Change;
+    type Write = Write;
+    const SCHEMA: &'static Schema = &SCHEMA;
+
+    fn random(&self, random: &dyn Random) -> Change {
         let name = || below(random, NAMES) as u32;
         let key = || below(random, KEYS) as u32;
         match below(random, 10) {
-            0..=2 => Self::Put((0..=below(random, 6)).map(|_| (key(), bytes(random, 300))).collect()),
-            3 => Self::Remove(key()),
+            0..=2 => Change::Put((0..=below(random, 6)).map(|_| (key(), bytes(random, 300))).collect()),
+            3 => Change::Remove(key()),
             4..=6 => {
                 let longest = [500, 5_000, 20_000, 60_000, 200_000][below(random, 5) as usize];
-                Self::Store(name(), bytes(random, longest))
+                Change::Store(name(), bytes(random, longest))
             }
-            7 | 8 => Self::Release(name()),
-            _ => Self::Share(name(), name()),
+            7 | 8 => Change::Release(name()),
+            _ => Change::Share(name(), name()),
         }
     }
-}
 
-impl Model {
-    /// The model after one more change.
-    pub fn after(&self, change: &Change) -> Self {
+    fn after(&self, change: &Change) -> Self {
         let mut next = self.clone();
         match change {
             Change::Put(rows) => next.rows.extend(rows.iter().cloned()),
@@ -91,13 +94,28 @@ impl Model {
         next
     }
 
-    /// What the file holds, every body read through.
-    pub async fn read(store: &Store) -> Result<Self, StoreError> {
+    async fn prepare(store: &Store, change: Change) -> Result<Write, ()> {
+        let mut staged = None;
+        if let Change::Store(_, body) = &change {
+            let mut writer = store.blob_writer();
+            for piece in body.chunks(10_000) {
+                writer.write(piece).await.map_err(drop)?;
+            }
+            staged = Some(writer.finish().await.map_err(drop)?);
+        }
+        Ok(Write { change, staged })
+    }
+
+    async fn write(store: &Store, write: Write) -> Result<(), ()> {
+        store.write(write).await.map(drop).map_err(drop)
+    }
+
+    async fn read(store: &Store) -> Result<Self, StoreError> {
         let (rows, bodies) = {
             let view = store.view()?;
             (view.rows(&ROWS, Span::all(), usize::MAX)?, view.rows(&BODIES, Span::all(), usize::MAX)?)
         };
-        let mut model = Self { rows: rows.into_iter().map(|(key, row)| (key, row.0)).collect(), ..Self::default() };
+        let mut state = Self { rows: rows.into_iter().map(|(key, row)| (key, row.0)).collect(), ..Self::default() };
         for (name, row) in bodies {
             let mut reader = store.blob_reader(row.blob);
             let mut hasher = blake3::Hasher::new();
@@ -105,9 +123,9 @@ impl Model {
                 hasher.update(&piece);
             }
             assert_eq!(hasher.finalize().as_bytes(), &row.hash, "body {name} is another one");
-            model.bodies.insert(name, row.hash);
+            state.bodies.insert(name, row.hash);
         }
-        Ok(model)
+        Ok(state)
     }
 }
 
@@ -115,21 +133,6 @@ impl Model {
 pub struct Write {
     change: Change,
     staged: Option<StagedBlob>,
-}
-
-impl Write {
-    /// Takes the change's body in.
-    pub async fn prepare(store: &Store, change: Change) -> Result<Self, WriteError<Infallible>> {
-        let mut staged = None;
-        if let Change::Store(_, body) = &change {
-            let mut writer = store.blob_writer();
-            for piece in body.chunks(10_000) {
-                writer.write(piece).await?;
-            }
-            staged = Some(writer.finish().await?);
-        }
-        Ok(Self { change, staged })
-    }
 }
 
 impl Op for Write {
@@ -195,16 +198,4 @@ fn check_references(view: &View, findings: &mut Findings) -> Result<(), StoreErr
         findings.add(format!("body {id}: referred to, but not there"));
     }
     Ok(())
-}
-
-pub fn below(random: &dyn Random, end: u64) -> u64 {
-    random.next_u64() % end
-}
-
-/// Some octets, half of them compressible.
-fn bytes(random: &dyn Random, longest: u64) -> Vec<u8> {
-    let mut bytes = vec![0; below(random, longest + 1) as usize];
-    let half = bytes.len() / 2;
-    random.fill(&mut bytes[half..]);
-    bytes
 }
