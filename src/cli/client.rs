@@ -210,3 +210,72 @@ fn trust(place: &Place) -> Result<ClientConfig, Failure> {
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     Ok(config.map_err(|error| unread(&error))?.with_root_certificates(roots).with_no_client_auth())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::base::{Clock, SystemClock, SystemRandom};
+    use crate::cli::args::Output;
+    use crate::directory::Authenticator;
+    use crate::http::{self, Context, Handle, Listen, Readiness};
+    use crate::schema::SCHEMA;
+    use crate::settings::Settings;
+    use crate::store::{Options, Store};
+
+    fn place(data: &Path, url: Option<String>) -> Place {
+        Place { data: data.to_owned(), url, token: None, ca_file: None, output: Output::Json }
+    }
+
+    fn start(data: &Path) -> Handle {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = Store::open(Options::memory(clock.clone()), &SCHEMA).unwrap();
+        let context = Context {
+            authenticator: Arc::new(Authenticator::new(store.clone(), clock.clone(), Arc::new(SystemRandom))),
+            store,
+            settings: Arc::new(Settings::default()),
+            clock,
+            random: Arc::new(SystemRandom),
+            hostname: "mail.example.test".into(),
+            readiness: Arc::new(Readiness::default()),
+        };
+        let http = Some("127.0.0.1:0".parse().unwrap());
+        http::start(Arc::new(context), Listen { http, https: None, socket: Some(socket_path(data)) }).unwrap()
+    }
+
+    #[test]
+    fn the_socket_makes_its_owner_an_administrator_and_loopback_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("x.redb");
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let handle = runtime.block_on(async { start(&data) });
+        let url = handle.http.map(|address| format!("http://{address}"));
+        let socket = Client::new(&place(&data, None)).unwrap();
+        let loopback = Client::new(&place(&data, url)).unwrap();
+        let path = "/api/v1/domains/x.test";
+        let body = serde_json::json!({});
+        assert!(matches!(loopback.send(Method::PUT, path, &[], Some(&body)), Err(Failure::Refused(401, _))));
+        assert_eq!(socket.send(Method::PUT, path, &[], Some(&body)).unwrap().body["name"], "x.test");
+        assert!(matches!(loopback.send(Method::GET, "/readyz", &[], None), Err(Failure::Refused(503, _))));
+        runtime.block_on(handle.stop());
+        assert!(matches!(socket.send(Method::GET, path, &[], None), Err(Failure::Unreachable(_))));
+        assert!(!socket_path(&data).exists());
+    }
+
+    #[test]
+    fn a_url_names_a_server_and_nothing_else() {
+        let check = |url: &str, is_good: bool| {
+            let seen = Client::new(&place(Path::new("x.redb"), Some(url.to_owned())));
+            assert_eq!(seen.is_ok(), is_good, "{url}");
+        };
+        check("http://127.0.0.1:8080", true);
+        check("http://[::1]:8080/", true);
+        check("http://mail.example.test", true);
+        check("mail.example.test", false);
+        check("ftp://mail.example.test", false);
+        check("http://mail.example.test/api", false);
+        check("http://mail.example.test?x", false);
+        check("nonsense nonsense", false);
+    }
+}

@@ -21,11 +21,23 @@ pub fn show(thing: &Value, output: Output) -> Result<(), Failure> {
     if output == Output::Json {
         return json(thing);
     }
+    let mut fields: Vec<(&String, &Value)> = thing.as_object().into_iter().flatten().collect();
+    fields.sort_by_key(|(name, _)| rank(name));
     let mut table = plain();
-    for (name, value) in thing.as_object().into_iter().flatten() {
+    for (name, value) in fields {
         table.add_row([name.as_str(), &text(value)]);
     }
-    print(&format!("{}\n", table.trim_fmt()))
+    write(&mut table)
+}
+
+/// What a thing is comes first, when it became so last.
+fn rank(field: &str) -> u8 {
+    match field {
+        "id" | "name" | "address" => 0,
+        "secret" => 1,
+        "created_at" | "changed_at" => 3,
+        _ => 2,
+    }
 }
 
 /// Prints a list, a thing a line, with these of its fields.
@@ -41,6 +53,13 @@ pub fn list(items: Vec<Value>, columns: &[&str], output: Output) -> Result<(), F
     table.set_header(columns.iter().map(|column| column.to_uppercase()));
     for item in &items {
         table.add_row(columns.iter().map(|column| text(&item[*column])));
+    }
+    write(&mut table)
+}
+
+fn write(table: &mut Table) -> Result<(), Failure> {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
     }
     print(&format!("{}\n", table.trim_fmt()))
 }

@@ -20,14 +20,19 @@ pub fn serve(flags: ServeFlags) -> ExitCode {
 pub fn dev(mut flags: ServeFlags) -> ExitCode {
     logs::start(flags.log_format);
     // The folder goes with the server.
-    let folder = match tempfile::Builder::new().prefix("pillarbox-dev-").tempdir() {
-        Ok(folder) => folder,
-        Err(error) => {
-            eprintln!("pillarbox: no temporary folder: {error}; name a file with --data");
-            return ExitCode::FAILURE;
-        }
+    let folder = match flags.data {
+        Some(_) => None,
+        None => match tempfile::Builder::new().prefix("pillarbox-dev-").tempdir() {
+            Ok(folder) => Some(folder),
+            Err(error) => {
+                eprintln!("pillarbox: there can be no temporary folder: {error}; name a file with --data");
+                return ExitCode::FAILURE;
+            }
+        },
     };
-    flags.data.get_or_insert_with(|| folder.path().join("pillarbox.redb"));
+    if let Some(folder) = &folder {
+        flags.data = Some(folder.path().join("pillarbox.redb"));
+    }
     flags.port_offset.get_or_insert(DEV_PORT_OFFSET);
     flags.hostname.get_or_insert_with(|| "localhost".to_owned());
     match config(flags) {

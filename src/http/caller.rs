@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 
 use super::context::Context;
 use super::problem::{Code, Problem};
@@ -112,8 +112,17 @@ impl<P: Permission + 'static> FromRequest for Allowed<P> {
     }
 }
 
+/// The name of who called, for the log: a token's id, or `socket`.
+#[derive(Clone)]
+pub(super) struct CallerName(pub String);
+
 fn allow(request: &HttpRequest, scope: Scope) -> Result<Caller, Problem> {
     let caller = identify(request)?;
+    let name = match &caller {
+        Caller::Owner => "socket".to_owned(),
+        Caller::Token(token) => token.id.clone(),
+    };
+    request.extensions_mut().insert(CallerName(name));
     if caller.has(scope) {
         return Ok(caller);
     }

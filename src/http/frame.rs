@@ -3,8 +3,9 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{Method, Version, header};
 use actix_web::middleware::Next;
-use actix_web::{Error, web};
+use actix_web::{Error, HttpMessage, web};
 
+use super::caller::CallerName;
 use super::context::Context;
 use super::problem::{Code, Problem};
 use super::via::is_socket;
@@ -34,16 +35,24 @@ pub(super) async fn frame(
     if let Some(problem) = problem_of(&response) {
         response = response.into_response(problem.render(&id));
     }
-    let status = response.status();
-    if status.is_server_error() {
-        tracing::warn!(event = "http_request", request_id = %id, %method, %path, status = status.as_u16());
-    } else if method == Method::GET || method == Method::HEAD {
-        tracing::debug!(event = "http_request", request_id = %id, %method, %path, status = status.as_u16());
-    } else {
-        tracing::info!(event = "http_request", request_id = %id, %method, %path, status = status.as_u16());
-    }
+    log(&response, &id, &method, &path);
     finish(&mut response, &id);
     Ok(response)
+}
+
+/// One line for each request: a read is of interest only when it is looked for.
+fn log(response: &ServiceResponse, request_id: &str, method: &Method, path: &str) {
+    let status = response.status().as_u16();
+    let extensions = response.request().extensions();
+    let caller = extensions.get::<CallerName>().map(|name| name.0.as_str());
+    let peer_ip = response.request().peer_addr().map(|peer| tracing::field::display(peer.ip()));
+    if response.status().is_server_error() {
+        tracing::warn!(event = "http_request", request_id, %method, path, status, caller, peer_ip);
+    } else if method == Method::GET || method == Method::HEAD {
+        tracing::debug!(event = "http_request", request_id, %method, path, status, caller, peer_ip);
+    } else {
+        tracing::info!(event = "http_request", request_id, %method, path, status, caller, peer_ip);
+    }
 }
 
 /// The problem to render: a handler's own, or one for a refusal that actix made.
