@@ -39,7 +39,7 @@ impl Asked {
     }
 }
 
-/// Tells trace and log of a refusal.
+/// Tells trace and log of a refusal. What the client wrote goes to the log as text values: its formats escape those.
 pub(super) fn refused(session: &Session, asked: &Asked, reply: &Reply) {
     let now = session.context.clock.now();
     let subject = Subject::Refused(session.context.ids.refused(now));
@@ -49,10 +49,10 @@ pub(super) fn refused(session: &Session, asked: &Asked, reply: &Reply) {
         trace = %subject,
         actor,
         peer = %peer_ip,
-        helo = ?asked.helo,
+        helo = asked.helo,
         verb = asked.verb,
-        sender = ?asked.sender,
-        recipient = ?asked.recipient.as_deref().unwrap_or_default(),
+        sender = asked.sender,
+        recipient = asked.recipient.as_deref().unwrap_or_default(),
         reply = %reply,
         "refused"
     );
@@ -99,10 +99,10 @@ impl Summary {
             again = accepted.again,
             actor = self.actor,
             peer = %self.peer_ip,
-            helo = ?self.helo,
+            helo = self.helo,
             tls = self.tls.as_deref().unwrap_or_default(),
-            sender = ?self.sender,
-            recipient = ?self.recipient.as_deref().unwrap_or_default(),
+            sender = self.sender,
+            recipient = self.recipient.as_deref().unwrap_or_default(),
             recipients = self.recipients,
             size_bytes = self.bytes,
             "accepted"

@@ -186,7 +186,7 @@ impl Session {
         }
         if reply.fault() == Fault::Ours {
             let cause = reply.cause().unwrap_or_default();
-            tracing::error!(peer = %self.connection.peer(), code = reply.code(), cause = ?cause, "a fault of ours");
+            tracing::error!(peer = %self.connection.peer(), code = reply.code(), cause, "a fault of ours");
         }
     }
 
@@ -205,7 +205,7 @@ impl Session {
                 Ok(Arc::new(identity))
             }
             Err(LoginError::Refused) => {
-                tracing::info!(%peer, login = ?login, mechanism = mechanism.name(), "login refused");
+                tracing::info!(%peer, login, mechanism = mechanism.name(), "login refused");
                 Err(LoginRefusal::Wrong)
             }
             Err(LoginError::Busy) => Err(LoginRefusal::Unchecked(policy::too_many_logins())),
