@@ -25,7 +25,8 @@ pub static TLS_CERTS: Table<String, StoredCertificate> = Table::new("tls_certs")
 pub const TABLES: &[&dyn AnyTable] = &[&TLS_CERTS];
 
 /// A certificate at rest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+// No Debug: it holds a private key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredCertificate {
     /// The chain in DER, the server's own certificate first.
     chain: Vec<Vec<u8>>,
