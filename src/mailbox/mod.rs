@@ -24,3 +24,6 @@ pub const MAILBOX_TOPIC: &str = "mailbox";
 
 /// The mailbox that every account has.
 pub(crate) const INBOX: &str = "INBOX";
+
+#[cfg(test)]
+mod tests;

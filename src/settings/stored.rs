@@ -71,3 +71,46 @@ impl Op for Put {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::SystemClock;
+    use crate::settings::Source;
+    use crate::store::{Options, Schema, Store, WriteError};
+
+    static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: &[] };
+
+    fn check(name: &str, value: Option<&str>, expected: Result<(), SettingError>) {
+        let store = Store::open(Options::memory(Arc::new(SystemClock)), &SCHEMA).unwrap();
+        let put = |value: Option<&str>| {
+            let value = value.map(str::to_owned);
+            store.write_blocking(Put { name: name.into(), value, at: Timestamp(1) }).map(|done| done.into_inner())
+        };
+        assert_eq!(put(value), expected.clone().map_err(WriteError::Refused), "{name}");
+        let kept = stored(&store.view().unwrap()).unwrap();
+        let settings = Settings::gather(&kept, "", &[]).unwrap();
+        match (expected, value) {
+            (Ok(()), Some(value)) => assert_eq!(settings.origin(name).unwrap(), (Source::File, value)),
+            _ => assert_eq!(kept, []),
+        }
+        if kept.len() == 1 {
+            put(None).unwrap();
+            assert_eq!(stored(&store.view().unwrap()).unwrap(), []);
+        }
+    }
+
+    #[test]
+    fn the_file_keeps_what_fits_the_list() {
+        check("limits.recipients", Some("7"), Ok(()));
+        check("limits.recipients", None, Ok(()));
+        check("store.cache_bytes", Some("7"), Err(SettingError::PrecedesFile("store.cache_bytes")));
+        let unknown = SettingError::Unknown { name: "limits.rcpt".into(), nearest: "limits.recipients" };
+        check("limits.rcpt", Some("7"), Err(unknown));
+        let kind = crate::settings::Kind::Number;
+        let wrong = SettingError::Value { name: "limits.recipients", value: "x".into(), kind };
+        check("limits.recipients", Some("x"), Err(wrong));
+    }
+}

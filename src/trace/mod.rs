@@ -10,3 +10,6 @@ mod search;
 pub use event::{Event, Kind, Subject};
 pub use record::{EVENTS, Record, TABLES, record};
 pub use search::{CHECKS, Wanted, find, story};
+
+#[cfg(test)]
+mod tests;
