@@ -52,3 +52,27 @@ const fn count<T>(rooms: &[&[T]]) -> usize {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::SystemClock;
+    use crate::store::{Options, Store};
+
+    #[test]
+    fn every_table_has_a_name_of_its_own() {
+        let names: HashSet<&str> = SCHEMA.tables.iter().map(|table| table.name()).collect();
+        assert_eq!(names.len(), SCHEMA.tables.len());
+        assert!(names.contains("settings") && names.contains("messages") && names.contains("tls_certs"));
+        assert_eq!(SCHEMA.checks.iter().map(|check| check.name).collect::<HashSet<_>>().len(), SCHEMA.checks.len());
+    }
+
+    #[test]
+    fn a_new_file_is_sound() {
+        let store = Store::open(Options::memory(Arc::new(SystemClock)), &SCHEMA).unwrap();
+        assert_eq!(store.check().unwrap().lines(), [] as [&str; 0]);
+    }
+}

@@ -13,3 +13,6 @@ pub use newest::newest_id;
 pub use received::{Received, received};
 pub use session::{Session, Sessions};
 pub use unconfirmed::{CHECKS, Confirm, TABLES};
+
+#[cfg(test)]
+mod tests;

@@ -76,8 +76,8 @@ pub(super) fn remove(tx: &mut Tx<'_>, mark: Mark, session: u64) -> Result<(), St
 /// Removes some of those whose time is over. Called with each message that comes in, it removes them faster than they
 /// can come.
 pub(super) fn remove_ended(tx: &mut Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
-    let end = Timestamp(now.ms().saturating_sub(limits::UNCONFIRMED_MS));
-    let span = Span::range(..=(end, [0; 16], 0));
+    let Some(last_ms) = now.ms().checked_sub(limits::UNCONFIRMED_MS) else { return Ok(()) };
+    let span = Span::range(..(Timestamp(last_ms + 1), [0; 16], 0));
     for ((_, mark, session), ()) in tx.rows(&UNCONFIRMED_BY_TIME, span, ENDED_AT_ONCE)? {
         remove(tx, mark, session)?;
     }
