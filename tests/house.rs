@@ -207,7 +207,7 @@ fn room_of(path: &[String]) -> Option<Room> {
         let room: Vec<&str> = name(*room).split("::").collect();
         room.iter().zip(path).all(|(a, b)| a == b) && (path.len() >= room.len() || path.len() == 1)
     };
-    rooms.filter(is_in).last()
+    rooms.rev().find(is_in)
 }
 
 fn forbidden(from: Room, to: Room) -> Option<&'static str> {

@@ -9,7 +9,7 @@ use pillarbox::directory::{
     AccountChange, AccountFields, AliasFields, DomainFields, PasswordHash, Precondition, PutAlias, PutDomain,
 };
 use pillarbox::mailbox::PutAccount;
-use pillarbox::net::{Connection, Listener};
+use pillarbox::net::{self, Connection, Listener};
 use pillarbox::server::{Config, House};
 use pillarbox::store::Op;
 use tokio::io::DuplexStream;
@@ -118,6 +118,18 @@ impl Furnished {
             sleep(Duration::from_millis(1)).await;
         }
         Ok(())
+    }
+
+    /// Looks at what is left: every table agrees with every other, and nothing has panicked.
+    pub fn examine(&self) -> Result<(), String> {
+        let findings = self.house.store.check().map_err(|error| error.to_string())?;
+        if !findings.lines().is_empty() {
+            return Err(format!("the file does not agree with itself: {:#?}", findings.lines()));
+        }
+        match net::panics() + self.house.store.health().panics {
+            0 => Ok(()),
+            panics => Err(format!("{panics} panics")),
+        }
     }
 
     /// Turns the clock forward.

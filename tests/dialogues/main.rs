@@ -60,7 +60,8 @@ fn trial(listener: &'static str, file: &Path, stage: Option<Arc<Mutex<Stage>>>) 
             }
             None => runtime.block_on(async {
                 let stage = Stage::in_process(&script.settings).await.map_err(|error| (0, error))?;
-                play::play(&script, &stage, listener).await
+                play::play(&script, &stage, listener).await?;
+                stage.settle(0).await.and_then(|()| stage.examine()).map_err(|error| (0, error))
             }),
         };
         played.map_err(|(line, error)| Failed::from(format!("{}:{line}: {error}", file.display())))

@@ -91,6 +91,14 @@ impl Stage {
         }
     }
 
+    /// Looks whether what is stored agrees with itself, and nothing has panicked.
+    pub fn examine(&self) -> Result<(), String> {
+        match self {
+            Self::House(house) => house.examine(),
+            Self::Sockets { .. } => Ok(()),
+        }
+    }
+
     /// How long a message may take into its mailbox after its 250.
     pub fn delivery_time(&self) -> Duration {
         if self.peer() == "pillarbox" { Duration::ZERO } else { Duration::from_secs(10) }

@@ -101,9 +101,9 @@ impl Wire {
     }
 
     /// Everything that comes until the server closes.
-    pub async fn to_end(mut self) -> io::Result<Vec<u8>> {
+    pub async fn drain(&mut self) -> io::Result<Vec<u8>> {
         while timeout(PATIENCE, self.fill()).await.map_err(|_| silent())?? > 0 {}
-        Ok(self.buffer)
+        Ok(std::mem::take(&mut self.buffer))
     }
 
     /// Shakes hands. The certificate is the server's own: nothing vouches for it, so nothing is checked.

@@ -18,6 +18,7 @@ async fn talk_that_moves_no_mail_ends() {
         // A hundred pass (the EHLO that began was the first), then each is an error, of which twenty are too many.
         assert_eq!(flood(Client::smtp(&stage).await, command).await, 99 + 20 + 1, "{command:?}");
     }
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -26,6 +27,7 @@ async fn errors_end() {
     for command in ["FROBNICATE\r\n", "DATA\r\n", "MAIL FROM:<\r\n", "RCPT TO:<alice@example.test>\r\n", "\r\n"] {
         assert_eq!(flood(Client::smtp(&stage).await, command).await, 20 + 1, "{command:?}");
     }
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -41,6 +43,7 @@ async fn guessing_names_ends() {
     assert_eq!(rest.len(), 2, "{rest:?}");
     assert!(rest[0].starts_with("550 5.1.1 ") && rest[1].starts_with("421 4.7.0 "), "{rest:?}");
     assert_eq!(stored(&stage).await, (0, 0));
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -68,6 +71,7 @@ async fn guessing_passwords_ends() {
         assert!(refused <= 3, "POP3 lets guess for ever");
     }
     assert_eq!(refused, 3);
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -92,4 +96,5 @@ async fn a_message_does_not_pay_for_more_guesses() {
         client.expect("250 2.0.0 ").await;
     }
     assert_eq!(refused, 20);
+    stage.examine().unwrap();
 }

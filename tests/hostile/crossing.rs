@@ -25,4 +25,5 @@ async fn http_on_a_mail_port_is_sent_away() {
         }
     }
     assert_eq!(stored(&stage).await, (0, 0));
+    stage.examine().unwrap();
 }

@@ -31,6 +31,7 @@ async fn logins_are_refused_in_the_same_octets() {
     for (login, seen) in &replies {
         assert_eq!(seen, &replies[0].1, "{login}");
     }
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -41,6 +42,7 @@ async fn a_right_password_of_who_may_not_log_in_is_refused_in_the_same_octets() 
     let disabled = crate::text::base64(b"\0former@example.test\0pillarbox");
     let expected = client.say(&format!("AUTH PLAIN {wrong}"), "535 5.7.8 ").await;
     assert_eq!(client.say(&format!("AUTH PLAIN {disabled}"), "535 5.7.8 ").await, expected);
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -56,4 +58,5 @@ async fn vrfy_and_expn_say_the_same_of_everybody() {
             assert_eq!(client.say(&format!("{verb} {name}"), "").await, expected, "{verb} {name}");
         }
     }
+    stage.examine().unwrap();
 }

@@ -30,6 +30,7 @@ async fn a_header_over_the_limits_is_refused_and_the_session_goes_on() {
         client.say("NOOP", "250 2.0.0 ").await;
     }
     assert_eq!(stored(&stage).await, (0, 0));
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -49,4 +50,5 @@ async fn comments_in_comments_are_read_without_a_stack() {
         assert!(["250 2.0.0 ", "550 5.6.0 ", "553 5.7.1 "].iter().any(|begin| reply.starts_with(begin)), "{reply}");
         client.say("NOOP", "250 2.0.0 ").await;
     }
+    stage.examine().unwrap();
 }

@@ -27,6 +27,7 @@ async fn no_command_may_hold_a_control_character() {
         assert!(reply.starts_with('5'), "RCPT with {control:?}: {reply}");
     }
     assert_eq!(stored(&stage).await, (0, 0));
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -45,6 +46,7 @@ async fn no_login_may_hold_a_control_character() {
         }
         assert!(reply.starts_with("535 5.7.8 ") || reply.starts_with("501 5.5.2 "), "{login:?}: {reply}");
     }
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -56,6 +58,7 @@ async fn what_is_no_utf8_is_refused() {
         let reply = client.reply().await;
         assert!(reply.starts_with('5'), "{command:?}: {reply}");
     }
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -80,4 +83,5 @@ async fn the_trace_fields_are_ours_alone() {
     assert!(text.starts_with("Return-Path: <sender@elsewhere.test>\r\n"), "{text}");
     let received = text.lines().find(|line| line.starts_with("Received: ")).unwrap();
     assert_eq!(received.matches('(').count(), received.matches(')').count(), "{received}");
+    stage.examine().unwrap();
 }

@@ -22,6 +22,7 @@ async fn an_endless_command_is_skipped() {
         client.expect(refusal).await;
         client.say(noop, fine).await;
     }
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -37,6 +38,7 @@ async fn a_line_end_at_the_edge_of_the_limit_ends_the_line() {
         // Errors and idle talk are limited: what counts here is the single line.
         client = Client::smtp(&stage).await;
     }
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -53,4 +55,5 @@ async fn a_text_line_over_the_limit_is_refused_and_one_below_is_kept() {
     assert_eq!(messages.len(), 2);
     assert!(messages[0].ends_with(format!("\r\n\r\n{}\r\n", "x".repeat(1_000_000)).as_bytes()));
     assert_eq!(stored(&stage).await, (2, 0));
+    stage.examine().unwrap();
 }

@@ -30,6 +30,7 @@ async fn a_false_end_of_data_on_port_25_is_refused_wherever_it_is_cut() {
         }
         assert_eq!(stored(&stage).await, (0, 0), "{false_end:?}");
     }
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -46,6 +47,7 @@ async fn a_false_end_of_data_in_single_octets_is_refused() {
         assert!(rest.len() == 1 && rest[0].starts_with("550 5.5.2 "), "{false_end:?}: {rest:?}");
     }
     assert_eq!(stored(&stage).await, (0, 0));
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -71,6 +73,7 @@ async fn a_false_end_of_data_from_who_logged_in_becomes_text() {
         assert_eq!(stored(&stage).await, (messages.len(), 0), "{false_end:?}");
         maildrop::clear(&stage, "alice@example.test").await.unwrap();
     }
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -94,4 +97,5 @@ async fn the_true_end_is_found_wherever_it_is_cut() {
         }
         maildrop::clear(&stage, "alice@example.test").await.unwrap();
     }
+    stage.examine().unwrap();
 }

@@ -21,6 +21,7 @@ async fn octets_behind_the_verb_end_the_connection_without_a_word() {
             assert_eq!(client.rest().await, Vec::<String>::new(), "{listener}: {verb} {suffix:?}");
         }
     }
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -30,11 +31,12 @@ async fn how_the_octets_are_cut_does_not_matter() {
     for at in 0..attack.len() {
         let mut client = Client::smtp(&stage).await;
         client.send_cut(attack, at).await;
-        let said = client.wire.to_end().await.unwrap();
+        let said = client.wire.drain().await.unwrap();
         // Who waits behind the LF is given the go-ahead, and what follows is no handshake: an alert at most.
         let behind = said.strip_prefix(b"220 2.0.0 Ready to start TLS\r\n").unwrap_or(&said);
         assert!(behind.is_empty() || behind[0] == 0x15, "cut at {at}: {}", String::from_utf8_lossy(&said));
     }
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -51,6 +53,7 @@ async fn nothing_from_before_the_handshake_is_left() {
     client.say("RSET", "250").await;
     client.say("DATA", "503 5.5.1").await;
     assert_eq!(stored(&stage).await, (0, 0));
+    stage.examine().unwrap();
 }
 
 #[tokio::test]
@@ -65,4 +68,5 @@ async fn a_login_from_before_the_handshake_is_left_behind() {
     client.wire = client.wire.tls().await.unwrap();
     client.send(b"PASS pillarbox\r\n").await;
     client.expect("-ERR").await;
+    stage.examine().unwrap();
 }
