@@ -6,8 +6,9 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use super::args::LogFormat;
 
-/// What is logged: the server's own events, and only trouble from the libraries.
-const FILTER: &str = "info,actix_server=warn,actix_http=warn,mio=warn,rustls=warn";
+/// What is logged: the server's own events, and only trouble from the libraries. actix_http calls it an error when a
+/// client sends nonsense.
+const FILTER: &str = "info,actix_http=off,actix_server=warn,mio=warn,rustls=warn";
 
 /// Sends the log to stderr. Called once.
 pub fn start(format: LogFormat) {
