@@ -12,6 +12,7 @@ use rustix::fs::{CWD, FallocateFlags, RenameFlags, fallocate, fstatvfs, renameat
 use rustix::io::Errno;
 
 use super::fault::FaultDisk;
+use super::held::{Change, Held};
 
 /// What lies under redb: the file, with what it may not run out of. Knows how much room the disk has, and keeps a
 /// ballast past the end of the file (allocated, not part of its length) that it gives back when the disk is full, so
@@ -34,20 +35,6 @@ pub(super) struct Disk {
     reusable_bytes: AtomicU64,
     written_bytes: AtomicU64,
     syncs: AtomicU64,
-}
-
-/// Writes kept in memory until it is known that the file is ours to change.
-#[derive(Debug)]
-struct Held {
-    changes: Vec<Change>,
-    len: u64,
-}
-
-#[derive(Debug)]
-enum Change {
-    Write(u64, Vec<u8>),
-    SetLen(u64),
-    Sync,
 }
 
 /// The room on the disk before a batch.
@@ -121,7 +108,7 @@ impl Disk {
 
     /// From here on nothing is written, until [`Disk::release`].
     pub(super) fn hold(&self) -> io::Result<()> {
-        *self.held() = Some(Held { changes: Vec::new(), len: self.medium.len()? });
+        *self.held() = Some(Held::over(self.medium.len()?));
         self.holding.store(true, Ordering::SeqCst);
         Ok(())
     }
@@ -129,7 +116,7 @@ impl Disk {
     /// Writes what was held back, in its order and with its syncs.
     pub(super) fn release(&self) -> io::Result<()> {
         let mut held = self.held();
-        let changes = held.take().map(|held| held.changes).unwrap_or_default();
+        let changes = held.take().map(Held::into_changes).unwrap_or_default();
         self.holding.store(false, Ordering::SeqCst);
         for change in changes {
             match change {
@@ -240,7 +227,7 @@ impl Disk {
     }
 
     /// Runs `change` on what is held, if anything is.
-    fn with_held<T>(&self, change: impl FnOnce(&mut Held) -> io::Result<T>) -> Option<io::Result<T>> {
+    fn with_held<T>(&self, change: impl FnOnce(&mut Held) -> T) -> Option<T> {
         if !self.holding.load(Ordering::SeqCst) {
             return None;
         }
@@ -264,53 +251,13 @@ fn unfinished(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-impl Held {
-    fn read(&self, medium: &dyn StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let end = offset + out.len() as u64;
-        if end > self.len {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        out.fill(0);
-        // Octets below it are the medium's own: what was cut off in between reads as zero.
-        let mut kept = medium.len()?;
-        for change in &self.changes {
-            if let Change::SetLen(len) = change {
-                kept = kept.min(*len);
-            }
-        }
-        let from_medium = kept.min(end).saturating_sub(offset) as usize;
-        if from_medium > 0 {
-            medium.read(offset, &mut out[..from_medium])?;
-        }
-        for change in &self.changes {
-            match change {
-                Change::Write(at, bytes) => overlay(offset, out, *at, bytes),
-                Change::SetLen(len) if *len < end => out[len.saturating_sub(offset) as usize..].fill(0),
-                Change::SetLen(_) | Change::Sync => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Copies what `bytes` (at `at`) and `out` (at `offset`) have in common.
-fn overlay(offset: u64, out: &mut [u8], at: u64, bytes: &[u8]) {
-    let start = offset.max(at);
-    let end = (offset + out.len() as u64).min(at + bytes.len() as u64);
-    if start < end {
-        let (into, from) = ((start - offset) as usize, (start - at) as usize);
-        let len = (end - start) as usize;
-        out[into..into + len].copy_from_slice(&bytes[from..from + len]);
-    }
-}
-
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl StorageBackend for Backend {
     fn len(&self) -> io::Result<u64> {
-        self.0.with_held(|held| Ok(held.len)).unwrap_or_else(|| self.0.medium.len())
+        self.0.with_held(|held| held.len()).map_or_else(|| self.0.medium.len(), Ok)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
@@ -321,28 +268,15 @@ impl StorageBackend for Backend {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let held = self.0.with_held(|held| {
-            held.changes.push(Change::SetLen(len));
-            held.len = len;
-            Ok(())
-        });
-        held.unwrap_or_else(|| self.0.set_len(len))
+        self.0.with_held(|held| held.set_len(len)).map_or_else(|| self.0.set_len(len), Ok)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let held = self.0.with_held(|held| {
-            held.changes.push(Change::Sync);
-            Ok(())
-        });
-        held.unwrap_or_else(|| self.0.sync())
+        self.0.with_held(|held| held.sync()).map_or_else(|| self.0.sync(), Ok)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let held = self.0.with_held(|held| {
-            held.changes.push(Change::Write(offset, data.to_vec()));
-            Ok(())
-        });
-        held.unwrap_or_else(|| self.0.write(offset, data))
+        self.0.with_held(|held| held.write(offset, data)).map_or_else(|| self.0.write(offset, data), Ok)
     }
 
     fn close(&self) -> io::Result<()> {
@@ -429,35 +363,5 @@ mod tests {
             fault.fail(Fault { operation, number: 1, lasting: true, errno });
             assert!(run().is_err(), "a disk that stays full fails");
         }
-    }
-
-    #[test]
-    fn what_is_held_is_read_as_if_it_were_written() {
-        let fault = FaultDisk::holding((0..=255).collect());
-        let disk = Arc::new(Disk::faulty(Arc::clone(&fault)));
-        let backend = Backend(Arc::clone(&disk));
-        disk.hold().unwrap();
-        backend.write(10, &[1; 10]).unwrap();
-        backend.set_len(100).unwrap();
-        backend.set_len(300).unwrap();
-        backend.write(90, &[2; 20]).unwrap();
-        backend.sync_data().unwrap();
-        let mut expected: Vec<u8> = (0..100).collect();
-        expected.resize(300, 0);
-        expected[10..20].fill(1);
-        expected[90..110].fill(2);
-        let read = |from: usize, to: usize| {
-            let mut out = vec![9; to - from];
-            backend.read(from as u64, &mut out).map(|()| out)
-        };
-        for (from, to) in [(0, 300), (5, 15), (15, 95), (85, 105), (99, 101), (110, 300), (300, 300)] {
-            assert_eq!(read(from, to).unwrap(), expected[from..to], "{from}..{to}");
-        }
-        assert!(read(0, 301).is_err());
-        assert_eq!(backend.len().unwrap(), 300);
-        assert_eq!(fault.image(), (0..=255).collect::<Vec<u8>>());
-        disk.release().unwrap();
-        assert_eq!(fault.image(), expected);
-        assert_eq!(fault.count(Operation::Sync), 1);
     }
 }

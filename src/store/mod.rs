@@ -15,6 +15,7 @@ mod error;
 pub mod fault;
 mod frame;
 mod handle;
+mod held;
 mod job;
 mod key;
 mod ladder;

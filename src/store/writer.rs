@@ -184,3 +184,45 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a text".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::super::fault::{Fault, FaultDisk, Operation};
+    use super::super::tests::{NOTES, SCHEMA, note, put, run};
+    use super::super::{Op, Options};
+    use super::*;
+
+    fn job<O: Op>(op: O, told: &mpsc::Sender<bool>) -> Box<dyn Job> {
+        let told = told.clone();
+        let answer = move |answer: Result<_, _>| drop(told.send(answer.is_ok()));
+        Box::new(OpJob { op, outcome: None, answer: Some(Box::new(answer)), _place: None })
+    }
+
+    #[test]
+    fn a_batch_is_answered_after_its_commit_and_not_at_all_without_one() {
+        let disk = FaultDisk::new();
+        let engine = Engine::open(&Options::faulty(Arc::clone(&disk), |_| {}), &SCHEMA).unwrap();
+        let mut writer = Writer::new(Arc::new(engine));
+        let (tell, told) = mpsc::channel();
+        let panics = || {
+            run(|tx| {
+                tx.put(&NOTES, &(9, "a".into()), &note("never"))?;
+                assert!(tx.next("number")? == 0, "this op is made to panic");
+                Ok(())
+            })
+        };
+        let mut batch = vec![job(put(1, "a", "one"), &tell), job(panics(), &tell), job(put(2, "a", "two"), &tell)];
+        let verdicts = writer.step(&mut batch).unwrap();
+        assert_eq!(verdicts, [Verdict::Committed, Verdict::Panicked, Verdict::Committed]);
+        assert!(told.try_recv().is_err(), "the step itself tells nobody");
+        batch.into_iter().zip(verdicts).for_each(|(job, verdict)| job.answer(verdict));
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [true, false, true]);
+
+        disk.fail(Fault { operation: Operation::Sync, number: 1, lasting: false, errno: 5 });
+        let mut batch = vec![job(put(3, "a", "three"), &tell)];
+        assert!(matches!(writer.step(&mut batch), Err(StoreError::Storage(_))));
+        assert!(matches!(writer.step(&mut batch), Err(StoreError::Storage(_))), "nothing works after a failed sync");
+    }
+}
