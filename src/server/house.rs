@@ -64,7 +64,7 @@ impl House {
         let hostname = hostname(config, &settings)?;
         let token = SetFileToken::new(read_token(config)?.as_ref(), clock.now());
         let token = token.map_err(|error| token_error(config, error))?;
-        store.write(token).await.map_err(|error| ServerError::Store(error.to_string()))?;
+        store.write(token).await.map(drop).map_err(|error| ServerError::Store(error.to_string()))?;
         let certificates = Certificates::open(&store, &hostname, &*clock).await?;
         let tls = Listener::ALL
             .into_iter()
@@ -73,7 +73,7 @@ impl House {
         let authenticator = Arc::new(Authenticator::new(store.clone(), Arc::clone(&clock), Arc::clone(&random)));
         let stop = CancellationToken::new();
         let newest = intake::newest_id(&store.view()?)?;
-        let idle = |seconds| Duration::from_secs(seconds);
+        let refusal_delay = Duration::from_millis(settings.limits_refusal_delay_ms);
         let smtp = Arc::new(smtp::server::Context {
             store: store.clone(),
             authenticator: Arc::clone(&authenticator),
@@ -84,8 +84,8 @@ impl House {
             tls: Some(Arc::clone(&tls[&Listener::Smtp])),
             message_bytes_max: settings.limits_message_bytes,
             recipients_max: settings.limits_recipients,
-            idle: idle(settings.smtp_idle_seconds),
-            refusal_delay: Duration::from_millis(settings.limits_refusal_delay_ms),
+            idle: Duration::from_secs(settings.smtp_idle_seconds),
+            refusal_delay,
             stop: stop.clone(),
         });
         let pop3 = Arc::new(pop3::server::Context {
@@ -96,8 +96,8 @@ impl House {
             tls: Some(Arc::clone(&tls[&Listener::Pop3])),
             leases: pop3::server::Leases::new(),
             stop: stop.clone(),
-            idle: idle(settings.pop3_idle_seconds),
-            refusal_delay: Duration::from_millis(settings.limits_refusal_delay_ms),
+            idle: Duration::from_secs(settings.pop3_idle_seconds),
+            refusal_delay,
         });
         let house = Self {
             store,
