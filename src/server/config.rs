@@ -74,13 +74,14 @@ impl FromStr for ListenFlag {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, at) =
             text.split_once('=').ok_or("expected NAME=ADDRESS:PORT or NAME=off, as in smtp=127.0.0.1:2525")?;
+        let listener = name.trim().parse().map_err(|error: ListenerError| error.to_string())?;
         let at = match at.trim() {
             "off" => None,
             at => Some(
                 at.parse().map_err(|_| format!("{at:?} is not ADDRESS:PORT, as in 127.0.0.1:2525 or [::1]:2525"))?,
             ),
         };
-        Ok(Self { listener: name.trim().parse().map_err(|error: ListenerError| error.to_string())?, at })
+        Ok(Self { listener, at })
     }
 }
 

@@ -65,6 +65,10 @@ impl Preset {
         text.push_str(&format!("  accounts     {} (password: {})\n", accounts.join(", "), self.password));
         if let Some(token) = token {
             text.push_str(&format!("  admin token  {}\n", token.expose()));
+            if let Some((_, http)) = bound.iter().find(|(listener, _)| *listener == Listener::Http) {
+                let variables = format!("PILLARBOX_URL=http://{http} PILLARBOX_TOKEN={}", token.expose());
+                text.push_str(&format!("\nFor the command line: export {variables}\n"));
+            }
         }
         eprintln!("{text}");
     }
