@@ -24,6 +24,7 @@ pub enum AddressListError {
 /// [`AddressListError`] for the list as a whole: half a list must not pass for the whole one.
 // RFC 5322 §3.4, §4.4
 pub fn addresses(value: &[u8]) -> Result<Vec<Address>, AddressListError> {
+    // RFC 6532 §3.2: outside ASCII, an address is UTF-8.
     let text = std::str::from_utf8(value).map_err(|_| AddressListError::Encoding)?;
     let mut list = List::default();
     let mut tokens = Tokens { rest: text };
