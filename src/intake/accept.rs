@@ -201,7 +201,7 @@ impl Accept {
         let own_lines = self.own_lines(&account.address);
         let size_bytes =
             (own_lines.len() + self.trace_fields.len() + self.header_block.len()) as u64 + self.body_bytes();
-        if !mailbox::has_room(tx, account.id, size_bytes)? {
+        if !mailbox::fits(tx, &account, size_bytes)? {
             return Err(Halt::Refused(Refused::OverQuota(given)));
         }
         Ok(Fresh { given, address: account.address, mailbox, own_lines, mark })

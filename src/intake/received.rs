@@ -43,7 +43,7 @@ pub fn received(facts: &Received<'_>) -> String {
         words.push(format!("({})", comment(tls)));
     }
     words.extend(["id".to_owned(), facts.id.to_string()]);
-    // An address beyond ASCII may only stand in the head of a message that is marked as such (RFC 6531 §3.7.3).
+    // RFC 6532 §3.2: an address beyond ASCII may stand only in the head of an internationalized message.
     if let Some(recipient) = facts.recipient.filter(|recipient| facts.utf8 || recipient.is_ascii()) {
         words.extend(["for".to_owned(), format!("<{recipient}>")]);
     }

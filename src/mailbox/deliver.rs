@@ -4,7 +4,7 @@ use super::row::{
     Change, ChangeKind, HEADS, Head, Lines, MAILBOXES, MESSAGES, MODSEQ_LOG, Mailbox, Message, OWN_LINES, USAGE, Usage,
 };
 use crate::base::{AccountId, BlobId, MailboxId, MessageId, ModSeq, Timestamp, Uid};
-use crate::directory;
+use crate::directory::{self, Account};
 use crate::store::{Read, StoreError, Topic, Tx};
 
 /// A message that comes in, the same for all its recipients.
@@ -84,14 +84,24 @@ fn octets(lines: &[u8]) -> u32 {
     u32::try_from(lines.len()).unwrap_or(u32::MAX)
 }
 
-/// Whether `size_bytes` more fit under the account's quota.
+/// Whether `size_bytes` more fit under the account's quota; not when there is no such account.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn has_room(read: &impl Read, account: AccountId, size_bytes: u64) -> Result<bool, StoreError> {
-    let Some(row) = directory::account_by_id(read, account)? else { return Ok(false) };
-    match directory::quota_bytes(read, &row)? {
-        Some(quota_bytes) => Ok(usage(read, account)?.size_bytes.saturating_add(size_bytes) <= quota_bytes),
+    match directory::account_by_id(read, account)? {
+        Some(account) => fits(read, &account, size_bytes),
+        None => Ok(false),
+    }
+}
+
+/// The same for an account that was read already.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn fits(read: &impl Read, account: &Account, size_bytes: u64) -> Result<bool, StoreError> {
+    match directory::quota_bytes(read, account)? {
+        Some(quota_bytes) => Ok(usage(read, account.id)?.size_bytes.saturating_add(size_bytes) <= quota_bytes),
         None => Ok(true),
     }
 }

@@ -14,7 +14,7 @@ mod row;
 pub use account::{DeleteAccount, PutAccount};
 pub use check::{CHECKS, TABLES};
 pub use content::{Content, Entry, content, inbox, listing, usage};
-pub use deliver::{Incoming, Placement, deliver, has_room};
+pub use deliver::{Incoming, Placement, deliver, fits, has_room};
 pub use expunge::{Expunge, Expunged};
 pub use newest::newest;
 pub use row::{Change, ChangeKind, Mailbox, Usage};
