@@ -246,10 +246,12 @@ mod tests {
         server.check("+OK\r\n").await;
     }
 
-    /// The server of the test below, in a process of its own: it ends with its standard input.
-    #[tokio::test]
-    #[ignore = "run by a_server_without_descriptors_turns_clients_away_and_recovers"]
-    async fn server_with_few_descriptors() {
+    /// Set in the process that the next test starts: itself, as the server.
+    const FEW_DESCRIPTORS: &str = "PILLARBOX_TEST_FEW_DESCRIPTORS";
+
+    /// Serves with 40 descriptors until the standard input ends.
+    #[tokio::main]
+    async fn serve_with_few_descriptors() {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let maximum = getrlimit(Resource::Nofile).maximum;
         setrlimit(Resource::Nofile, Rlimit { current: Some(40), maximum }).unwrap();
@@ -263,8 +265,13 @@ mod tests {
     fn a_server_without_descriptors_turns_clients_away_and_recovers() {
         use std::io::{BufRead, BufReader, Read};
         use std::process::{Command, Stdio};
+        if std::env::var_os(FEW_DESCRIPTORS).is_some() {
+            return serve_with_few_descriptors();
+        }
+        let this = "net::accept::tests::a_server_without_descriptors_turns_clients_away_and_recovers";
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "--nocapture", "net::accept::tests::server_with_few_descriptors"])
+            .args(["--exact", "--nocapture", this])
+            .env(FEW_DESCRIPTORS, "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
