@@ -74,11 +74,6 @@ impl HeaderSplitter {
         rest
     }
 
-    /// Whether the body has begun.
-    pub fn is_in_body(&self) -> bool {
-        self.state == State::Body
-    }
-
     /// The header block as far as it has come, with the CRLF of its last line and without the blank line.
     pub fn header(&self) -> &[u8] {
         &self.header
