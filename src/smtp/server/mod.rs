@@ -32,6 +32,6 @@ pub async fn serve(connection: Connection, context: Arc<Context>, profile: Profi
 pub fn refusal(crowded: Crowded) -> &'static [u8] {
     match crowded {
         Crowded::Total => b"421 4.3.2 Too many connections, try again later\r\n",
-        Crowded::Address | Crowded::Network => b"421 4.7.0 Too many connections from your address\r\n",
+        Crowded::Address | Crowded::Network => b"421 4.3.2 Too many connections from your address\r\n",
     }
 }
