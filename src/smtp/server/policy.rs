@@ -1,7 +1,7 @@
 use super::context::Context;
 use super::session::Smtp;
 use crate::base::{Address, Enhanced, Host, LocalPart, Reply};
-use crate::directory::{self, Delivery, Identity, Resolution};
+use crate::directory::{self, Identity, Resolution};
 use crate::intake::Recipient;
 use crate::mailbox;
 use crate::smtp::machine::{Facts, Sender};
@@ -33,25 +33,29 @@ pub(super) fn check_recipient(
     recipient: ForwardPath,
 ) -> Result<Recipient, Reply> {
     let is_known = facts.identity.is_some();
-    let (given, resolution) = with_view(context, |view| match recipient {
-        ForwardPath::Postmaster => Ok((postmaster(context), directory::resolve_postmaster(view, &context.hostname)?)),
-        ForwardPath::Mailbox(mailbox) => {
-            let resolution = directory::resolve(view, &mailbox.address)?;
-            Ok((Some(mailbox.address), resolution))
-        }
+    let (given, resolution, has_room) = with_view(context, |view| {
+        let (given, resolution) = match recipient {
+            ForwardPath::Postmaster => (postmaster(context), directory::resolve_postmaster(view, &context.hostname)?),
+            ForwardPath::Mailbox(mailbox) => {
+                let resolution = directory::resolve(view, &mailbox.address)?;
+                (Some(mailbox.address), resolution)
+            }
+        };
+        let has_room = has_room(view, sender, &resolution)?;
+        Ok((given, resolution, has_room))
     })?;
     let given = given.ok_or_else(|| broken("the host name makes no address"))?;
     match resolution {
-        Resolution::Local(deliveries) => fitting(context, sender, given, deliveries),
-        Resolution::InternalOnly(deliveries) if is_known => fitting(context, sender, given, deliveries),
         Resolution::InternalOnly(_) | Resolution::Forwards { internal_only: true, .. } if !is_known => {
             Err(Reply::new(550, Enhanced(5, 7, 1), "This address takes mail from our own users only"))
         }
+        Resolution::Local(_) | Resolution::InternalOnly(_) if !has_room => Err(over_quota()),
+        Resolution::Local(deliveries) | Resolution::InternalOnly(deliveries) => Ok(Recipient { given, deliveries }),
         Resolution::NotLocal if !is_known => {
             Err(Reply::new(550, Enhanced(5, 7, 1), "Relaying denied: this domain is not here"))
         }
         Resolution::NotLocal => Err(not_yet("Mail to other domains can't be sent yet, try again later")),
-        Resolution::InternalOnly(_) | Resolution::Forwards { .. } => {
+        Resolution::Forwards { .. } => {
             Err(not_yet("This address forwards to another domain, where mail can't be sent yet, try again later"))
         }
         Resolution::Unknown => Err(Reply::new(550, Enhanced(5, 1, 1), "No such user here")),
@@ -61,21 +65,18 @@ pub(super) fn check_recipient(
 }
 
 /// RFC 1870 §6.1: with the size that the client has announced, a full mailbox shows before the message is sent.
-fn fitting(context: &Context, sender: &Sender, given: Address, deliveries: Vec<Delivery>) -> Result<Recipient, Reply> {
-    if let Some(size_bytes) = sender.size_bytes {
-        let has_room = |view: &View| {
-            for delivery in &deliveries {
-                if !mailbox::has_room(view, delivery.account, size_bytes)? {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
-        };
-        if !with_view(context, has_room)? {
-            return Err(over_quota());
+fn has_room(view: &View, sender: &Sender, resolution: &Resolution) -> Result<bool, StoreError> {
+    let (Some(size_bytes), Resolution::Local(deliveries) | Resolution::InternalOnly(deliveries)) =
+        (sender.size_bytes, resolution)
+    else {
+        return Ok(true);
+    };
+    for delivery in deliveries {
+        if !mailbox::has_room(view, delivery.account, size_bytes)? {
+            return Ok(false);
         }
     }
-    Ok(Recipient { given, deliveries })
+    Ok(true)
 }
 
 /// VRFY for somebody who has logged in: the truth about its own domain, nothing about others.
