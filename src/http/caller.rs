@@ -9,11 +9,8 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use super::context::Context;
 use super::problem::{Code, Problem};
 use super::via::is_socket;
-use crate::base::DomainName;
+use crate::base::{DomainName, limits};
 use crate::directory::{self, Scope, Token, TokenFields, TokenUsed};
-
-/// Milliseconds after which a token's use is noted again.
-const NOTE_USE_MS: u64 = 60_000;
 
 /// Who asks.
 pub(super) enum Caller {
@@ -159,7 +156,8 @@ fn identify(request: &HttpRequest) -> Result<Caller, Problem> {
 
 fn note_use(context: &Context, token: &Token, ip: Option<IpAddr>) {
     let at = context.clock.now();
-    let is_noted = token.last_used_ip == ip && token.last_used_at.is_some_and(|last| at.ms_since(last) < NOTE_USE_MS);
+    let is_noted =
+        token.last_used_ip == ip && token.last_used_at.is_some_and(|last| at.ms_since(last) < limits::LAST_USE_MS);
     if !is_noted {
         context.store.ride(TokenUsed { id: token.id.clone(), ip, at });
     }

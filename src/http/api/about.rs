@@ -1,3 +1,5 @@
+use std::sync::OnceLock;
+
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -35,7 +37,8 @@ pub(in crate::http) async fn get_version(context: web::Data<Context>) -> web::Js
 )]
 #[get("/openapi.json")]
 pub(in crate::http) async fn get_openapi(request: HttpRequest) -> HttpResponse {
+    static ETAG: OnceLock<String> = OnceLock::new();
     let document = document::json();
-    let etag = format!("\"{}\"", &blake3::hash(document.to_string().as_bytes()).to_hex()[..16]);
-    show(&request, etag, document)
+    let etag = ETAG.get_or_init(|| format!("\"{}\"", &blake3::hash(document.to_string().as_bytes()).to_hex()[..16]));
+    show(&request, etag.clone(), document)
 }
