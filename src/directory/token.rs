@@ -168,7 +168,7 @@ impl CreateToken {
             return Err(Refused::invalid("/scopes", "empty", "a token without a scope can do nothing"));
         }
         check_length("/scopes", self.fields.scopes.len(), Scope::ALL.len())?;
-        check_length("/restrict_domains", self.fields.restrict_domains.len(), limits::LIST_ENTRIES)?;
+        check_length("/restrict/domains", self.fields.restrict_domains.len(), limits::LIST_ENTRIES)?;
         check_length("/allow_ips", self.fields.allow_ips.len(), limits::LIST_ENTRIES)?;
         if self.fields.expires_at.is_some_and(|end| end <= self.at) {
             return Err(Refused::invalid("/expires_at", "past", "a time that is still to come"));

@@ -41,7 +41,7 @@ pub(in crate::http) struct Domain {
 pub(in crate::http) struct DomainInput {
     /// Other names of the domain.
     #[serde(default)]
-    #[schema(max_items = 1000)]
+    #[schema(max_items = 100)]
     aliases: Vec<String>,
     /// A disabled domain takes no mail.
     #[serde(default = "yes")]

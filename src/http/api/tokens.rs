@@ -48,7 +48,7 @@ pub(in crate::http) struct Token {
 pub(in crate::http) struct Restrict {
     /// The only domains that it may see and change; empty: all.
     #[serde(default)]
-    #[schema(max_items = 1000)]
+    #[schema(max_items = 100)]
     domains: Vec<String>,
 }
 

@@ -92,7 +92,7 @@ pub(in crate::http) struct AccountInput {
     protocols: Option<Vec<String>>,
     /// Addresses that it may send as besides its own; `@DOMAIN` stands for every address of a domain.
     #[serde(default)]
-    #[schema(max_items = 1000)]
+    #[schema(max_items = 100)]
     send_as: Vec<String>,
 }
 
