@@ -1,18 +1,17 @@
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
-use super::{count, gather, parse_all, show};
+use super::{count, gather, parse_all, show, stored};
 use crate::base::{DomainName, Network, Timestamp};
 use crate::directory::{self, CreateToken, DeleteToken, Scope, TokenFields};
 use crate::http::body::Body;
 use crate::http::caller::{Allowed, TokensWrite};
 use crate::http::context::Context;
+use crate::http::etag::{self, expect};
 use crate::http::page::{ListParams, ListQuery, NoQuery, cursor, page};
 use crate::http::problem::{Code, Fault, Problem};
-use crate::http::{etag, path_segment};
 
 /// An API token; its secret is shown once, when it is created.
 #[derive(Serialize, ToSchema)]
@@ -193,8 +192,7 @@ pub(in crate::http) async fn get_token(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let token = find(&context, &allowed, &path)?;
-    let etag = etag::moving(token.created_at.ms(), &[token.last_used_at.map_or(0, Timestamp::ms)]);
-    Ok(show(&request, etag, &Token::of(&token)))
+    Ok(show(&request, etag_of(&token), &Token::of(&token)))
 }
 
 /// Creates a token. It can't do more than its creator.
@@ -219,8 +217,7 @@ pub(in crate::http) async fn create_token(
     let (op, secret) = CreateToken::new(fields, context.random.as_ref(), now);
     let token = context.store.write(op).await?.into_inner();
     let body = Token { secret: Some(secret.expose().clone()), ..Token::of(&token) };
-    let location = format!("/api/v1/tokens/{}", path_segment(&token.id));
-    Ok(HttpResponse::Created().insert_header((header::LOCATION, location)).json(body))
+    Ok(stored(true, "tokens", &token.id, etag_of(&token), &body))
 }
 
 /// Deletes a token; it is not valid any more from then on.
@@ -233,12 +230,24 @@ pub(in crate::http) async fn create_token(
 pub(in crate::http) async fn delete_token(
     allowed: Allowed<TokensWrite>,
     _none: NoQuery,
+    request: HttpRequest,
     context: web::Data<Context>,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let id = find(&context, &allowed, &path)?.id;
+    let token = find(&context, &allowed, &path)?;
+    expect(&request, Some(version(&token)))?;
+    let id = token.id;
     context.store.write(DeleteToken { id }).await?.into_inner();
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// A token is never changed, so its creation is its version.
+fn version(token: &directory::Token) -> u64 {
+    token.created_at.ms()
+}
+
+fn etag_of(token: &directory::Token) -> String {
+    etag::moving(version(token), &[token.last_used_at.map_or(0, Timestamp::ms)])
 }
 
 /// The token of that id; one that could do more than the caller is not shown to it.

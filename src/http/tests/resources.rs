@@ -168,7 +168,11 @@ async fn a_token_lives() {
         let seen = site.write(Method::POST, "/api/v1/tokens", body.clone()).await;
         assert_eq!(seen.faults(), [(place.to_owned(), code.to_owned())], "{body}: {}", seen.body);
     }
-    assert_eq!(site.send(site.admin(Method::DELETE, &path)).await.status, 204);
+    let other = site.admin(Method::DELETE, &path).insert_header((header::IF_MATCH, "\"1\""));
+    assert_eq!(site.send(other).await.status, 412);
+    // Its use in between is no change of it.
+    let same = site.admin(Method::DELETE, &path).insert_header((header::IF_MATCH, created.header(header::ETAG)));
+    assert_eq!(site.send(same).await.status, 204);
     assert_eq!(use_from("192.0.2.7:999").await, 401);
     assert_eq!(site.send(site.admin(Method::DELETE, &path)).await.status, 404);
 }
