@@ -107,13 +107,13 @@ pub(in crate::http) async fn put_account(
     let (address, domain) = address_of(&path)?;
     allowed.caller.need_domain(&domain)?;
     let old = find(&context, &address)?;
-    let precondition = expect(&request, old.as_ref().map(|account| account.version))?;
+    let asked = expect(&request, old.as_ref().map(|account| account.version))?;
     let (fields, password) = body.0.read(&allowed.caller, old.as_ref())?;
     let password = hash(&context, password).await?;
     // What the caller may change was decided by what is there: it must still be that when the write runs.
-    let at = old.as_ref().map_or(precondition, |old| at_version(precondition, old.version));
+    let at = old.as_ref().map_or(asked, |old| at_version(asked, old.version));
     let done = write(&context, address, fields, password, at).await;
-    done.map_err(|error| if precondition == Precondition::None { lost_race(error) } else { error.into() })
+    done.map_err(|error| lost_race(error, asked))
 }
 
 /// Changes some fields of an account (RFC 7396), or its password.
@@ -144,14 +144,17 @@ pub(in crate::http) async fn patch_account(
     let (fields, password) = input.read(&allowed.caller, Some(&old))?;
     let password = hash(&context, password).await?;
     let done = write(&context, address, fields, password, at_version(asked, old.version)).await;
-    done.map_err(|error| if asked == Precondition::None { lost_race(error) } else { error.into() })
+    done.map_err(|error| lost_race(error, asked))
 }
 
 /// Deletes an account with all its mail.
 #[utoipa::path(
     tag = "directory",
     params(("address" = String, Path, description = "The account's address, percent-encoded")),
-    responses((status = 204, description = "Deleted, and its mail too"))
+    responses(
+        (status = 204, description = "Deleted, and its mail too"),
+        (status = 409, description = "Somebody changed it at the same moment"),
+    )
 )]
 #[delete("/accounts/{address}")]
 pub(in crate::http) async fn delete_account(
@@ -163,9 +166,13 @@ pub(in crate::http) async fn delete_account(
 ) -> Result<HttpResponse, Problem> {
     let (address, domain) = address_of(&path)?;
     allowed.caller.need_domain(&domain)?;
-    let precondition = expect(&request, find(&context, &address)?.map(|account| account.version))?;
+    let old = find(&context, &address)?;
+    let asked = expect(&request, old.as_ref().map(|account| account.version))?;
+    let old = old.ok_or_else(|| Problem::not_found("account", &address))?;
+    may_change(&allowed.caller, &old)?;
     let (by, at) = (allowed.caller.name(), context.clock.now());
-    context.store.write(DeleteAccount { address, precondition, by, at }).await?.into_inner();
+    let op = DeleteAccount { address, precondition: at_version(asked, old.version), by, at };
+    context.store.write(op).await.map_err(|error| lost_race(error, asked))?.into_inner();
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -235,15 +242,22 @@ fn may_set(
             }
         }
     }
-    // Who sets an administrator's password is an administrator.
-    if had(&directory::Role::Operator) || had(&directory::Role::Admin) {
-        caller.need_admin("change an account with the roles operator and admin")?;
+    if let Some(old) = old {
+        may_change(caller, old)?;
     }
     let had = |name: &String| old.is_some_and(|old| old.fields.send_as.contains(name));
     for name in fields.send_as.iter().filter(|name| !had(name)) {
         if let Some(domain) = name.rsplit_once('@').and_then(|(_, domain)| DomainName::parse(domain).ok()) {
             caller.need_domain(&domain)?;
         }
+    }
+    Ok(())
+}
+
+/// Who sets an administrator's password is an administrator; who deletes one makes room for another.
+fn may_change(caller: &crate::http::caller::Caller, account: &directory::Account) -> Result<(), Problem> {
+    if account.fields.roles.iter().any(|role| matches!(role, directory::Role::Operator | directory::Role::Admin)) {
+        caller.need_admin("change or delete an account with the roles operator and admin")?;
     }
     Ok(())
 }

@@ -224,7 +224,7 @@ pub(in crate::http) async fn patch_alias(
     let old = old.ok_or_else(|| Problem::not_found("alias", &address))?;
     let fields = patch.apply(&AliasInput::of(&old.fields))?.fields()?;
     let done = write(&context, address, fields, at_version(asked, old.version)).await;
-    done.map_err(|error| if asked == Precondition::None { lost_race(error) } else { error.into() })
+    done.map_err(|error| lost_race(error, asked))
 }
 
 /// Deletes an alias.

@@ -6,7 +6,7 @@ use super::{at_version, count, domain_of, gather, lost_race, parse_all, show, st
 use crate::base::{Address, DomainName};
 use crate::directory::{self, DeleteDomain, DomainFields, Precondition, PutDomain};
 use crate::http::body::{Body, Patch};
-use crate::http::caller::{Allowed, DomainsRead, DomainsWrite};
+use crate::http::caller::{Allowed, Caller, DomainsRead, DomainsWrite};
 use crate::http::context::Context;
 use crate::http::etag::{self, expect};
 use crate::http::page::{ListParams, ListQuery, NoQuery, cursor, page};
@@ -203,7 +203,7 @@ pub(in crate::http) async fn get_domain(
     responses(
         (status = 200, description = "Replaced", body = Domain),
         (status = 201, description = "Created", body = Domain),
-        (status = 409, description = "The name is another domain's alias"),
+        (status = 409, description = "The name is another domain's alias, or somebody changed it at the same moment"),
     )
 )]
 #[put("/domains/{domain}")]
@@ -217,9 +217,13 @@ pub(in crate::http) async fn put_domain(
 ) -> Result<HttpResponse, Problem> {
     let name = domain_of(&path)?;
     allowed.caller.need_domain(&name)?;
-    let precondition = expect(&request, find(&context, &name)?.map(|domain| domain.version))?;
+    let old = find(&context, &name)?;
+    let asked = expect(&request, old.as_ref().map(|domain| domain.version))?;
     let fields = body.0.fields(&context)?;
-    write(&context, name, fields, precondition).await.map_err(Problem::from)
+    may_set(&allowed.caller, &fields, old.as_ref())?;
+    // What the caller may set was decided by what is there: it must still be that when the write runs.
+    let at = old.as_ref().map_or(asked, |old| at_version(asked, old.version));
+    write(&context, name, fields, at).await.map_err(|error| lost_race(error, asked))
 }
 
 /// Changes some fields of a domain (RFC 7396).
@@ -248,8 +252,9 @@ pub(in crate::http) async fn patch_domain(
     let old = old.ok_or_else(|| Problem::not_found("domain", &name))?;
     let input: DomainInput = patch.apply(&DomainInput::of(&old.fields))?;
     let fields = input.fields(&context)?;
+    may_set(&allowed.caller, &fields, Some(&old))?;
     let done = write(&context, name, fields, at_version(asked, old.version)).await;
-    done.map_err(|error| if asked == Precondition::None { lost_race(error) } else { error.into() })
+    done.map_err(|error| lost_race(error, asked))
 }
 
 /// Deletes a domain that has no accounts and no aliases.
@@ -278,6 +283,12 @@ pub(in crate::http) async fn delete_domain(
 
 fn find(context: &Context, name: &DomainName) -> Result<Option<directory::Domain>, Problem> {
     Ok(directory::domain(&context.store.view()?, name)?)
+}
+
+/// 403 where a domain takes another name that is not the caller's to give: mail for it would stay here.
+fn may_set(caller: &Caller, fields: &DomainFields, old: Option<&directory::Domain>) -> Result<(), Problem> {
+    let had = |alias: &DomainName| old.is_some_and(|old| old.fields.aliases.contains(alias));
+    fields.aliases.iter().filter(|alias| !had(alias)).try_for_each(|alias| caller.need_domain(alias))
 }
 
 async fn write(

@@ -31,14 +31,14 @@ impl Refusal for Refused {
     }
 }
 
-/// The problem of a write that hangs on the version that this request itself has read: the client asked for no
-/// precondition, so it is told of a conflict and may simply send the request again.
-fn lost_race(error: WriteError<Refused>) -> Problem {
-    match error {
-        WriteError::Refused(Refused::Precondition) => {
+/// The problem of a write that hangs on the version that this request itself has read. A client that `asked` for no
+/// precondition is told of a conflict and may simply send the request again.
+fn lost_race(error: WriteError<Refused>, asked: Precondition) -> Problem {
+    match (error, asked) {
+        (WriteError::Refused(Refused::Precondition), Precondition::None) => {
             Problem::new(Code::Conflict, "Somebody else changed it at the same moment: send the request again.")
         }
-        error => error.into(),
+        (error, _) => error.into(),
     }
 }
 

@@ -142,4 +142,29 @@ async fn a_restricted_token_stays_in_its_domains() {
     // It sees itself and the narrow one, not the administrator's.
     let list = check(Method::GET, "/api/v1/tokens", None, 200).await;
     assert_eq!(list.body["items"].as_array().unwrap().len(), 2, "{}", list.body);
+    // Nor may it take another domain's mail by an alias; one that was given to it stays.
+    let alias = json!({"aliases": ["elsewhere.test"]});
+    check(Method::PUT, "/api/v1/domains/own.test", Some(alias.clone()), 403).await;
+    check(Method::PATCH, "/api/v1/domains/own.test", Some(alias.clone()), 403).await;
+    assert_eq!(site.write(Method::PATCH, "/api/v1/domains/own.test", alias.clone()).await.status, 200);
+    check(Method::PUT, "/api/v1/domains/own.test", Some(alias), 200).await;
+}
+
+#[actix_web::test]
+async fn only_an_administrator_touches_an_administrator() {
+    let site = Site::new();
+    site.write(Method::PUT, "/api/v1/domains/x.test", json!({})).await;
+    let writer = site.token(&[Scope::AccountsWrite], &[]);
+    for (role, name) in [("admin", "root"), ("operator", "night")] {
+        let path = format!("/api/v1/accounts/{name}@x.test");
+        assert_eq!(site.write(Method::PUT, &path, json!({"roles": [role]})).await.status, 201);
+        for method in [Method::PUT, Method::PATCH] {
+            let request = ask(method.clone(), &path, &writer).set_json(json!({"password": "mine from now on"}));
+            assert_eq!(site.send(request).await.status, 403, "{method} {role}");
+        }
+        assert_eq!(site.send(ask(Method::DELETE, &path, &writer)).await.status, 403, "{role}");
+        assert_eq!(site.send(site.admin(Method::DELETE, &path)).await.status, 204, "{role}");
+    }
+    assert_eq!(site.write(Method::PUT, "/api/v1/accounts/a@x.test", json!({})).await.status, 201);
+    assert_eq!(site.send(ask(Method::DELETE, "/api/v1/accounts/a@x.test", &writer)).await.status, 204);
 }
