@@ -35,10 +35,12 @@ fn verb() -> impl Strategy<Value = Verb> {
 
 #[test]
 fn every_sequence_of_verbs_is_answered_as_the_oracle_says() {
-    let stage = tokio::sync::OnceCell::const_new();
+    let (stage, played) = (tokio::sync::OnceCell::const_new(), AtomicU64::new(1));
     crate::play(1, &prop::collection::vec(verb(), 1..40), async |verbs| {
         let stage = stage.get_or_try_init(|| Stage::in_process(&[])).await?;
-        session(stage, &verbs).await
+        session(stage, &verbs).await?;
+        // It looks at the trace of all that came before, so not each time.
+        if played.fetch_add(1, Ordering::Relaxed) % 100 == 0 { stage.examine() } else { Ok(()) }
     });
 }
 
@@ -80,7 +82,7 @@ async fn session(stage: &Stage, verbs: &[Verb]) -> Result<(), String> {
             return Err(format!("{address} has {seen:?} and should have {expected:?}"));
         }
     }
-    stage.examine()
+    Ok(())
 }
 
 async fn say(wire: &mut Wire, verb: Verb, code: u16, subject: &str) -> Result<(), String> {
