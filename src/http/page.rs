@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 
 use super::caller::Caller;
 use super::problem::{Fault, Problem};
-use crate::base::{DomainName, limits};
+use crate::base::{Address, DomainName, limits};
 
 /// The parameters that every list has, for the OpenAPI document.
 #[derive(IntoParams)]
@@ -61,29 +61,14 @@ impl ListQuery {
 
     /// Refuses filters that the list does not have.
     pub fn allow(self, filters: &[&str]) -> Result<Self, Problem> {
-        let unknown = |name: &str| {
-            let known = ["limit", "cursor", "count"].iter().chain(filters).copied().collect::<Vec<_>>().join(", ");
-            Fault::parameter(
-                name,
-                "unknown_parameter",
-                format!("there is no parameter {name:?} here; known are {known}"),
-            )
-        };
-        let faults: Vec<Fault> = self
-            .filters
-            .iter()
-            .filter(|(name, _)| !filters.contains(&name.as_str()))
-            .map(|(name, _)| unknown(name))
-            .collect();
-        if faults.is_empty() { Ok(self) } else { Err(Problem::invalid(faults)) }
+        let known: Vec<&str> = ["limit", "cursor", "count"].iter().chain(filters).copied().collect();
+        refuse_unknown(&self.filters, &known).map(|()| self)
     }
 
     fn parse(query: &str) -> Result<Self, Problem> {
-        let pairs = web::Query::<Vec<(String, String)>>::from_query(query)
-            .map_err(|error| Problem::invalid(vec![Fault::parameter("", "malformed", error.to_string())]))?;
         let mut list = Self { limit: limits::PAGE_ITEMS, ..Self::default() };
         let mut faults = Vec::new();
-        for (name, value) in pairs.into_inner() {
+        for (name, value) in pairs(query)? {
             match name.as_str() {
                 "limit" => match value.parse() {
                     Ok(limit) if (1..=limits::PAGE_ITEMS_MAX).contains(&limit) => list.limit = limit,
@@ -125,17 +110,47 @@ impl FromRequest for NoQuery {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
-        let faults: Vec<Fault> = pairs
-            .map(|pairs| pairs.into_inner())
-            .unwrap_or_default()
-            .iter()
-            .map(|(name, _)| {
-                Fault::parameter(name, "unknown_parameter", format!("there is no parameter {name:?} here"))
-            })
-            .collect();
-        ready(if faults.is_empty() { Ok(Self) } else { Err(Problem::invalid(faults)) })
+        ready(pairs(request.query_string()).and_then(|pairs| refuse_unknown(&pairs, &[])).map(|()| Self))
     }
+}
+
+/// The one parameter `address`, which must be there.
+pub(super) struct AddressQuery(pub Address);
+
+impl FromRequest for AddressQuery {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::parse(request.query_string()))
+    }
+}
+
+impl AddressQuery {
+    fn parse(query: &str) -> Result<Self, Problem> {
+        let pairs = pairs(query)?;
+        refuse_unknown(&pairs, &["address"])?;
+        let fault = |code, message: String| Problem::invalid(vec![Fault::parameter("address", code, message)]);
+        let (_, text) = pairs.first().ok_or_else(|| fault("required", "which address?".into()))?;
+        Address::parse(text).map(Self).map_err(|error| fault("malformed", error.to_string()))
+    }
+}
+
+/// The parameters of a query, decoded.
+fn pairs(query: &str) -> Result<Vec<(String, String)>, Problem> {
+    web::Query::from_query(query)
+        .map(web::Query::into_inner)
+        .map_err(|error| Problem::invalid(vec![Fault::parameter("", "malformed", error.to_string())]))
+}
+
+/// A parameter that nobody reads is a typing error, and said to be one.
+fn refuse_unknown(pairs: &[(String, String)], known: &[&str]) -> Result<(), Problem> {
+    let hint = if known.is_empty() { String::new() } else { format!("; known are {}", known.join(", ")) };
+    let fault =
+        |name: &str| Fault::parameter(name, "unknown_parameter", format!("there is no parameter {name:?} here{hint}"));
+    let names = pairs.iter().map(|(name, _)| name.as_str());
+    let faults: Vec<Fault> = names.filter(|name| !known.contains(name)).map(fault).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Problem::invalid(faults)) }
 }
 
 /// The cursor that continues behind `key`. Opaque to clients: what is inside may change.

@@ -6,8 +6,8 @@ use crate::base::Address;
 use crate::directory::{self, Delivery};
 use crate::http::caller::{AccountsRead, Allowed};
 use crate::http::context::Context;
-use crate::http::page::ListQuery;
-use crate::http::problem::{Fault, Problem};
+use crate::http::page::AddressQuery;
+use crate::http::problem::Problem;
 
 /// What would happen to mail for an address.
 #[derive(Serialize, ToSchema)]
@@ -85,13 +85,9 @@ impl Resolution {
 pub(in crate::http) async fn resolve_address(
     allowed: Allowed<AccountsRead>,
     context: web::Data<Context>,
-    query: ListQuery,
+    query: AddressQuery,
 ) -> Result<HttpResponse, Problem> {
-    let query = query.allow(&["address"])?;
-    let missing = || Problem::invalid(vec![Fault::parameter("address", "required", "which address?")]);
-    let text = query.filter("address").ok_or_else(missing)?;
-    let address = Address::parse(text)
-        .map_err(|error| Problem::invalid(vec![Fault::parameter("address", "malformed", error.to_string())]))?;
+    let AddressQuery(address) = query;
     if let Some(domain) = address.host.name() {
         allowed.caller.need_domain(domain)?;
     }

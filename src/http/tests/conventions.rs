@@ -53,6 +53,11 @@ async fn parameters_are_held_to_their_list() {
         ("/api/v1/domains/-x", vec![("domain", "malformed")]),
         ("/api/v1/accounts/nobody", vec![("address", "malformed")]),
         ("/api/v1/resolve", vec![("address", "required")]),
+        ("/api/v1/resolve?address=nobody", vec![("address", "malformed")]),
+        (
+            "/api/v1/resolve?address=a@x.test&limit=5&q=a",
+            vec![("limit", "unknown_parameter"), ("q", "unknown_parameter")],
+        ),
     ] {
         let seen = site.get(path).await;
         assert_eq!(seen.status, 422, "{path}");
