@@ -1,5 +1,5 @@
-use argon2::password_hash::{PasswordHash as Phc, PasswordHasher, PasswordVerifier, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::{Output, ParamsString, PasswordHash as Phc, Salt, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::base::{AccountId, Random, Secret, Timestamp, limits};
@@ -29,6 +29,10 @@ pub struct PasswordHash(String);
 #[error("a password hash must be argon2id ($argon2id$…), bcrypt ($2b$…) or sha512-crypt ($6$…), of a bearable cost")]
 pub struct HashError;
 
+/// Blocks of 1 KiB for which room is asked at least. The C library gives what is larger than 32 MiB back to the system
+/// at once; of what is smaller, each thread that ever made a hash would keep its own. Room that is not used costs nothing.
+const BLOCKS_ASKED: usize = 33 * 1024;
+
 /// The marks that other servers put in front of a hash.
 const SCHEMES: [&str; 6] = ["{ARGON2ID}", "{ARGON2}", "{BLF-CRYPT}", "{BCRYPT}", "{SHA512-CRYPT}", "{CRYPT}"];
 
@@ -38,8 +42,17 @@ impl PasswordHash {
     pub fn of(password: &Secret<String>, random: &dyn Random) -> Self {
         let mut salt = [0; 16];
         random.fill(&mut salt);
-        let hash = SaltString::encode_b64(&salt)
-            .and_then(|salt| Ok(argon2id().hash_password(password.expose().as_bytes(), &salt)?.to_string()));
+        let hash = SaltString::encode_b64(&salt).and_then(|text| {
+            let argon2 = argon2id();
+            let hash = Phc {
+                algorithm: Algorithm::Argon2id.ident(),
+                version: Some(Version::V0x13.into()),
+                params: ParamsString::try_from(argon2.params())?,
+                salt: Some(text.as_salt()),
+                hash: Some(derive(&argon2, password, &salt, Params::DEFAULT_OUTPUT_LEN)?),
+            };
+            Ok(hash.to_string())
+        });
         // Salt and parameters are ours and of the right size; a hash that nothing matches would be the answer else.
         Self(hash.unwrap_or_default())
     }
@@ -63,13 +76,10 @@ impl PasswordHash {
 
     /// Whether `password` is the one. Takes as long as the hash wants: not for an async thread.
     pub(super) fn verify(&self, password: &Secret<String>) -> bool {
-        let password = password.expose();
         match Kind::of(&self.0) {
-            Some(Kind::Argon2id) => {
-                Phc::new(&self.0).is_ok_and(|hash| argon2id().verify_password(password.as_bytes(), &hash).is_ok())
-            }
-            Some(Kind::Bcrypt) => bcrypt::verify(password, &self.0).unwrap_or(false),
-            Some(Kind::Sha512Crypt) => sha_crypt::sha512_check(password, &self.0).is_ok(),
+            Some(Kind::Argon2id) => verify_argon2id(&self.0, password).unwrap_or(false),
+            Some(Kind::Bcrypt) => bcrypt::verify(password.expose(), &self.0).unwrap_or(false),
+            Some(Kind::Sha512Crypt) => sha_crypt::sha512_check(password.expose(), &self.0).is_ok(),
             None => false,
         }
     }
@@ -100,6 +110,31 @@ impl Kind {
 fn argon2id() -> Argon2<'static> {
     let params = Params::new(limits::ARGON2_MEMORY_KIB, limits::ARGON2_PASSES, 1, None).unwrap_or_default();
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+fn verify_argon2id(hash: &str, password: &Secret<String>) -> argon2::password_hash::Result<bool> {
+    let hash = Phc::new(hash)?;
+    let version = hash.version.map_or(Ok(Version::V0x13), Version::try_from)?;
+    let argon2 = Argon2::new(Algorithm::Argon2id, version, Params::try_from(&hash)?);
+    let (Some(salt), Some(expected)) = (hash.salt, hash.hash) else { return Ok(false) };
+    let mut bytes = [0; Salt::MAX_LENGTH];
+    let salt = salt.decode_b64(&mut bytes)?;
+    // The comparison takes the same time wherever they differ.
+    Ok(derive(&argon2, password, salt, expected.len())? == expected)
+}
+
+fn derive(
+    argon2: &Argon2<'_>,
+    password: &Secret<String>,
+    salt: &[u8],
+    bytes: usize,
+) -> argon2::password_hash::Result<Output> {
+    let blocks = argon2.params().block_count();
+    let mut memory = Vec::with_capacity(blocks.max(BLOCKS_ASKED));
+    memory.resize(blocks, Block::default());
+    Output::init_with(bytes, |out| {
+        Ok(argon2.hash_password_into_with_memory(password.expose().as_bytes(), salt, out, &mut memory)?)
+    })
 }
 
 fn is_good_argon2id(hash: &str) -> bool {
@@ -199,5 +234,36 @@ mod tests {
         ] {
             assert!(PasswordHash::import(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_memory_of_a_hash_goes_back_whichever_thread_made_it() {
+        let resident_kib = || {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+            line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+        };
+        let before = resident_kib();
+        let (turn, all) = (std::sync::Mutex::new(()), std::sync::Barrier::new(17));
+        std::thread::scope(|scope| {
+            for seed in 0..16 {
+                let (turn, all) = (&turn, &all);
+                scope.spawn(move || {
+                    let random = SeededRandom::new(seed);
+                    for _ in 0..2 {
+                        let _turn = turn.lock().unwrap();
+                        let _ = PasswordHash::of(&Secret::new("pillarbox".to_owned()), &random);
+                    }
+                    all.wait();
+                    all.wait();
+                });
+            }
+            all.wait();
+            let grown_kib = resident_kib().saturating_sub(before);
+            all.wait();
+            // Kept by each thread, it would be 16 times 19 MiB.
+            assert!(grown_kib < 128 * 1024, "{grown_kib} KiB more");
+        });
     }
 }
