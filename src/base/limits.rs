@@ -11,6 +11,9 @@ pub const COMMAND_LINE_BYTES: usize = 4096;
 pub const AUTH_LINE_BYTES: usize = 12_288;
 /// Recipients of one transaction. RFC 5321 §4.5.3.1.8 asks for 100; Postfix and mox take 1,000.
 pub const RECIPIENTS: usize = 1000;
+/// Copies that the recipients of one transaction may lead to before it takes no more of them: a group may be named again
+/// and again.
+pub const TRANSACTION_COPIES: usize = 5000;
 /// Octets of a message as SIZE announces it. RFC 1870 §3
 pub const MESSAGE_BYTES: u64 = 50 * 1024 * 1024;
 /// Octets of one line of a message, beyond which the message is refused. RFC 5321 §4.5.3.1.6 asks for 1,000.

@@ -13,8 +13,10 @@ use crate::directory::{Identity, LoginError, Protocol};
 use crate::intake::{self, Accepted, Confirm};
 use crate::net::{Connection, ConnectionError};
 use crate::sasl::{Credentials, Mechanism};
-use crate::smtp::machine::{Driver, Effect, Effects, Input, LoginRefusal, Profile, Receipt, Rules, State, step};
-use crate::smtp::wire::Framer;
+use crate::smtp::machine::{
+    Driver, Effect, Effects, Facts, Input, LoginRefusal, Profile, Receipt, Rules, Sender, State, step,
+};
+use crate::smtp::wire::{ForwardPath, Framer, reply};
 use crate::store::Committed;
 
 /// What the machine carries for us.
@@ -47,6 +49,8 @@ pub(super) struct Session {
     /// What the next reply answers, where a refusal goes to the trace.
     pub(super) asked: Option<Asked>,
     pub(super) framer: Framer,
+    /// Copies that the transaction's recipients lead to.
+    pub(super) copies: usize,
     /// Somebody has logged in: their place is not needed for others.
     pub(super) is_known: bool,
 }
@@ -83,6 +87,7 @@ impl Session {
             unconfirmed: Vec::new(),
             asked: None,
             framer: Framer::default(),
+            copies: 0,
             is_known: false,
         }
     }
@@ -142,10 +147,16 @@ impl Session {
                 }
                 Effect::Close => return Ok(Done::Close),
                 Effect::Drop => return Err(End::Dropped),
-                Effect::CheckSender { facts, sender } => Input::Sender(policy::check_sender(&context, &facts, &sender)),
+                Effect::CheckSender { facts, sender } => {
+                    self.copies = 0;
+                    Input::Sender(policy::check_sender(&context, &facts, &sender))
+                }
                 Effect::CheckRecipient { facts, sender, recipient } => {
                     self.asked = Some(Asked::rcpt(&facts, &sender, &recipient));
-                    Input::Recipient(policy::check_recipient(&context, &facts, &sender, recipient))
+                    let answer = self.check_recipient(&facts, &sender, recipient);
+                    // A group takes a while, and there may be hundreds in the buffer: others get their turn between.
+                    tokio::task::yield_now().await;
+                    Input::Recipient(answer)
                 }
                 Effect::Verify { identity, name } => Input::Verified(policy::verify(&context, &identity, &name)),
                 Effect::Authenticate { mechanism, credentials } => {
@@ -188,6 +199,21 @@ impl Session {
             let cause = reply.cause().unwrap_or_default();
             tracing::error!(peer = %self.connection.peer(), code = reply.code(), cause, "a fault of ours");
         }
+    }
+
+    /// Counts what the recipients lead to: of groups, few recipients are many copies.
+    fn check_recipient(
+        &mut self,
+        facts: &Facts<Smtp>,
+        sender: &Sender,
+        recipient: ForwardPath,
+    ) -> Result<intake::Recipient, Reply> {
+        if self.copies > limits::TRANSACTION_COPIES {
+            return Err(reply::TOO_MANY_RECIPIENTS.into());
+        }
+        let recipient = policy::check_recipient(&self.context, facts, sender, recipient)?;
+        self.copies += recipient.deliveries.len();
+        Ok(recipient)
     }
 
     async fn authenticate(

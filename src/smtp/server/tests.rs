@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -9,8 +10,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, Profile, serve};
-use crate::base::{Address, Clock, DomainName, MessageIds, Secret, SeededRandom, SystemClock};
-use crate::directory::{self, AccountChange, AccountFields, Authenticator, DomainFields, Precondition, PutDomain};
+use crate::base::{Address, Clock, DomainName, MessageIds, Secret, SeededRandom, SystemClock, limits};
+use crate::directory::{
+    self, AccountChange, AccountFields, AliasFields, Authenticator, DomainFields, Precondition, PutAlias, PutDomain,
+};
 use crate::intake::{self, Sessions};
 use crate::net::Connection;
 use crate::settings::Settings;
@@ -299,4 +302,61 @@ async fn a_refused_recipient_is_in_the_trace() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("the refusal is not in the trace");
+}
+
+/// A group of `members` accounts, `all@example.test`.
+async fn make_group(context: &Context, members: usize) {
+    let at = context.clock.now();
+    let addresses: Vec<Address> =
+        (0..members).map(|number| Address::parse(&format!("u{number}@example.test")).unwrap()).collect();
+    for address in &addresses {
+        let (address, fields) = (address.clone(), AccountFields::default());
+        let change = AccountChange { address, fields, password: None, precondition: Precondition::None, at };
+        let _ = context.store.write(mailbox::PutAccount(change)).await.unwrap();
+    }
+    let fields = AliasFields { targets: addresses, enabled: true, internal_only: false, note: String::new() };
+    let address = Address::parse("all@example.test").unwrap();
+    let _ = context.store.write(PutAlias { address, fields, precondition: Precondition::None, at }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_group_that_is_named_again_and_again_fills_no_memory() {
+    let context = context().await;
+    make_group(&context, 60).await;
+    let groups: String = (0..100).map(|tag| format!("RCPT TO:<all+{tag}@example.test>\r\n")).collect();
+    let script = format!(
+        "HELO x\r\nMAIL FROM:<>\r\n{groups}RCPT TO:<bob@example.test>\r\nRSET\r\nMAIL FROM:<>\r\n\
+         RCPT TO:<bob@example.test>\r\nQUIT\r\n"
+    );
+    let heard = play(&context, Profile::Mx, script.as_bytes(), script.len()).await;
+    let taken = heard.lines().filter(|line| *line == "250 2.1.5 Recipient OK").count();
+    let refused = heard.lines().filter(|line| line.starts_with("452 4.5.3 ")).count();
+    // 60 copies each, and one transaction behind it that begins anew.
+    let groups_taken = limits::TRANSACTION_COPIES / 60 + 1;
+    assert_eq!((taken, refused), (groups_taken + 1, 101 - groups_taken), "{heard}");
+}
+
+#[tokio::test]
+async fn many_recipients_in_one_piece_hold_nobody_up() {
+    let context = context().await;
+    let recipients = "RCPT TO:<bob@example.test>\r\n".repeat(90);
+    let script = format!("HELO x\r\nMAIL FROM:<>\r\n{recipients}QUIT\r\n");
+    let turns = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&turns);
+    let other = tokio::spawn(async move {
+        loop {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    let (mut stream, session) = dial(&context, Profile::Mx, LOOPBACK);
+    hear(&mut stream, "220 ").await;
+    let before = turns.load(Ordering::Relaxed);
+    stream.write_all(script.as_bytes()).await.unwrap();
+    hear(&mut stream, "221 ").await;
+    let during = turns.load(Ordering::Relaxed) - before;
+    other.abort();
+    drop(stream);
+    session.await.unwrap();
+    assert!(during >= 90, "the others had {during} turns during 90 recipients");
 }
