@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -130,17 +131,19 @@ impl Op for Accept {
     fn check(&self, tx: &Tx<'_>) -> Result<Plan, Halt<Refused>> {
         let mut plan = Plan { fresh: Vec::new(), repeated: Vec::new() };
         let bytes = self.hash();
-        let mut seen: Vec<AccountId> = Vec::new();
+        let mut seen: HashSet<AccountId> = HashSet::new();
+        let before: HashSet<String> = self.delivered_to.iter().map(Address::key).collect();
         for recipient in &self.recipients {
             for delivery in &recipient.deliveries {
-                if seen.contains(&delivery.account) {
+                if !seen.insert(delivery.account) {
                     continue;
                 }
-                seen.push(delivery.account);
                 let mark = self.mark(&bytes, delivery.account);
                 let given = recipient.given.clone();
+                let is_loop = before.contains(&delivery.address.key());
                 match unconfirmed::find_missed(tx, &mark, self.session.sessions(), self.at)? {
                     Some(missed) => plan.repeated.push(Repeated { given, mark, missed }),
+                    None if is_loop => return Err(Halt::Refused(Refused::Loop(given))),
                     None => plan.fresh.push(self.plan_copy(tx, given, delivery, mark)?),
                 }
             }
@@ -189,10 +192,6 @@ impl Accept {
     }
 
     fn plan_copy(&self, tx: &Tx<'_>, given: Address, delivery: &Delivery, mark: Mark) -> Result<Fresh, Halt<Refused>> {
-        let key = delivery.address.key();
-        if self.delivered_to.iter().any(|before| before.key() == key) {
-            return Err(Halt::Refused(Refused::Loop(given)));
-        }
         let inbox = mailbox::inbox(tx, delivery.account)?;
         let account = directory::account_by_id(tx, delivery.account)?;
         let (Some(mailbox), Some(account)) = (inbox, account) else {
