@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
+use actix_web::dev::{Server, ServerHandle};
 use actix_web::{HttpServer, web};
 
 use super::app::app;
@@ -75,14 +75,15 @@ pub struct Handle {
     pub https: Option<SocketAddr>,
     /// The unix socket.
     pub socket: Option<PathBuf>,
-    server: Option<ServerHandle>,
+    servers: Vec<ServerHandle>,
 }
 
 impl Handle {
     /// Takes no more requests, lets those that run finish (5 s at most), and removes the socket.
     pub async fn stop(self) {
-        if let Some(server) = self.server {
-            server.stop(true).await;
+        let stopping: Vec<_> = self.servers.iter().map(|server| server.stop(true)).collect();
+        for stopped in stopping {
+            stopped.await;
         }
         if let Some(path) = self.socket {
             // It is of no use without a listener, and nothing can be done if it stays.
@@ -103,37 +104,46 @@ pub fn start(context: Arc<Context>, listen: Listen) -> Result<Handle, StartError
         http: http.as_ref().and_then(|listener| listener.local_addr().ok()),
         https: https.as_ref().and_then(|(listener, _)| listener.local_addr().ok()),
         socket: socket.as_ref().map(|(_, path)| path.clone()),
-        server: None,
+        servers: Vec::new(),
     };
-    if http.is_none() && https.is_none() && socket.is_none() {
-        return Ok(handle);
-    }
     let context = web::Data::from(context);
-    let mut server = HttpServer::new(move || app(context.clone()))
-        .workers(WORKERS)
-        .max_connections(limits::HTTP_CONNECTIONS / WORKERS)
-        .client_request_timeout(Duration::from_secs(limits::HTTP_HEADER_S))
-        .keep_alive(Duration::from_secs(limits::HTTP_IDLE_S))
-        .shutdown_timeout(STOP_S)
-        .disable_signals()
-        .on_connect(note);
-    if let Some(listener) = http {
-        server = server.listen(listener).map_err(StartError::Threads)?;
+    let server = |workers: usize| {
+        let context = context.clone();
+        HttpServer::new(move || app(context.clone()))
+            .workers(workers)
+            .max_connections(limits::HTTP_CONNECTIONS / workers)
+            .client_request_timeout(Duration::from_secs(limits::HTTP_HEADER_S))
+            .keep_alive(Duration::from_secs(limits::HTTP_IDLE_S))
+            .shutdown_timeout(STOP_S)
+            .disable_signals()
+            .on_connect(note)
+    };
+    if http.is_some() || https.is_some() {
+        let mut server = server(WORKERS);
+        if let Some(listener) = http {
+            server = server.listen(listener).map_err(StartError::Threads)?;
+        }
+        if let Some((listener, tls)) = https {
+            server = server.listen_rustls_0_23(listener, (*tls).clone()).map_err(StartError::Threads)?;
+        }
+        handle.servers.push(run(server.run()));
     }
-    if let Some((listener, tls)) = https {
-        server = server.listen_rustls_0_23(listener, (*tls).clone()).map_err(StartError::Threads)?;
-    }
+    // Apart from the others: strangers who take all their connections must not keep the owner out.
     if let Some((listener, _)) = socket {
-        server = server.listen_uds(listener).map_err(StartError::Threads)?;
+        let server = server(1).listen_uds(listener).map_err(StartError::Threads)?;
+        handle.servers.push(run(server.run()));
     }
-    let running = server.run();
-    handle.server = Some(running.handle());
+    Ok(handle)
+}
+
+fn run(server: Server) -> ServerHandle {
+    let handle = server.handle();
     tokio::spawn(async move {
-        if let Err(error) = running.await {
+        if let Err(error) = server.await {
             tracing::error!(event = "http_stopped", %error, "the HTTP listeners have stopped");
         }
     });
-    Ok(handle)
+    handle
 }
 
 fn bind(name: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {

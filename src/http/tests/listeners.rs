@@ -1,0 +1,32 @@
+use std::net::TcpStream;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::time::{sleep, timeout};
+
+use super::Site;
+use crate::base::limits;
+use crate::http::{Listen, start};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn strangers_who_take_every_connection_do_not_lock_the_owner_out() {
+    // Both ends of each connection are in this process.
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.sock");
+    let listen = Listen { http: Some("127.0.0.1:0".parse().unwrap()), socket: Some(path.clone()), ..Listen::default() };
+    let running = start(Site::new().context.into_inner(), listen).unwrap();
+    let address = running.http.unwrap();
+    let strangers: Vec<_> = (0..limits::HTTP_CONNECTIONS + 8).map(|_| TcpStream::connect(address).unwrap()).collect();
+    sleep(Duration::from_millis(200)).await;
+    let mut owner = UnixStream::connect(&path).await.unwrap();
+    owner.write_all(b"GET /api/v1/domains HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    let answered = timeout(Duration::from_secs(5), owner.read_to_string(&mut answer)).await;
+    assert!(answered.is_ok() && answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    drop(strangers);
+    running.stop().await;
+}
