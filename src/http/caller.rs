@@ -71,7 +71,11 @@ impl Caller {
         let restrict = &own.fields.restrict_domains;
         let is_within = restrict.is_empty()
             || (!fields.restrict_domains.is_empty() && fields.restrict_domains.iter().all(|d| restrict.contains(d)));
-        is_within && fields.scopes.iter().all(|scope| own.has(*scope))
+        let ends = own.fields.expires_at.is_none_or(|own| fields.expires_at.is_some_and(|end| end <= own));
+        let (from, own_from) = (&fields.allow_ips, &own.fields.allow_ips);
+        let comes_from_there = own_from.is_empty()
+            || (!from.is_empty() && from.iter().all(|network| own_from.iter().any(|own| own.covers(network))));
+        is_within && ends && comes_from_there && fields.scopes.iter().all(|scope| own.has(*scope))
     }
 }
 

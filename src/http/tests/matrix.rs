@@ -168,3 +168,28 @@ async fn only_an_administrator_touches_an_administrator() {
     assert_eq!(site.write(Method::PUT, "/api/v1/accounts/a@x.test", json!({})).await.status, 201);
     assert_eq!(site.send(ask(Method::DELETE, "/api/v1/accounts/a@x.test", &writer)).await.status, 204);
 }
+
+#[actix_web::test]
+async fn a_token_creates_none_that_outlives_it_or_comes_from_elsewhere() {
+    let site = Site::new();
+    let end = |ms| site.context.clock.now().plus_ms(ms).rfc3339();
+    let short = json!({
+        "name": "short", "scopes": ["domains:read", "tokens:write"],
+        "expires_at": end(60_000), "allow_ips": ["192.0.2.0/24"],
+    });
+    let created = site.write(Method::POST, "/api/v1/tokens", short).await;
+    let secret = created.body["secret"].as_str().unwrap();
+    let check = async |expires_at: Option<String>, allow_ips: &[&str], status: u16| {
+        let body = json!({"name": "n", "scopes": ["domains:read"], "expires_at": expires_at, "allow_ips": allow_ips});
+        let request = ask(Method::POST, "/api/v1/tokens", secret).peer_addr("192.0.2.7:999".parse().unwrap());
+        let seen = site.send(request.set_json(&body)).await;
+        assert_eq!(seen.status, status, "{body}: {}", seen.body);
+    };
+    check(None, &["192.0.2.0/24"], 403).await;
+    check(Some(end(60_001)), &["192.0.2.0/24"], 403).await;
+    check(Some(end(60_000)), &[], 403).await;
+    check(Some(end(60_000)), &["192.0.0.0/16"], 403).await;
+    check(Some(end(60_000)), &["192.0.2.7", "198.51.100.0/24"], 403).await;
+    check(Some(end(60_000)), &["192.0.2.0/24"], 201).await;
+    check(Some(end(1000)), &["192.0.2.128/25", "192.0.2.7"], 201).await;
+}
