@@ -92,7 +92,7 @@ pub const BATCH_OPS: usize = 512;
 pub const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Ops that may wait for the writer; who comes then, waits to wait.
 pub const QUEUED_OPS: usize = 1024;
-/// Ops that may wait to ride on somebody's batch; beyond it they are dropped, and counted.
+/// Ops that may wait for the writer before those that ride and are expendable are dropped, and counted.
 pub const RIDING_OPS: usize = 65_536;
 /// Milliseconds after which a riding op gets a batch of its own.
 pub const RIDE_WAIT_MS: u64 = 1000;

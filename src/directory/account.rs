@@ -260,6 +260,10 @@ impl Op for NoteLogin {
         "directory.note_login"
     }
 
+    fn is_expendable(&self) -> bool {
+        true
+    }
+
     fn check(&self, tx: &Tx<'_>) -> Result<bool, Halt<std::convert::Infallible>> {
         Ok(tx.has(&ACCOUNTS, &self.account)?)
     }

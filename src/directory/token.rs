@@ -309,6 +309,10 @@ impl Op for TokenUsed {
         "directory.token_used"
     }
 
+    fn is_expendable(&self) -> bool {
+        true
+    }
+
     fn check(&self, tx: &Tx<'_>) -> Result<Option<Token>, Halt<Infallible>> {
         Ok(token(tx, &self.id)?)
     }

@@ -23,6 +23,7 @@ pub(super) trait Job: Send {
     fn name(&self) -> &'static str;
     fn weight_bytes(&self) -> usize;
     fn runs_when_full(&self) -> bool;
+    fn is_expendable(&self) -> bool;
     /// Runs the op; keeps its answer for [`Job::answer`].
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
     fn answer(self: Box<Self>, verdict: Verdict);
@@ -52,6 +53,10 @@ impl<O: Op> Job for OpJob<O> {
 
     fn runs_when_full(&self) -> bool {
         self.op.runs_when_full()
+    }
+
+    fn is_expendable(&self) -> bool {
+        self.op.is_expendable()
     }
 
     fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {

@@ -24,6 +24,11 @@ pub trait Op: Send + 'static {
         false
     }
 
+    /// Whether it may be dropped when too many ops ride ([`super::Store::ride`]): notes that nothing depends on.
+    fn is_expendable(&self) -> bool {
+        false
+    }
+
     /// Looks whether the change may be made. Writes nothing.
     ///
     /// # Errors

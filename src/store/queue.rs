@@ -74,7 +74,7 @@ impl Queue {
         }
         match rides_since {
             None => state.awaited += 1,
-            Some(_) if state.waiting.len() >= limits::RIDING_OPS => {
+            Some(_) if job.is_expendable() && state.waiting.len() >= limits::RIDING_OPS => {
                 state.dropped += 1;
                 let dropped = state.dropped;
                 drop(state);
@@ -187,5 +187,54 @@ pub(super) fn block_on<F: Future>(future: F) -> F::Output {
             Poll::Ready(value) => return value,
             Poll::Pending => std::thread::park(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::error::{Halt, StoreError};
+    use super::super::tx::Tx;
+    use super::*;
+
+    struct Note {
+        expendable: bool,
+    }
+
+    impl Op for Note {
+        type Plan = ();
+        type Out = ();
+        type Refused = ();
+
+        fn name(&self) -> &'static str {
+            "note"
+        }
+
+        fn is_expendable(&self) -> bool {
+            self.expendable
+        }
+
+        fn check(&self, _: &Tx<'_>) -> Result<(), Halt<()>> {
+            Ok(())
+        }
+
+        fn apply(&self, _: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn of_too_many_that_ride_only_the_expendable_are_dropped() {
+        let queue = Queue::new();
+        let count = |queue: &Queue| {
+            let state = queue.lock();
+            (state.waiting.len(), state.dropped)
+        };
+        for _ in 0..limits::RIDING_OPS {
+            queue.ride(Note { expendable: true });
+        }
+        queue.ride(Note { expendable: true });
+        assert_eq!(count(&queue), (limits::RIDING_OPS, 1));
+        queue.ride(Note { expendable: false });
+        assert_eq!(count(&queue), (limits::RIDING_OPS + 1, 1));
     }
 }

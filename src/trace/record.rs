@@ -56,6 +56,10 @@ impl Op for Record {
         512 + self.event.text.len()
     }
 
+    fn is_expendable(&self) -> bool {
+        true
+    }
+
     fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Infallible>> {
         Ok(())
     }
