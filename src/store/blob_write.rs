@@ -31,7 +31,9 @@ pub struct BlobWriter {
     /// The frame that fills.
     raw: Vec<u8>,
     frames: Vec<Frame>,
-    /// Frames of the run that are not in the file yet.
+    /// Rows of the run that are not in the file yet, each of the longest.
+    rows: Vec<Vec<u8>>,
+    /// The frames behind them, less than a row.
     stored: Vec<u8>,
     /// Octets of the run, those in the file included.
     run_bytes: u64,
@@ -72,6 +74,7 @@ impl BlobWriter {
             size_bytes: 0,
             raw: Vec::new(),
             frames: Vec::new(),
+            rows: Vec::new(),
             stored: Vec::new(),
             run_bytes: 0,
             runs: Vec::new(),
@@ -89,8 +92,9 @@ impl BlobWriter {
         self.size_bytes += bytes.len() as u64;
         for piece in bytes.chunks(limits::BODY_ALLOWANCE_BYTES) {
             self.fill(piece);
-            if self.stored.len() >= limits::PENDING_BODY_BYTES {
-                self.spill().await?;
+            if self.stored_bytes() >= limits::PENDING_BODY_BYTES {
+                let rows = std::mem::take(&mut self.rows);
+                self.write_rows(rows).await?;
             } else if !self.fits_the_budget() {
                 self.end_frame();
                 self.end_run().await?;
@@ -108,12 +112,13 @@ impl BlobWriter {
         if self.run_bytes > 0 {
             self.runs.push(self.run_bytes);
         }
+        let rows = self.take_rows();
         Ok(StagedBlob {
             size_bytes: self.size_bytes,
             hash: *self.hasher.finalize().as_bytes(),
             runs: self.runs,
             frames: self.frames,
-            rows: ladder::cut(&self.stored).map(chunk_row).collect(),
+            rows,
             chunk: self.chunk,
             pending: self.pending,
             _taken: self.taken,
@@ -140,12 +145,30 @@ impl BlobWriter {
             self.run_bytes += u64::from(frame.stored_bytes);
             self.frames.push(frame);
             self.raw.clear();
+            // Cut at once: larger buffers, grown and freed by each body, would cost more memory than they hold.
+            while self.stored.len() >= ladder::LONGEST {
+                self.rows.push(chunk_row(&self.stored[..ladder::LONGEST]));
+                self.stored.drain(..ladder::LONGEST);
+            }
         }
+    }
+
+    /// Octets of the run that are not in the file yet.
+    fn stored_bytes(&self) -> usize {
+        self.rows.len() * ladder::LONGEST + self.stored.len()
+    }
+
+    /// All rows of the run that are not in the file yet, to its end.
+    fn take_rows(&mut self) -> Vec<Vec<u8>> {
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.extend(ladder::cut(&self.stored).map(chunk_row));
+        self.stored = Vec::new();
+        rows
     }
 
     /// Takes more of the budget when the body needs it; whether it could.
     fn fits_the_budget(&mut self) -> bool {
-        let held = self.raw.len() + self.stored.len();
+        let held = self.raw.len() + self.stored_bytes();
         let covered = limits::BODY_ALLOWANCE_BYTES + self.taken.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         if held <= covered {
             return true;
@@ -161,26 +184,15 @@ impl BlobWriter {
         true
     }
 
-    /// Writes the longest chunks that the run has, and keeps the rest.
-    async fn spill(&mut self) -> Result<(), WriteError<Infallible>> {
-        let whole = self.stored.len() - self.stored.len() % ladder::LONGEST;
-        let rest = self.stored[whole..].to_vec();
-        let mut stored = std::mem::replace(&mut self.stored, rest);
-        stored.truncate(whole);
-        self.write_chunks(stored).await
-    }
-
     /// Writes all that the run has, and begins another.
     async fn end_run(&mut self) -> Result<(), WriteError<Infallible>> {
-        let stored = std::mem::take(&mut self.stored);
+        let rows = self.take_rows();
         self.raw = Vec::new();
         self.runs.push(std::mem::take(&mut self.run_bytes));
-        self.write_chunks(stored).await
+        self.write_rows(rows).await
     }
 
-    async fn write_chunks(&mut self, stored: Vec<u8>) -> Result<(), WriteError<Infallible>> {
-        let rows: Vec<_> = ladder::cut(&stored).map(chunk_row).collect();
-        drop(stored);
+    async fn write_rows(&mut self, rows: Vec<Vec<u8>>) -> Result<(), WriteError<Infallible>> {
         let first = self.chunk;
         self.chunk += rows.len() as u32;
         let new = || Arc::new(Pending { queue: Arc::clone(&self.queue), id: Mutex::new(None) });
