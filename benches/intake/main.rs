@@ -38,6 +38,10 @@ const PEER: &str = "Postfix + Dovecot";
 struct Options {
     seconds: f64,
     rounds: usize,
+    /// Only this number of connections.
+    connections: Option<usize>,
+    /// Only this size.
+    size_bytes: Option<usize>,
     /// Only Pillarbox, or only the peer.
     only: Option<&'static str>,
 }
@@ -51,6 +55,8 @@ fn main() {
     let cells: Vec<Cell> = SIZES_BYTES
         .into_iter()
         .flat_map(|size_bytes| CONNECTIONS.map(|connections| Cell { connections, size_bytes }))
+        .filter(|cell| options.connections.is_none_or(|wanted| wanted == cell.connections))
+        .filter(|cell| options.size_bytes.is_none_or(|wanted| wanted == cell.size_bytes))
         .collect();
     let mut rows: Vec<Row> = cells.iter().map(|cell| Row::new(*cell)).collect();
     let mut beside = Vec::new();
@@ -92,7 +98,7 @@ fn main() {
 }
 
 fn options() -> Option<Options> {
-    let mut options = Options { seconds: 4.0, rounds: 3, only: None };
+    let mut options = Options { seconds: 4.0, rounds: 3, connections: None, size_bytes: None, only: None };
     let mut is_bench = false;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -103,8 +109,10 @@ fn options() -> Option<Options> {
             "--alone" => options.only = Some(OURS),
             "--peer-alone" => options.only = Some(PEER),
             "--seconds" => options.seconds = value(),
+            "--connections" => options.connections = Some(value() as usize),
+            "--kib" => options.size_bytes = Some(value() as usize * 1024),
             "--rounds" => options.rounds = value() as usize,
-            other => panic!("--seconds N, --rounds N, --alone or --peer-alone, not {other}"),
+            other => panic!("--seconds N, --rounds N, --connections N, --kib N, --alone or --peer-alone, not {other}"),
         }
     }
     // `cargo test --all-targets` runs benches too, in a debug build.
