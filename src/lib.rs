@@ -8,14 +8,22 @@ pub mod store;
 
 pub mod directory;
 pub mod intake;
+pub mod job;
 pub mod mailbox;
+pub mod queue;
 pub mod settings;
 pub mod trace;
+pub mod turn;
 
+pub mod dns;
 pub mod net;
 pub mod tls;
 
 pub mod pop3;
+
+pub mod delivery;
+pub mod exchange;
+pub mod jobs;
 
 pub mod http;
 

@@ -3,14 +3,24 @@
 //! Floor F6.
 
 use crate::store::{AnyTable, CrossCheck, Schema};
-use crate::{directory, intake, mailbox, settings, tls, trace};
+use crate::{directory, intake, job, mailbox, queue, settings, tls, trace, turn};
 
 /// The schema of this release.
 pub static SCHEMA: Schema = Schema { version: 1, tables: &TABLES, checks: &CHECKS };
 
-const ROOMS: &[&[&dyn AnyTable]] =
-    &[settings::TABLES, trace::TABLES, directory::TABLES, mailbox::TABLES, intake::TABLES, tls::TABLES];
-const ROOM_CHECKS: &[&[CrossCheck]] = &[trace::CHECKS, directory::CHECKS, mailbox::CHECKS, intake::CHECKS];
+const ROOMS: &[&[&dyn AnyTable]] = &[
+    settings::TABLES,
+    trace::TABLES,
+    job::TABLES,
+    directory::TABLES,
+    mailbox::TABLES,
+    queue::TABLES,
+    turn::TABLES,
+    intake::TABLES,
+    tls::TABLES,
+];
+const ROOM_CHECKS: &[&[CrossCheck]] =
+    &[trace::CHECKS, directory::CHECKS, mailbox::CHECKS, queue::CHECKS, turn::CHECKS, intake::CHECKS];
 
 static TABLES: [&dyn AnyTable; count(ROOMS)] = {
     let mut all = [ROOMS[0][0]; count(ROOMS)];

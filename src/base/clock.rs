@@ -1,6 +1,7 @@
 use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -66,6 +67,9 @@ impl fmt::Display for Timestamp {
 pub trait Clock: Send + Sync + 'static {
     /// Now, by the wall clock.
     fn now(&self) -> Timestamp;
+
+    /// Milliseconds since some fixed moment, by a clock that nobody sets: it never jumps.
+    fn monotonic_ms(&self) -> u64;
 }
 
 /// The machine's own clock.
@@ -77,32 +81,45 @@ impl Clock for SystemClock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
+
+    fn monotonic_ms(&self) -> u64 {
+        static START: OnceLock<Instant> = OnceLock::new();
+        u64::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 /// A clock that stands still until it is turned.
 #[derive(Debug)]
-pub struct TurnedClock(AtomicU64);
+pub struct TurnedClock {
+    wall: AtomicU64,
+    monotonic: AtomicU64,
+}
 
 impl TurnedClock {
     /// A clock that shows `start`.
     pub fn new(start: Timestamp) -> Self {
-        Self(AtomicU64::new(start.0))
+        Self { wall: AtomicU64::new(start.0), monotonic: AtomicU64::new(0) }
     }
 
-    /// Turns it forward.
+    /// Lets time pass.
     pub fn advance_ms(&self, ms: u64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
+        self.wall.fetch_add(ms, Ordering::SeqCst);
+        self.monotonic.fetch_add(ms, Ordering::SeqCst);
     }
 
-    /// Sets it, also backwards.
+    /// Sets the wall clock, also backwards: it jumps, and no time has passed.
     pub fn set(&self, to: Timestamp) {
-        self.0.store(to.0, Ordering::SeqCst);
+        self.wall.store(to.0, Ordering::SeqCst);
     }
 }
 
 impl Clock for TurnedClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
+        Timestamp(self.wall.load(Ordering::SeqCst))
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.monotonic.load(Ordering::SeqCst)
     }
 }
 

@@ -71,6 +71,43 @@ text_id! {
     TraceId, "t_"
 }
 
+text_id! {
+    /// A piece of long work. Text: `j_` and 13 Crockford letters.
+    JobId, "j_"
+}
+text_id! {
+    /// A session in which roles were to be swapped. Text: `s_` and 13 Crockford letters.
+    SessionId, "s_"
+}
+
+/// One recipient of a queued message, for ever. Text: `q_`, the message's 13 letters, `_` and the recipient's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct QueueId {
+    /// The message.
+    pub message: MessageId,
+    /// The recipient's number in it, from 0 on.
+    pub number: u32,
+}
+
+impl fmt::Display for QueueId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_text(f, "q_", self.message.0)?;
+        write!(f, "_{}", self.number)
+    }
+}
+
+impl FromStr for QueueId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let error = IdError { prefix: "q_" };
+        let (message, number) = text.rsplit_once('_').ok_or(error)?;
+        let message = MessageId(read_text(message, "q_")?);
+        let is_number = number == "0" || (!number.starts_with('0') && number.bytes().all(|b| b.is_ascii_digit()));
+        let number = is_number.then(|| number.parse().ok()).flatten().ok_or(error)?;
+        Ok(Self { message, number })
+    }
+}
+
 impl MessageId {
     /// When the id was made.
     pub fn at(self) -> Timestamp {
@@ -85,7 +122,7 @@ impl TraceId {
     }
 }
 
-/// Hands out ids (of messages and of refused transactions) that only ever rise, whatever the clock does.
+/// Hands out ids (of messages, refused transactions, jobs and swaps) that only ever rise, whatever the clock does.
 #[derive(Debug, Default)]
 pub struct MessageIds(Mutex<u64>);
 
@@ -109,6 +146,16 @@ impl MessageIds {
     /// A refused transaction's id.
     pub fn refused(&self, now: Timestamp) -> TraceId {
         TraceId(self.next(now))
+    }
+
+    /// A job's id.
+    pub fn job(&self, now: Timestamp) -> JobId {
+        JobId(self.next(now))
+    }
+
+    /// The id of a session that swaps roles.
+    pub fn session(&self, now: Timestamp) -> SessionId {
+        SessionId(self.next(now))
     }
 }
 
@@ -162,6 +209,19 @@ mod tests {
             ["", "m_", "t_0000000000000", "m_000000000000", "m_000000000000i", "m_zzzzzzzzzzzzz", "m_00000000000000"]
         {
             assert!(wrong.parse::<MessageId>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_queue_id_names_message_and_recipient() {
+        let id = QueueId { message: MessageId(1_795_341_900_123 << 16), number: 12 };
+        let text = id.to_string();
+        assert!(text.starts_with("q_") && text.ends_with("_12"), "{text}");
+        assert_eq!(text.parse(), Ok(id));
+        for wrong in
+            ["q_0000000000000", "q_0000000000000_", "q_0000000000000_01", "q_0000000000000_+1", "m_0000000000000_1"]
+        {
+            assert!(wrong.parse::<QueueId>().is_err(), "{wrong}");
         }
     }
 

@@ -156,3 +156,11 @@ pub const NOTE_BYTES: usize = 1000;
 pub const LIST_ENTRIES: usize = 100;
 /// Characters that the content of a token file must have at least.
 pub const FILE_TOKEN_CHARS: usize = 32;
+/// Octets of a dialogue that is kept.
+pub const TRANSCRIPT_BYTES: usize = 64 * 1024;
+/// Sessions with peers that are kept.
+pub const TURN_SESSIONS_KEPT: usize = 1000;
+/// Ended jobs that are kept.
+pub const JOBS_KEPT: usize = 1000;
+/// Characters of a server's words that are kept of an attempt.
+pub const WORDS_CHARS: usize = 1000;

@@ -13,7 +13,9 @@ mod secret;
 
 pub use address::{Address, AddressError, DomainName, Host, LocalPart};
 pub use clock::{Clock, SystemClock, Timestamp, TurnedClock};
-pub use id::{AccountId, BlobId, IdError, MailboxId, MessageId, MessageIds, ModSeq, TraceId, Uid};
+pub use id::{
+    AccountId, BlobId, IdError, JobId, MailboxId, MessageId, MessageIds, ModSeq, QueueId, SessionId, TraceId, Uid,
+};
 pub use network::{Network, NetworkError, Networks};
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use reply::{Enhanced, Fault, Reply};

@@ -77,7 +77,7 @@ impl fmt::Display for Network {
 }
 
 /// Some networks, as a setting holds them: separated by commas or spaces.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Networks(Vec<Network>);
 
 impl Networks {

@@ -4,14 +4,18 @@
 
 mod accept;
 mod newest;
+mod outbound;
 mod received;
 mod session;
+mod settle;
 mod unconfirmed;
 
 pub use accept::{Accept, Accepted, Origin, Recipient, Refused};
 pub use newest::newest_id;
+pub use outbound::Outbound;
 pub use received::{Received, received};
 pub use session::{Session, Sessions};
+pub use settle::Settle;
 pub use unconfirmed::{CHECKS, Confirm, TABLES};
 
 #[cfg(test)]

@@ -58,6 +58,40 @@ settings! {
     "smtp.idle_seconds" => smtp_idle_seconds: u64 = "300";
     /// Seconds that a POP3 session may be silent.
     "pop3.idle_seconds" => pop3_idle_seconds: u64 = "600";
+    /// Seconds from each failed attempt to the next: after the first, the second, and so on; the last one repeats.
+    "queue.retry_seconds" => queue_retry_seconds: Vec<u64> = "60,300,600,1200,2400,3600,3600,7200,14400";
+    /// Seconds after which mail that can't be delivered goes back to its sender.
+    "queue.expiry_seconds" => queue_expiry_seconds: u64 = "432000";
+    /// The same for mail without a sender, such as bounces.
+    "queue.bounce_expiry_seconds" => queue_bounce_expiry_seconds: u64 = "172800";
+    /// The same for mail that waits for a peer.
+    "queue.hold_expiry_seconds" => queue_hold_expiry_seconds: u64 = "1209600";
+    /// Seconds after which the sender is told, once, that a message is delayed. 0: never.
+    "queue.delay_notice_seconds" => queue_delay_notice_seconds: u64 = "14400";
+    /// Of addresses that are not global (private, loopback, link-local), those that mail may be sent to all the same when the DNS names them.
+    "delivery.allow_networks" => delivery_allow_networks: Networks = "";
+    /// Mail for other domains goes to this account instead, and none leaves the machine. Empty: it is sent.
+    "delivery.capture_to" => delivery_capture_to: String = "";
+    /// Connections to other servers at a time.
+    "delivery.connections_total" => delivery_connections_total: usize = "64";
+    /// Connections to one destination at a time.
+    "delivery.connections_per_destination" => delivery_connections_per_destination: usize = "16";
+    /// Messages that are sent over one connection.
+    "delivery.messages_per_connection" => delivery_messages_per_connection: usize = "100";
+    /// Seconds in which a connection must be made.
+    "delivery.connect_seconds" => delivery_connect_seconds: u64 = "30";
+    /// Seconds in which another server must greet us.
+    "delivery.greeting_seconds" => delivery_greeting_seconds: u64 = "300";
+    /// Seconds in which another server must answer a command.
+    "delivery.reply_seconds" => delivery_reply_seconds: u64 = "300";
+    /// Seconds in which another server must answer DATA.
+    "delivery.data_seconds" => delivery_data_seconds: u64 = "120";
+    /// Seconds in which another server must take a block of a message.
+    "delivery.block_seconds" => delivery_block_seconds: u64 = "180";
+    /// Seconds in which another server must answer the end of a message.
+    "delivery.end_seconds" => delivery_end_seconds: u64 = "600";
+    /// Seconds in which a peer must answer TURN or ATRN.
+    "delivery.turn_seconds" => delivery_turn_seconds: u64 = "600";
     /// What separates a name from its tag, as in alice+tag@example.test, in new domains that set none of their own. Empty: nothing.
     "directory.subaddress_separator" => directory_subaddress_separator: String = "+";
 }

@@ -33,6 +33,8 @@ pub enum Kind {
     Number,
     /// Any text without control characters.
     Text,
+    /// Whole numbers with commas between them, at least one.
+    Numbers,
     /// Networks with commas between them, as in `192.0.2.0/24,2001:db8::/32`; a single address is a network of one.
     Networks,
 }
@@ -41,6 +43,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Number => "a whole number",
+            Self::Numbers => "whole numbers with commas between them, as in 60,300,3600",
             Self::Text => "a text without control characters",
             Self::Networks => "networks with commas between them, as in 192.0.2.0/24,2001:db8::/32",
         })
@@ -114,6 +117,13 @@ macro_rules! number_value {
     )*};
 }
 number_value!(u64, usize);
+
+impl Value for Vec<u64> {
+    const KIND: Kind = Kind::Numbers;
+    fn parse(text: &str) -> Option<Self> {
+        text.split(',').map(|number| u64::parse(number.trim())).collect()
+    }
+}
 
 impl Value for String {
     const KIND: Kind = Kind::Text;

@@ -1,6 +1,7 @@
-//! Simple Mail Transfer Protocol (RFC 5321), the receiving side: what is on the wire, the machine that decides, and the
-//! server that carries it out.
+//! Simple Mail Transfer Protocol (RFC 5321): what is on the wire, the machines that decide, and the server and the client
+//! that carry it out.
 
+pub mod client;
 pub mod machine;
 pub mod server;
 pub mod wire;

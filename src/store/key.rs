@@ -1,4 +1,6 @@
-use crate::base::{AccountId, BlobId, MailboxId, MessageId, ModSeq, Timestamp, TraceId, Uid};
+use crate::base::{
+    AccountId, BlobId, JobId, MailboxId, MessageId, ModSeq, QueueId, SessionId, Timestamp, TraceId, Uid,
+};
 
 /// A key: bytes that sort as the values do.
 pub trait Key: Sized {
@@ -39,7 +41,18 @@ macro_rules! id_key {
         }
     )*};
 }
-id_key!(AccountId, BlobId, MailboxId, MessageId, ModSeq, Timestamp, TraceId, Uid);
+id_key!(AccountId, BlobId, JobId, MailboxId, MessageId, ModSeq, SessionId, Timestamp, TraceId, Uid);
+
+impl Key for QueueId {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.message.write(out);
+        self.number.write(out);
+    }
+    fn read(bytes: &mut &[u8]) -> Option<Self> {
+        Some(Self { message: MessageId::read(bytes)?, number: u32::read(bytes)? })
+    }
+}
+impl PrefixOf<QueueId> for MessageId {}
 
 impl<const N: usize> Key for [u8; N] {
     fn write(&self, out: &mut Vec<u8>) {

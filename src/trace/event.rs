@@ -72,6 +72,32 @@ pub enum Kind {
     Repeated,
     /// A copy was removed from a mailbox.
     Expunged,
+    /// A recipient elsewhere was queued.
+    Queued,
+    /// The next server has taken responsibility for a recipient.
+    Relayed,
+    /// An attempt has failed for now.
+    Deferred,
+    /// A recipient was refused for good, by the next server or by an operator.
+    Failed,
+    /// A recipient was given up after it had been deferred too long.
+    Expired,
+    /// The sender, or the postmaster, was told by a message of ours; the text names it.
+    Bounced,
+    /// The sender was told that the message is delayed.
+    Delayed,
+    /// An operator holds it back.
+    Held,
+    /// A hold was ended.
+    Released,
+    /// An operator has made it due at once.
+    Retried,
+    /// An operator has removed it from the queue, and nobody was told.
+    Dropped,
+    /// It waits for a peer that fetches it.
+    Parked,
+    /// The server stopped while the other side was about to take the message: it may have it, and will be sent it again.
+    Uncertain,
 }
 
 /// One thing that happened. Build it from [`Event::new`] with the fields that apply.
@@ -103,8 +129,14 @@ pub struct Event {
     pub enhanced: Option<(u8, u16, u16)>,
     /// The reply's text, or what else there is to say.
     pub text: String,
+    /// The server that was spoken to, as in `mx.example.org`.
+    pub server: Option<String>,
+    /// How far an attempt came, as in `recipient`.
+    pub stage: Option<String>,
+    /// How long an attempt took.
+    pub duration_ms: Option<u64>,
 }
-postcard_row!(Event, 1);
+postcard_row!(Event, 2);
 
 impl Event {
     /// An event with nothing but its time, kind and actor.
@@ -123,6 +155,9 @@ impl Event {
             code: None,
             enhanced: None,
             text: String::new(),
+            server: None,
+            stage: None,
+            duration_ms: None,
         }
     }
 

@@ -1,0 +1,151 @@
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::policy::Policy;
+use super::row::{Entry, Message};
+use crate::base::{Enhanced, QueueId, Reply, Timestamp};
+use crate::store::{StoreError, Tx};
+
+/// What became of one recipient in one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The recipient.
+    pub entry: QueueId,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What happened, for the sender, the operator and the trace.
+    pub attempt: Attempt,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// The next server has taken responsibility.
+    Delivered,
+    /// Not now.
+    Deferred,
+    /// Never.
+    Failed,
+}
+
+/// One attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When it ended.
+    pub at: Timestamp,
+    /// By whom, as in `delivery`, `atrn branch` or `operator token t`.
+    pub actor: String,
+    /// The server that was spoken to: the name it is found by.
+    pub server: Option<String>,
+    /// Its address.
+    pub server_ip: Option<IpAddr>,
+    /// TLS version, cipher suite and what is known of the certificate, as in `TLSv1.3 TLS13_AES_256_GCM_SHA384 unverified`.
+    pub tls: Option<String>,
+    /// How far it came.
+    pub stage: Stage,
+    /// What was answered, by the server or by ourselves.
+    pub words: Words,
+    /// From the first look into the DNS to the end.
+    pub duration_ms: u64,
+}
+
+/// How far an attempt came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Finding the server.
+    Route,
+    /// TCP.
+    Connect,
+    /// Waiting for 220.
+    Greeting,
+    /// EHLO or HELO.
+    Hello,
+    /// STARTTLS and the handshake.
+    Tls,
+    /// AUTH.
+    Login,
+    /// MAIL.
+    Sender,
+    /// RCPT.
+    Recipient,
+    /// DATA and the message.
+    Data,
+    /// The answer to the end of data.
+    End,
+    /// An operator, or time, has decided.
+    Queue,
+}
+
+/// What a server answered, or what there is to say where none did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Words {
+    /// The server's reply code; `None`: these are our own words.
+    pub code: Option<u16>,
+    /// The enhanced code; our own words always have one.
+    pub enhanced: Option<(u8, u16, u16)>,
+    /// The text, lines joined by a space, without control characters, at most 1,000 characters.
+    pub text: String,
+}
+
+impl Words {
+    /// Our own.
+    pub fn own(enhanced: Enhanced, text: impl Into<String>) -> Self {
+        Self { code: None, enhanced: Some((enhanced.0, enhanced.1, enhanced.2)), text: text.into() }
+    }
+}
+
+impl From<&Reply> for Words {
+    fn from(reply: &Reply) -> Self {
+        let enhanced = reply.enhanced().map(|Enhanced(class, subject, detail)| (class, subject, detail));
+        Self { code: Some(reply.code()), enhanced, text: reply.text().to_owned() }
+    }
+}
+
+/// What [`settle`] did to an entry, for the bounce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The entry.
+    pub id: QueueId,
+    /// As it was before, with this attempt as its last.
+    pub entry: Entry,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is gone: delivered.
+    Delivered,
+    /// It waits for its next attempt.
+    Deferred {
+        /// When that is.
+        until: Timestamp,
+        /// The sender is to be told of the delay, now.
+        tell: bool,
+    },
+    /// It is gone: the server refused it for good, or an operator did.
+    Failed,
+    /// It is gone: it was deferred too long.
+    Expired,
+}
+
+/// Writes the outcomes of one message into the queue: delivered and failed entries go, deferred ones get their next
+/// time or expire, open attempts are closed, the trace is told. An entry that is no longer there is passed over. Gives
+/// the message as it was, its head, and what became of each entry; `None` when no entry was there. When the last entry
+/// goes, so does the message, and its body is released.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn settle(
+    tx: &mut Tx<'_>,
+    outcomes: &[Outcome],
+    policy: &Policy,
+    now: Timestamp,
+    jitter: u32,
+) -> Result<Option<(Message, Vec<u8>, Vec<Settled>)>, StoreError> {
+    let _ = (tx, outcomes, policy, now, jitter);
+    todo!()
+}

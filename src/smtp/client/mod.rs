@@ -1,0 +1,155 @@
+//! SMTP, the client's side of a session: the driver owns the connection, carries out what the client machine asks for,
+//! and hands the outcome of each recipient to its courier.
+//!
+//! Floor F4b.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::{Address, DomainName, MessageId, QueueId};
+use crate::net::Connection;
+use crate::queue::{Content, Login, Outcome};
+
+/// Where the mail of a session comes from and where its outcomes go. `delivery` makes it.
+pub trait Courier: Send {
+    /// The next message for this session; `None` to end it.
+    fn next(&mut self) -> impl Future<Output = Option<Mail>> + Send;
+
+    /// Commits the open attempt of these recipients: asked before the end of data is sent. An error: do not send it.
+    fn open(&mut self, recipients: &[QueueId]) -> impl Future<Output = Result<(), NotOpened>> + Send;
+
+    /// Takes outcomes: each recipient of a [`Mail`] gets exactly one, unless the session ends before anything was asked
+    /// about it.
+    fn settle(&mut self, outcomes: Vec<Outcome>) -> impl Future<Output = ()> + Send;
+}
+
+/// The attempt could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the attempt could not be opened: {0}")]
+pub struct NotOpened(pub String);
+
+/// One message for some recipients at one destination.
+pub struct Mail {
+    /// The message.
+    pub id: MessageId,
+    /// The sender of the envelope.
+    pub sender: Option<Address>,
+    /// Its recipients.
+    pub recipients: Vec<(QueueId, Address)>,
+    /// It holds octets above 127.
+    pub eight_bit: bool,
+    /// It needs SMTPUTF8.
+    pub smtputf8: bool,
+    /// The message itself.
+    pub content: Content,
+}
+
+/// What a session is to do.
+#[derive(Clone)]
+pub struct Plan {
+    /// Our name, for EHLO.
+    pub hostname: DomainName,
+    /// Who does this, for the trace, as in `delivery`.
+    pub actor: String,
+    /// The name by which the server was found.
+    pub server: String,
+    /// What is asked of TLS.
+    pub tls: Tls,
+    /// How to log in.
+    pub login: Option<Login>,
+    /// What is said when all our own mail is sent, instead of QUIT.
+    pub then: Then,
+    /// Messages in one session.
+    pub messages_max: usize,
+    /// How long the other side may take.
+    pub patience: Patience,
+}
+
+/// What is asked of TLS in a session. The configurations are made by `tls`.
+#[derive(Clone)]
+pub enum Tls {
+    /// None: the connection was swapped, its TLS stays as it is.
+    Keep,
+    /// STARTTLS when it is offered; `Failed` says so when the handshake fails, and the caller dials again without it.
+    Opportunistic(Arc<rustls::ClientConfig>),
+    /// STARTTLS, or nothing is sent.
+    Required(Arc<rustls::ClientConfig>),
+    /// The handshake is made before the greeting.
+    Implicit(Arc<rustls::ClientConfig>),
+    /// In the clear: after a handshake has failed, where TLS is not asked for.
+    Never,
+}
+
+/// How a session goes on when our own mail is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Then {
+    /// QUIT.
+    Quit,
+    /// RFC 821 §3.8
+    Turn,
+    /// RFC 2645, with the domains that are asked for.
+    Atrn(Vec<DomainName>),
+    /// RFC 1985, one each.
+    Etrn(Vec<DomainName>),
+    /// Log in, look, and leave: nothing is sent and nothing is asked for.
+    Look,
+}
+
+/// RFC 5321 §4.5.3.2: how long the other side may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For 220: 5 minutes.
+    pub greeting: Duration,
+    /// For the answer to EHLO, MAIL, RCPT, AUTH, STARTTLS, RSET: 5 minutes.
+    pub reply: Duration,
+    /// For the answer to DATA: 2 minutes.
+    pub data: Duration,
+    /// For taking a block of the message: 3 minutes.
+    pub block: Duration,
+    /// For the answer to the end of data: 10 minutes.
+    pub end: Duration,
+    /// For the answer to TURN and ATRN: 10 minutes (RFC 2645 §5.2.1 asks for so much).
+    pub turn: Duration,
+}
+
+/// How a session ended.
+pub enum Ended {
+    /// It is over.
+    Closed(Summary),
+    /// The roles are swapped: the other side speaks next, as the client.
+    Swap(Connection, Summary),
+}
+
+/// What came of a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Messages that were taken for at least one recipient.
+    pub sent: u64,
+    /// Recipients that were refused.
+    pub refused: u64,
+    /// What it broke at, where it did: before or between messages nobody else tells.
+    pub failure: Option<Failure>,
+    /// What was answered to TURN, ATRN or ETRN: code and text.
+    pub answer: Option<(u16, String)>,
+}
+
+/// Where and why a session broke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// How far it came.
+    pub stage: crate::queue::Stage,
+    /// What was answered, or what happened.
+    pub words: crate::queue::Words,
+    /// Permanent for every message of this destination: 5xx to the greeting or to EHLO is not (another server may take
+    /// it), a missing 8BITMIME is, for that message.
+    pub is_permanent: bool,
+    /// The server asked us to come back later (421), or the connection broke: leave this address alone for a while.
+    pub is_busy: bool,
+}
+
+/// Runs a session from the greeting to its end.
+pub async fn drive<C: Courier>(connection: Connection, plan: &Plan, courier: &mut C) -> Ended {
+    let _ = (connection, plan, courier);
+    todo!()
+}
