@@ -66,10 +66,15 @@ impl Site {
 
     /// `pillarbox serve` on `folder`'s file, with `arguments` after the usual ones.
     pub fn serve(folder: &Path, arguments: &[&str]) -> Self {
+        Self::serve_as(folder, "mx.example.test", arguments)
+    }
+
+    /// The same under another name.
+    pub fn serve_as(folder: &Path, hostname: &str, arguments: &[&str]) -> Self {
         let token_file = folder.join("token");
         fs::write(&token_file, TOKEN).expect("the token file is written");
         let token_file = token_file.to_str().expect("a temporary path is UTF-8");
-        let mut all = vec!["--hostname", "mx.example.test", "--http-token-file", token_file];
+        let mut all = vec!["--hostname", hostname, "--http-token-file", token_file];
         all.extend(arguments);
         Self::launch("serve", folder, &all)
     }
