@@ -164,3 +164,5 @@ pub const TURN_SESSIONS_KEPT: usize = 1000;
 pub const JOBS_KEPT: usize = 1000;
 /// Characters of a server's words that are kept of an attempt.
 pub const WORDS_CHARS: usize = 1000;
+/// Octets of a route's name.
+pub const ROUTE_NAME_BYTES: usize = 64;

@@ -1,5 +1,9 @@
-use crate::base::{DomainName, QueueId, Timestamp};
-use crate::store::{Halt, Op, StoreError, Tx};
+use super::QUEUE_TOPIC;
+use super::entry::{leave, message_of, remove, replace};
+use super::row::{ENTRIES, Entry, NEVER, OPEN, State};
+use crate::base::{QueueId, Timestamp};
+use crate::store::{Halt, Op, Read, StoreError, Topic, Tx};
+use crate::trace::{self, Event, Kind, Subject};
 
 /// Does something to entries, all or none.
 pub struct Act {
@@ -16,9 +20,9 @@ pub struct Act {
 /// What an operator may do to an entry. (A bounce is an outcome: `intake::Settle`.)
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Tries it now; of what is parked, releases it for one attempt. What is held stays held.
+    /// Tries it now, also when its domain is held for a peer: for one attempt. What is held stays held.
     Retry,
-    /// Keeps it until it is released.
+    /// Keeps it until it is released; what is held already gets another reason.
     Hold {
         /// Why.
         reason: String,
@@ -52,144 +56,69 @@ impl Op for Act {
         "queue.act"
     }
 
+    fn weight_bytes(&self) -> usize {
+        512 * (self.entries.len() + 1)
+    }
+
     fn runs_when_full(&self) -> bool {
         true
     }
 
     fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<Refused>> {
-        let _ = tx;
-        todo!()
-    }
-
-    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        let _ = tx;
-        todo!()
-    }
-}
-
-/// Which entries a flush is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selector {
-    /// All that wait.
-    All,
-    /// Those for a domain.
-    Domain(DomainName),
-    /// Those from a sender; empty for the null sender.
-    Sender(String),
-    /// Those parked for a peer.
-    Peer(String),
-}
-
-/// Makes entries due at once, and releases those that are parked for one attempt where the selector names a domain or a
-/// peer. What is held stays so. A slice at a time: call again with what it gave until it gives no more.
-pub struct Flush {
-    /// Which.
-    pub selector: Selector,
-    /// Behind this one.
-    pub after: Option<QueueId>,
-    /// Entries looked at in one slice.
-    pub limit: usize,
-    /// Who, for the trace.
-    pub actor: String,
-    /// Now.
-    pub at: Timestamp,
-}
-
-/// What a slice of a flush did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Flushed {
-    /// Entries that are due now and were not, or were due already.
-    pub count: u64,
-    /// Where to go on; `None` at the end.
-    pub next: Option<QueueId>,
-}
-
-impl Op for Flush {
-    type Plan = ();
-    type Out = Flushed;
-    type Refused = std::convert::Infallible;
-
-    fn name(&self) -> &'static str {
-        "queue.flush"
-    }
-
-    fn runs_when_full(&self) -> bool {
-        true
-    }
-
-    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Self::Refused>> {
-        Ok(())
-    }
-
-    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<Flushed, StoreError> {
-        let _ = tx;
-        todo!()
-    }
-}
-
-/// Moves waiting entries to a later time without an attempt: their destination is not to be dialled before.
-pub struct Postpone {
-    /// Which; those that are gone, held, parked or in an open attempt are passed over.
-    pub entries: Vec<QueueId>,
-    /// Until when.
-    pub until: Timestamp,
-}
-
-impl Op for Postpone {
-    type Plan = ();
-    type Out = ();
-    type Refused = std::convert::Infallible;
-
-    fn name(&self) -> &'static str {
-        "queue.postpone"
-    }
-
-    fn runs_when_full(&self) -> bool {
-        true
-    }
-
-    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Self::Refused>> {
+        for id in &self.entries {
+            let entry = tx.get(&ENTRIES, id)?.ok_or(Halt::Refused(Refused::Gone(*id)))?;
+            if tx.has(&OPEN, id)? {
+                return Err(Halt::Refused(Refused::InFlight(*id)));
+            }
+            let is_held = matches!(entry.state, State::Held { .. });
+            let fits = match self.action {
+                Action::Retry => !is_held,
+                Action::Release => is_held,
+                Action::Hold { .. } | Action::Drop => true,
+            };
+            if !fits {
+                return Err(Halt::Refused(Refused::State(*id)));
+            }
+        }
         Ok(())
     }
 
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        let _ = tx;
-        todo!()
-    }
-}
-
-/// Parks waiting entries for a peer (`Some`), or makes parked ones wait again, due at once, because no peer holds their
-/// domain any more (`None`).
-pub struct Park {
-    /// Which; those in another state are passed over.
-    pub entries: Vec<QueueId>,
-    /// For whom.
-    pub peer: Option<String>,
-    /// `queue.hold_expiry_seconds`, counted from when the message came in.
-    pub hold_expiry_seconds: u64,
-    /// Now.
-    pub at: Timestamp,
-}
-
-impl Op for Park {
-    type Plan = ();
-    type Out = ();
-    type Refused = std::convert::Infallible;
-
-    fn name(&self) -> &'static str {
-        "queue.park"
-    }
-
-    fn runs_when_full(&self) -> bool {
-        true
-    }
-
-    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Self::Refused>> {
+        for id in &self.entries {
+            // One that is named twice may be gone.
+            if let Some(entry) = tx.get(&ENTRIES, id)? {
+                self.act(tx, *id, &entry)?;
+            }
+        }
+        tx.announce(Topic(QUEUE_TOPIC, 0));
         Ok(())
     }
+}
 
-    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        let _ = tx;
-        todo!()
+impl Act {
+    fn act(&self, tx: &mut Tx<'_>, id: QueueId, entry: &Entry) -> Result<(), StoreError> {
+        let (kind, text) = match &self.action {
+            Action::Retry => (Kind::Retried, ""),
+            Action::Hold { reason } => (Kind::Held, reason.as_str()),
+            Action::Release => (Kind::Released, ""),
+            Action::Drop => (Kind::Dropped, ""),
+        };
+        let event = Event {
+            recipient: Some(entry.recipient.to_string()),
+            text: text.to_owned(),
+            ..Event::new(self.at, kind, self.actor.as_str())
+        };
+        trace::record(tx, Subject::Message(id.message), event)?;
+        let (state, due) = match &self.action {
+            Action::Retry => (State::Waiting { released: true }, self.at),
+            Action::Hold { reason } => (State::Held { reason: reason.clone() }, NEVER),
+            Action::Release => (State::Waiting { released: false }, self.at),
+            Action::Drop => {
+                let message = message_of(tx, id)?;
+                remove(tx, id, entry)?;
+                return leave(tx, id.message, &message, 1);
+            }
+        };
+        replace(tx, id, entry, &Entry { state, due, ..entry.clone() })
     }
 }

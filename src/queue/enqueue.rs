@@ -1,7 +1,9 @@
+use super::QUEUE_TOPIC;
+use super::entry::add;
 use super::policy::Policy;
-use super::row::Notify;
+use super::row::{Entry, HEADS, Lines, MESSAGES, Message, Notify, State};
 use crate::base::{Address, BlobId, MessageId, QueueId, Timestamp};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Topic, Tx};
 
 /// A message for recipients elsewhere.
 #[derive(Debug, Clone)]
@@ -37,11 +39,44 @@ pub struct NewEntry {
     pub original: Option<Address>,
 }
 
-/// Queues a message, due at once. Numbers its recipients from 0 on, in their order. Announces [`super::QUEUE_TOPIC`].
+/// Queues a message, due at once. Numbers its recipients from 0 on, in their order. Announces [`super::QUEUE_TOPIC`]. The
+/// trace is the caller's: it knows who brings the message.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn enqueue(tx: &mut Tx<'_>, message: &NewMessage<'_>, policy: &Policy) -> Result<Vec<QueueId>, StoreError> {
-    let _ = (tx, message, policy);
-    todo!()
+    // A transaction's recipients and the octets of a head are bounded, far below.
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let row = Message {
+        sender: message.sender.clone(),
+        notify: message.notify,
+        blob: message.blob,
+        head_bytes: count(message.head.len()),
+        body_bytes: message.body_bytes,
+        eight_bit: message.eight_bit,
+        smtputf8: message.smtputf8,
+        at: message.at,
+        entries: count(message.recipients.len()),
+    };
+    tx.put(&MESSAGES, &message.id, &row)?;
+    tx.put(&HEADS, &message.id, &Lines(message.head.to_vec()))?;
+    let expires_at = message.at.plus_ms(policy.expiry_ms(message.sender.is_none()));
+    let mut ids = Vec::with_capacity(message.recipients.len());
+    for (number, new) in (0..).zip(&message.recipients) {
+        let id = QueueId { message: message.id, number };
+        let entry = Entry {
+            recipient: new.recipient.clone(),
+            original: new.original.clone(),
+            state: State::Waiting { released: false },
+            due: message.at,
+            expires_at,
+            attempts: 0,
+            delay_told: false,
+            last: None,
+        };
+        add(tx, id, &entry)?;
+        ids.push(id);
+    }
+    tx.announce(Topic(QUEUE_TOPIC, 0));
+    Ok(ids)
 }

@@ -1,11 +1,9 @@
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::policy::Policy;
-use super::row::{Entry, Message};
 use crate::base::{Enhanced, QueueId, Reply, Timestamp};
-use crate::store::{StoreError, Tx};
 
 /// What became of one recipient in one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,49 +101,27 @@ impl From<&Reply> for Words {
     }
 }
 
-/// What [`settle`] did to an entry, for the bounce.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settled {
-    /// The entry.
-    pub id: QueueId,
-    /// As it was before, with this attempt as its last.
-    pub entry: Entry,
-    /// What became of it.
-    pub fate: Fate,
+impl Attempt {
+    /// Whether something was tried: what an operator or time decides is no attempt.
+    pub(super) fn is_real(&self) -> bool {
+        self.stage != Stage::Queue
+    }
 }
 
-/// What became of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// It is gone: delivered.
-    Delivered,
-    /// It waits for its next attempt.
-    Deferred {
-        /// When that is.
-        until: Timestamp,
-        /// The sender is to be told of the delay, now.
-        tell: bool,
-    },
-    /// It is gone: the server refused it for good, or an operator did.
-    Failed,
-    /// It is gone: it was deferred too long.
-    Expired,
-}
-
-/// Writes the outcomes of one message into the queue: delivered and failed entries go, deferred ones get their next
-/// time or expire, open attempts are closed, the trace is told. An entry that is no longer there is passed over. Gives
-/// the message as it was, its head, and what became of each entry; `None` when no entry was there. When the last entry
-/// goes, so does the message, and its body is released.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn settle(
-    tx: &mut Tx<'_>,
-    outcomes: &[Outcome],
-    policy: &Policy,
-    now: Timestamp,
-    jitter: u32,
-) -> Result<Option<(Message, Vec<u8>, Vec<Settled>)>, StoreError> {
-    let _ = (tx, outcomes, policy, now, jitter);
-    todo!()
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Route => "route",
+            Self::Connect => "connect",
+            Self::Greeting => "greeting",
+            Self::Hello => "hello",
+            Self::Tls => "tls",
+            Self::Login => "login",
+            Self::Sender => "sender",
+            Self::Recipient => "recipient",
+            Self::Data => "data",
+            Self::End => "end",
+            Self::Queue => "queue",
+        })
+    }
 }

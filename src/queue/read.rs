@@ -1,8 +1,6 @@
-use bytes::Bytes;
-
-use super::row::{Entry, Message, OpenAttempt};
+use super::row::{BY_DOMAIN, DUE, ENTRIES, Entry, MESSAGES, Message, NEVER, OPEN, OpenAttempt};
 use crate::base::{MessageId, QueueId, Timestamp};
-use crate::store::{BlobReader, Read, Store, StoreError};
+use crate::store::{Read, Span, StoreError};
 
 /// An entry with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,38 +11,20 @@ pub struct Waiting {
     pub entry: Entry,
 }
 
-/// The queue in numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Entries whose time has come.
-    pub due: u64,
-    /// Entries that wait for their time.
-    pub waiting: u64,
-    /// Entries with an open attempt.
-    pub in_flight: u64,
-    /// Entries that an operator holds.
-    pub held: u64,
-    /// Entries that wait for a peer.
-    pub parked: u64,
-    /// Octets of all messages.
-    pub size_bytes: u64,
-    /// When the oldest message came in.
-    pub oldest_at: Option<Timestamp>,
-    /// The domains with the most entries, the most first, at most ten.
-    pub domains: Vec<(String, u64)>,
-}
-
 /// When the next entry behind `after` is due: for the scheduler's alarm.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn next_due(read: &impl Read, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    let _ = (read, after);
-    todo!()
+    let next = read.first(&DUE, Span::all().after(&(after, LAST)))?;
+    Ok(next.map(|((due, _), ())| due).filter(|due| *due != NEVER))
 }
 
+/// Behind every id.
+const LAST: QueueId = QueueId { message: MessageId(u64::MAX), number: u32::MAX };
+
 /// Entries that are due at `now`, in the order of the schedule, behind `after`: at most `limit`. Also those that are
-/// held or parked and whose end has come.
+/// parked and whose end has come.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -54,8 +34,14 @@ pub fn due(
     after: Option<(Timestamp, QueueId)>,
     limit: usize,
 ) -> Result<Vec<Waiting>, StoreError> {
-    let _ = (read, now, after, limit);
-    todo!()
+    // What an operator holds is due never, also when the clock shows the end of time.
+    let span = Span::range(..=(now.min(Timestamp(NEVER.0 - 1)), LAST));
+    let span = match after {
+        Some(after) => span.after(&after),
+        None => span,
+    };
+    let places = read.rows(&DUE, span, limit)?;
+    read_all(read, places.into_iter().map(|((_, id), ())| id))
 }
 
 /// One entry.
@@ -63,8 +49,7 @@ pub fn due(
 /// # Errors
 /// [`StoreError`].
 pub fn entry(read: &impl Read, id: QueueId) -> Result<Option<Entry>, StoreError> {
-    let _ = (read, id);
-    todo!()
+    read.get(&ENTRIES, &id)
 }
 
 /// The first `limit` entries behind `after`, by id.
@@ -72,11 +57,14 @@ pub fn entry(read: &impl Read, id: QueueId) -> Result<Option<Entry>, StoreError>
 /// # Errors
 /// [`StoreError`].
 pub fn entries(read: &impl Read, after: Option<QueueId>, limit: usize) -> Result<Vec<Waiting>, StoreError> {
-    let _ = (read, after, limit);
-    todo!()
+    let span = match after {
+        Some(after) => Span::all().after(&after),
+        None => Span::all(),
+    };
+    Ok(read.rows(&ENTRIES, span, limit)?.into_iter().map(|(id, entry)| Waiting { id, entry }).collect())
 }
 
-/// The same, of one recipient domain.
+/// The same, of one recipient domain (as [`crate::base::Host`] writes it).
 ///
 /// # Errors
 /// [`StoreError`].
@@ -86,8 +74,14 @@ pub fn entries_of_domain(
     after: Option<QueueId>,
     limit: usize,
 ) -> Result<Vec<Waiting>, StoreError> {
-    let _ = (read, domain, after, limit);
-    todo!()
+    let domain = domain.to_owned();
+    let span = Span::prefix(&domain);
+    let span = match after {
+        Some(after) => span.after(&(domain, after)),
+        None => span,
+    };
+    let places = read.rows(&BY_DOMAIN, span, limit)?;
+    read_all(read, places.into_iter().map(|((_, id), ())| id))
 }
 
 /// All entries of a message.
@@ -95,8 +89,8 @@ pub fn entries_of_domain(
 /// # Errors
 /// [`StoreError`].
 pub fn entries_of_message(read: &impl Read, id: MessageId) -> Result<Vec<Waiting>, StoreError> {
-    let _ = (read, id);
-    todo!()
+    let rows = read.rows(&ENTRIES, Span::prefix(&id), usize::MAX)?;
+    Ok(rows.into_iter().map(|(id, entry)| Waiting { id, entry }).collect())
 }
 
 /// What the entries of a message share.
@@ -104,8 +98,7 @@ pub fn entries_of_message(read: &impl Read, id: MessageId) -> Result<Vec<Waiting
 /// # Errors
 /// [`StoreError`].
 pub fn message(read: &impl Read, id: MessageId) -> Result<Option<Message>, StoreError> {
-    let _ = (read, id);
-    todo!()
+    read.get(&MESSAGES, &id)
 }
 
 /// The attempt of this entry that is open.
@@ -113,17 +106,7 @@ pub fn message(read: &impl Read, id: MessageId) -> Result<Option<Message>, Store
 /// # Errors
 /// [`StoreError`].
 pub fn open_attempt(read: &impl Read, id: QueueId) -> Result<Option<OpenAttempt>, StoreError> {
-    let _ = (read, id);
-    todo!()
-}
-
-/// The queue in numbers: a long read, use [`Store::read`].
-///
-/// # Errors
-/// [`StoreError`].
-pub fn summary(read: &impl Read, now: Timestamp) -> Result<Summary, StoreError> {
-    let _ = (read, now);
-    todo!()
+    read.get(&OPEN, &id)
 }
 
 /// The newest message in the queue.
@@ -131,44 +114,11 @@ pub fn summary(read: &impl Read, now: Timestamp) -> Result<Summary, StoreError> 
 /// # Errors
 /// [`StoreError`].
 pub fn newest(read: &impl Read) -> Result<Option<MessageId>, StoreError> {
-    let _ = read;
-    todo!()
+    Ok(read.last(&ENTRIES, Span::all())?.map(|(id, _)| id.message))
 }
 
-/// A queued message as it is sent, in pieces: head, then body, canonical CRLF, not dot-stuffed. Holds no read transaction
-/// between two of them.
-pub struct Content {
-    front: Option<Bytes>,
-    body: Option<BlobReader>,
-    size_bytes: u64,
-}
-
-/// Begins to read a queued message; `None` when it is not there (any more).
-///
-/// # Errors
-/// [`StoreError`].
-pub fn content(store: &Store, id: MessageId) -> Result<Option<Content>, StoreError> {
-    let _ = (store, id);
-    todo!()
-}
-
-impl Content {
-    /// Octets in all.
-    pub fn size_bytes(&self) -> u64 {
-        self.size_bytes
-    }
-
-    /// The next piece; `None` at the end.
-    ///
-    /// # Errors
-    /// [`StoreError`], also when the message was removed meanwhile.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
-        if let Some(front) = self.front.take() {
-            return Ok(Some(front));
-        }
-        match &mut self.body {
-            Some(body) => body.next().await,
-            None => Ok(None),
-        }
-    }
+/// The entries of an index. One that it names and that is not there is damage, for the check to tell; mail goes on.
+fn read_all(read: &impl Read, ids: impl Iterator<Item = QueueId>) -> Result<Vec<Waiting>, StoreError> {
+    ids.filter_map(|id| read.get(&ENTRIES, &id).map(|entry| entry.map(|entry| Waiting { id, entry })).transpose())
+        .collect()
 }

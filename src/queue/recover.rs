@@ -1,6 +1,10 @@
-use super::row::OpenAttempt;
-use crate::base::{QueueId, Timestamp};
-use crate::store::{Halt, Op, StoreError, Tx};
+use super::QUEUE_TOPIC;
+use super::entry::replace;
+use super::outcome::{Attempt, Stage, Words};
+use super::row::{ENTRIES, Entry, OPEN, OpenAttempt, State};
+use crate::base::{Enhanced, QueueId, Timestamp};
+use crate::store::{Halt, Op, Read, Span, StoreError, Topic, Tx};
+use crate::trace::{self, Event, Kind, Subject};
 
 /// Notes, before the end of data is sent, that these recipients of one message are about to be delivered. Until the
 /// outcome is settled nobody may hold, bounce, drop or send them.
@@ -36,18 +40,25 @@ impl Op for Open {
     }
 
     fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<OpenRefused>> {
-        let _ = tx;
-        todo!()
+        for id in &self.entries {
+            if tx.has(&OPEN, id)? {
+                return Err(Halt::Refused(OpenRefused::InFlight(*id)));
+            }
+            let is_free = tx.get(&ENTRIES, id)?.is_some_and(|entry| !matches!(entry.state, State::Held { .. }));
+            if !is_free {
+                return Err(Halt::Refused(OpenRefused::Changed(*id)));
+            }
+        }
+        Ok(())
     }
 
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        let _ = tx;
-        todo!()
+        self.entries.iter().try_for_each(|id| tx.put(&OPEN, id, &self.attempt))
     }
 }
 
 /// At start: closes the attempts that a crash has left open. Their outcome is uncertain: the trace says so, and the
-/// entries are due at once. Gives how many; call again until it is 0.
+/// entries are due at once, but what is parked still waits for its peer. Gives how many; call again until it is 0.
 pub struct Recover {
     /// Now.
     pub at: Timestamp,
@@ -56,7 +67,7 @@ pub struct Recover {
 }
 
 impl Op for Recover {
-    type Plan = ();
+    type Plan = Vec<(QueueId, OpenAttempt)>;
     type Out = usize;
     type Refused = std::convert::Infallible;
 
@@ -68,12 +79,49 @@ impl Op for Recover {
         true
     }
 
-    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Self::Refused>> {
-        Ok(())
+    fn check(&self, tx: &Tx<'_>) -> Result<Self::Plan, Halt<Self::Refused>> {
+        Ok(tx.rows(&OPEN, Span::all(), self.limit)?)
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<usize, StoreError> {
-        let _ = tx;
-        todo!()
+    fn apply(&self, tx: &mut Tx<'_>, left: Self::Plan) -> Result<usize, StoreError> {
+        for (id, open) in &left {
+            tx.remove(&OPEN, id)?;
+            if let Some(entry) = tx.get(&ENTRIES, id)? {
+                self.close(tx, *id, &entry, open)?;
+            }
+        }
+        if !left.is_empty() {
+            tx.announce(Topic(QUEUE_TOPIC, 0));
+        }
+        Ok(left.len())
+    }
+}
+
+impl Recover {
+    fn close(&self, tx: &mut Tx<'_>, id: QueueId, entry: &Entry, open: &OpenAttempt) -> Result<(), StoreError> {
+        let text = format!("the server stopped before {} had answered: it may have the message", open.server);
+        let server = open.server.split(' ').next().map(str::to_owned);
+        let event = Event {
+            recipient: Some(entry.recipient.to_string()),
+            server: server.clone(),
+            stage: Some(Stage::End.to_string()),
+            text: text.clone(),
+            ..Event::new(self.at, Kind::Uncertain, open.actor.as_str())
+        };
+        trace::record(tx, Subject::Message(id.message), event)?;
+        let last = Attempt {
+            at: open.at,
+            actor: open.actor.clone(),
+            server,
+            server_ip: None,
+            tls: None,
+            stage: Stage::End,
+            // RFC 3463 §3.5: bad connection
+            words: Words::own(Enhanced(4, 4, 2), text),
+            duration_ms: 0,
+        };
+        let due = if matches!(entry.state, State::Waiting { .. }) { self.at } else { entry.due };
+        let attempts = entry.attempts.saturating_add(1);
+        replace(tx, id, entry, &Entry { due, attempts, last: Some(last), ..entry.clone() })
     }
 }

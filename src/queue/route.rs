@@ -1,15 +1,21 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Address, DomainName, Host, Timestamp};
-use crate::directory::Precondition;
 use crate::postcard_row;
-use crate::store::{Halt, Op, Read, StoreError, Table, Tx};
+use crate::store::Table;
 
 /// Announced (number 0) when a route or a peer has changed: what is parked may have to go, and the other way round.
 pub const ROUTE_TOPIC: &str = "route";
 
 /// The routes, by name.
 pub(super) static ROUTES: Table<String, Route> = Table::new("routes");
+/// The route for each kind of mail: see [`Match::place`].
+pub(super) static ROUTE_PLACES: Table<(u8, String), RouteName> = Table::new("route_places");
+
+/// A route's name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RouteName(pub(super) String);
+postcard_row!(RouteName, 1);
 
 /// Where some mail goes, instead of to the domain's own servers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,111 +109,14 @@ impl std::fmt::Debug for Login {
     }
 }
 
-/// Why a route is not taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RouteRefused {
-    /// The precondition does not hold.
-    #[error("the route was changed meanwhile")]
-    Precondition(Option<u64>),
-    /// Another route is for the same mail.
-    #[error("the route {0} is for the same mail")]
-    Taken(String),
-    /// No such route.
-    #[error("there is no such route")]
-    Unknown,
-    /// A field has a value that it can't have; the first is its name.
-    #[error("{0}: {1}")]
-    Field(&'static str, String),
-}
-
-/// Creates or replaces a route; `Out` says whether it is new.
-pub struct PutRoute {
-    /// Its name.
-    pub name: String,
-    /// What is set.
-    pub fields: RouteFields,
-    /// What must hold.
-    pub precondition: Precondition,
-    /// Now.
-    pub at: Timestamp,
-}
-
-impl Op for PutRoute {
-    type Plan = ();
-    type Out = crate::directory::Put<Route>;
-    type Refused = RouteRefused;
-
-    fn name(&self) -> &'static str {
-        "queue.put_route"
+impl Match {
+    /// Where a route for this mail is found.
+    pub(super) fn place(&self) -> (u8, String) {
+        match self {
+            Self::Domain(domain) => (0, domain.to_string()),
+            Self::Sender(address) => (1, address.key()),
+            Self::SenderDomain(domain) => (2, domain.to_string()),
+            Self::Default => (3, String::new()),
+        }
     }
-
-    fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<RouteRefused>> {
-        let _ = tx;
-        todo!()
-    }
-
-    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<Self::Out, StoreError> {
-        let _ = tx;
-        todo!()
-    }
-}
-
-/// Deletes a route.
-pub struct DeleteRoute {
-    /// Its name.
-    pub name: String,
-    /// What must hold.
-    pub precondition: Precondition,
-}
-
-impl Op for DeleteRoute {
-    type Plan = ();
-    type Out = ();
-    type Refused = RouteRefused;
-
-    fn name(&self) -> &'static str {
-        "queue.delete_route"
-    }
-
-    fn runs_when_full(&self) -> bool {
-        true
-    }
-
-    fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<RouteRefused>> {
-        let _ = tx;
-        todo!()
-    }
-
-    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        let _ = tx;
-        todo!()
-    }
-}
-
-/// The route of that name.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn route(read: &impl Read, name: &str) -> Result<Option<Route>, StoreError> {
-    let _ = (read, name);
-    todo!()
-}
-
-/// The first `limit` routes behind `after`, by name.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn routes(read: &impl Read, after: Option<&str>, limit: usize) -> Result<Vec<Route>, StoreError> {
-    let _ = (read, after, limit);
-    todo!()
-}
-
-/// The route for a recipient's domain and a sender: for the domain, else for the sender's address, its domain, else the
-/// default one. (A peer's claim on the domain goes behind the first of these and before the others: see `delivery`.)
-///
-/// # Errors
-/// [`StoreError`].
-pub fn route_for(read: &impl Read, to: &Host, sender: Option<&Address>) -> Result<Option<Route>, StoreError> {
-    let _ = (read, to, sender);
-    todo!()
 }

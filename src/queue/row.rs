@@ -1,9 +1,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::outcome::Attempt;
+use super::route::{ROUTE_PLACES, ROUTES};
 use crate::base::{Address, BlobId, MessageId, QueueId, Timestamp};
 use crate::postcard_row;
-use crate::store::{AnyTable, CrossCheck, Row, Table};
+use crate::store::{AnyTable, Row, Table};
 
 /// Announced (number 0) when an entry has become due, and at every change of an entry by an operator.
 pub const QUEUE_TOPIC: &str = "queue";
@@ -21,9 +22,10 @@ pub(super) static BY_DOMAIN: Table<(String, QueueId), ()> = Table::new("queue_by
 /// Attempts that were about to send the end of data: what is here at start has an uncertain outcome.
 pub(super) static OPEN: Table<QueueId, OpenAttempt> = Table::new("attempts_open");
 /// The room's tables.
-pub const TABLES: &[&dyn AnyTable] = &[&MESSAGES, &HEADS, &ENTRIES, &DUE, &BY_DOMAIN, &OPEN, &super::route::ROUTES];
-/// What must hold between them.
-pub const CHECKS: &[CrossCheck] = &[];
+pub const TABLES: &[&dyn AnyTable] = &[&MESSAGES, &HEADS, &ENTRIES, &DUE, &BY_DOMAIN, &OPEN, &ROUTES, &ROUTE_PLACES];
+
+/// When what an operator holds is due: never.
+pub(super) const NEVER: Timestamp = Timestamp(u64::MAX);
 
 /// What all entries of a message share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,9 +69,10 @@ pub struct Entry {
     pub original: Option<Address>,
     /// What it waits for.
     pub state: State,
-    /// When something is to be done: the next attempt, or for what is held or parked its end.
+    /// When something is to be done: the next attempt; of what is parked its end; of what is held the end of time.
     pub due: Timestamp,
-    /// When it is given up. It never is without an attempt after that moment, unless it is parked.
+    /// When it is given up: by the first attempt that fails from then on, of what is parked without one. Moved to a later
+    /// time when it is parked.
     pub expires_at: Timestamp,
     /// Attempts that were made.
     pub attempts: u32,

@@ -1,0 +1,46 @@
+//! One entry with its rows in the two indexes: the only place that writes any of the three.
+
+use super::row::{BY_DOMAIN, DUE, ENTRIES, Entry, HEADS, MESSAGES, Message, OPEN, domain_place};
+use crate::base::{MessageId, QueueId};
+use crate::store::{Read, StoreError, Tx};
+
+/// Writes a new entry.
+pub(super) fn add(tx: &mut Tx<'_>, id: QueueId, entry: &Entry) -> Result<(), StoreError> {
+    tx.put(&ENTRIES, &id, entry)?;
+    tx.put(&DUE, &(entry.due, id), &())?;
+    tx.put(&BY_DOMAIN, &domain_place(id, entry), &())
+}
+
+/// Writes an entry over what it was; its recipient never changes.
+pub(super) fn replace(tx: &mut Tx<'_>, id: QueueId, old: &Entry, new: &Entry) -> Result<(), StoreError> {
+    if old.due != new.due {
+        tx.remove(&DUE, &(old.due, id))?;
+        tx.put(&DUE, &(new.due, id), &())?;
+    }
+    tx.put(&ENTRIES, &id, new)
+}
+
+/// Removes an entry. The message is the caller's: see [`leave`].
+pub(super) fn remove(tx: &mut Tx<'_>, id: QueueId, entry: &Entry) -> Result<(), StoreError> {
+    tx.remove(&ENTRIES, &id)?;
+    tx.remove(&DUE, &(entry.due, id))?;
+    tx.remove(&BY_DOMAIN, &domain_place(id, entry))?;
+    tx.remove(&OPEN, &id).map(drop)
+}
+
+/// Counts `gone` entries off a message; with the last one it goes too, and its body is released.
+pub(super) fn leave(tx: &mut Tx<'_>, id: MessageId, message: &Message, gone: u32) -> Result<(), StoreError> {
+    let entries = message.entries.saturating_sub(gone);
+    if entries > 0 {
+        return if gone == 0 { Ok(()) } else { tx.put(&MESSAGES, &id, &Message { entries, ..message.clone() }) };
+    }
+    tx.remove(&MESSAGES, &id)?;
+    tx.remove(&HEADS, &id)?;
+    message.blob.map_or(Ok(()), |blob| tx.release_blob(blob))
+}
+
+/// The message that an entry belongs to.
+pub(super) fn message_of(read: &impl Read, id: QueueId) -> Result<Message, StoreError> {
+    let missing = || StoreError::Damaged { table: MESSAGES.name(), what: format!("there is none for {id}") };
+    read.get(&MESSAGES, &id.message)?.ok_or_else(missing)
+}
