@@ -4,13 +4,20 @@
 //! With `PILLARBOX_BIN` another binary is tested, and with `PILLARBOX_AGAINST=postfix-dovecot` the tests prove
 //! themselves against those.
 
+#[path = "../world/dns.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod dns;
 mod mails;
 mod memory;
 mod programs;
 mod read;
+#[path = "../world/sink.rs"]
+#[allow(dead_code, reason = "shared with other tests and benches")]
+mod sink;
 #[allow(dead_code, reason = "shared with tests/crash and benches")]
 mod site;
 mod startup;
 mod submit;
 #[allow(dead_code, reason = "shared with tests/crash and benches")]
 mod wire;
+mod world;
