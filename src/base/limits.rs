@@ -162,6 +162,12 @@ pub const TRANSCRIPT_BYTES: usize = 64 * 1024;
 pub const TURN_SESSIONS_KEPT: usize = 1000;
 /// Ended jobs that are kept.
 pub const JOBS_KEPT: usize = 1000;
+/// Jobs that run at a time.
+pub const JOBS_RUNNING: usize = 16;
+/// Jobs that may wait for others to end; more are told to come back.
+pub const JOBS_WAITING: usize = 64;
+/// Seconds that a cancelled job gets to end by itself.
+pub const JOB_CANCEL_S: u64 = 30;
 /// Characters of a server's words that are kept of an attempt.
 pub const WORDS_CHARS: usize = 1000;
 /// Octets of a route's name.

@@ -216,10 +216,11 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::base::{Clock, SystemClock, SystemRandom};
+    use crate::base::{Clock, MessageIds, SystemClock, SystemRandom};
     use crate::cli::args::Output;
     use crate::directory::Authenticator;
     use crate::http::{self, Context, Handle, Listen, Readiness};
+    use crate::jobs::Jobs;
     use crate::schema::SCHEMA;
     use crate::settings::Settings;
     use crate::store::{Options, Store};
@@ -232,6 +233,7 @@ mod tests {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = Store::open(Options::memory(clock.clone()), &SCHEMA).unwrap();
         let context = Context {
+            jobs: Jobs::new(store.clone(), clock.clone(), Arc::new(MessageIds::default())),
             authenticator: Arc::new(Authenticator::new(store.clone(), clock.clone(), Arc::new(SystemRandom))),
             store,
             settings: Arc::new(Settings::default()),

@@ -44,18 +44,32 @@ pub async fn serve(connection: Connection, context: Arc<Context>, profile: smtp:
 }
 
 /// Dials a peer, sends it what waits for it, asks for a swap (`None`: the best of its verbs: ATRN, TURN, ETRN) and takes
-/// its mail. `dry_run`: connects, logs in and looks. Gives the session's id, under which [`crate::turn::session`] finds
-/// what came of it; an error when the session did not end as [`crate::turn::SessionState::Done`].
+/// its mail. `dry_run`: connects, logs in and looks. The caller names the session, so that it can be followed while it
+/// runs; [`crate::turn::session`] finds under `id` what came of it, also where it did not end as
+/// [`crate::turn::SessionState::Done`].
 ///
 /// # Errors
 /// [`NotBegun`].
 pub async fn call(
     context: Arc<Context>,
+    id: SessionId,
     peer: String,
     verb: Option<Verb>,
     dry_run: bool,
     cancel: CancellationToken,
-) -> Result<SessionId, NotBegun> {
-    let _ = (context, peer, verb, dry_run, cancel);
+) -> Result<(), NotBegun> {
+    let _ = (context, id, peer, verb, dry_run, cancel);
+    todo!()
+}
+
+/// Ends a session with a peer, whoever dialled, between two messages; whether there is one of that id.
+pub fn abort(context: &Context, id: SessionId) -> bool {
+    let _ = (context, id);
+    todo!()
+}
+
+/// The dialogue so far of a session with a peer that runs: masked and cut as [`crate::turn::Session::transcript`] will be.
+pub fn dialogue(context: &Context, id: SessionId) -> Option<String> {
+    let _ = (context, id);
     todo!()
 }

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::base::{Clock, Random};
 use crate::directory::Authenticator;
+use crate::jobs::Jobs;
 use crate::settings::Settings;
 use crate::store::Store;
 
@@ -22,6 +23,8 @@ pub struct Context {
     pub hostname: String,
     /// Whether the whole server takes work; the same value that the wiring sets.
     pub readiness: Arc<Readiness>,
+    /// Runs long work.
+    pub jobs: Arc<Jobs>,
 }
 
 /// How far the server has come: begins as starting, and is told when it is ready and when it stops.

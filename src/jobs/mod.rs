@@ -2,25 +2,11 @@
 //!
 //! Floor F4c.
 
-use std::sync::Arc;
+mod runner;
+mod task;
 
-use crate::base::{Clock, JobId, MessageIds};
-use crate::store::Store;
+pub use runner::{Jobs, NotStarted, Order};
+pub use task::{Failed, Task};
 
-/// Runs jobs. One for the whole server.
-pub struct Jobs {
-    /// The file.
-    pub store: Store,
-    /// The clock.
-    pub clock: Arc<dyn Clock>,
-    /// Where ids come from.
-    pub ids: Arc<MessageIds>,
-}
-
-impl Jobs {
-    /// Ends a job that runs; whether there was one.
-    pub fn cancel(&self, id: JobId) -> bool {
-        let _ = id;
-        todo!()
-    }
-}
+#[cfg(test)]
+mod tests;

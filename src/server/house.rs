@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 use super::{Config, ServerError, sizing};
 use crate::base::{Clock, DomainName, MessageIds, Random, Secret};
 use crate::directory::{Authenticator, FileTokenError, SetFileToken};
+use crate::jobs::Jobs;
 use crate::net::{Connection, Listener, Sessions};
 use crate::schema::SCHEMA;
 use crate::settings::{self, Settings};
 use crate::smtp::server::Profile;
 use crate::store::{Medium, Options, Store};
 use crate::tls::Certificates;
-use crate::{intake, pop3, smtp};
+use crate::{intake, job, pop3, smtp};
 
 /// Octets that a pipe of [`House::connect`] holds in each direction.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -45,6 +46,8 @@ pub struct House {
     pub stop: CancellationToken,
     /// The sessions that run.
     pub sessions: Sessions,
+    /// Runs long work.
+    pub jobs: Arc<Jobs>,
     tls: BTreeMap<Listener, Arc<ServerConfig>>,
     smtp: Arc<smtp::server::Context>,
     pop3: Arc<pop3::server::Context>,
@@ -72,13 +75,18 @@ impl House {
             .collect::<Result<BTreeMap<_, _>, ServerError>>()?;
         let authenticator = Arc::new(Authenticator::new(store.clone(), Arc::clone(&clock), Arc::clone(&random)));
         let stop = CancellationToken::new();
-        let newest = intake::newest_id(&store.view()?)?;
+        let view = store.view()?;
+        let newest = intake::newest_id(&view)?.max(job::newest(&view)?.map_or(0, |id| id.0));
+        drop(view);
+        let ids = Arc::new(MessageIds::after(newest));
+        let jobs = Jobs::new(store.clone(), Arc::clone(&clock), Arc::clone(&ids));
+        jobs.recover().await.map_err(|error| ServerError::Store(error.to_string()))?;
         let refusal_delay = Duration::from_millis(settings.limits_refusal_delay_ms);
         let smtp = Arc::new(smtp::server::Context {
             store: store.clone(),
             authenticator: Arc::clone(&authenticator),
             clock: Arc::clone(&clock),
-            ids: Arc::new(MessageIds::after(newest)),
+            ids,
             sessions: intake::Sessions::new(&*random),
             hostname: hostname.clone(),
             tls: Some(Arc::clone(&tls[&Listener::Smtp])),
@@ -108,6 +116,7 @@ impl House {
             hostname,
             stop,
             sessions: Sessions::new(),
+            jobs,
             tls,
             smtp,
             pop3,

@@ -57,10 +57,17 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     tracing::info!(signal, sessions = house.sessions.count(), "stopping");
     readiness.set_stopping();
     house.stop.cancel();
+    let jobs = tokio::spawn({
+        let jobs = Arc::clone(&house.jobs);
+        async move { jobs.stop().await }
+    });
     if tokio::time::timeout(STOP_GRACE, house.sessions.drained()).await.is_err() {
         tracing::warn!(sessions = house.sessions.count(), "sessions were cut off");
     }
     web.stop().await;
+    if tokio::time::timeout(STOP_GRACE, jobs).await.is_err() {
+        tracing::warn!("jobs were cut off");
+    }
     let store = house.store.clone();
     // Closing waits for the writer and its last sync.
     let closed = tokio::task::spawn_blocking(move || store.close()).await;
@@ -114,6 +121,7 @@ fn open_web(config: &Config, house: &House, readiness: &Arc<http::Readiness>) ->
         random: Arc::clone(&house.random),
         hostname: house.hostname.to_string(),
         readiness: Arc::clone(readiness),
+        jobs: Arc::clone(&house.jobs),
     });
     let listen = http::Listen {
         http: config.address(Listener::Http),

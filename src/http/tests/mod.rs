@@ -17,11 +17,12 @@ use super::app::app;
 use super::context::{Context, Readiness};
 use super::document;
 use super::validate::validate;
-use crate::base::{Clock, DomainName, SeededRandom, Timestamp, TurnedClock};
+use crate::base::{Clock, DomainName, MessageIds, SeededRandom, Timestamp, TurnedClock};
 use crate::directory::{self, Authenticator, CreateToken, Scope, TokenFields};
+use crate::jobs::Jobs;
 use crate::settings::Settings;
 use crate::store::{AnyTable, Options, Schema, Store};
-use crate::{intake, mailbox, settings, trace};
+use crate::{intake, job, mailbox, queue, settings, trace, turn};
 
 /// A server without sockets.
 struct Site {
@@ -59,8 +60,16 @@ impl Seen {
 fn schema() -> &'static Schema {
     static SCHEMA: OnceLock<Schema> = OnceLock::new();
     SCHEMA.get_or_init(|| {
-        let rooms: [&[&'static dyn AnyTable]; 5] =
-            [settings::TABLES, trace::TABLES, directory::TABLES, mailbox::TABLES, intake::TABLES];
+        let rooms: [&[&'static dyn AnyTable]; 8] = [
+            settings::TABLES,
+            trace::TABLES,
+            job::TABLES,
+            directory::TABLES,
+            mailbox::TABLES,
+            queue::TABLES,
+            turn::TABLES,
+            intake::TABLES,
+        ];
         Schema { version: 1, tables: Box::leak(rooms.concat().into_boxed_slice()), checks: &[] }
     })
 }
@@ -74,6 +83,7 @@ impl Site {
         let readiness = Arc::new(Readiness::default());
         readiness.set_ready();
         let context = web::Data::new(Context {
+            jobs: Jobs::new(store.clone(), dyn_clock.clone(), Arc::new(MessageIds::default())),
             store: store.clone(),
             authenticator: Arc::new(Authenticator::new(store, dyn_clock.clone(), random.clone())),
             settings: Arc::new(Settings::default()),
