@@ -172,3 +172,16 @@ pub const JOB_CANCEL_S: u64 = 30;
 pub const WORDS_CHARS: usize = 1000;
 /// Octets of a route's name.
 pub const ROUTE_NAME_BYTES: usize = 64;
+/// Octets of one line of a server's reply that are kept; what is longer is cut. RFC 5321 §4.5.3.1.5 has 512.
+pub const REPLY_LINE_BYTES: usize = 4096;
+/// Octets of a server's whole reply, beyond which the session is given up.
+pub const REPLY_BYTES: usize = 64 * 1024;
+/// Lines of a server's reply, beyond which the session is given up.
+pub const REPLY_LINES: usize = 200;
+/// Commands that a client sends before it reads what is answered, so that neither side waits for the other with full
+/// buffers. RFC 2920 §3.1
+pub const PIPELINED_COMMANDS: usize = 50;
+/// Octets of a command line up to which AUTH carries its initial response. RFC 4954 §4, RFC 5321 §4.5.3.1.4
+pub const AUTH_INITIAL_LINE_BYTES: usize = 512;
+/// Seconds that a client waits for the answer to QUIT: nothing depends on it any more.
+pub const QUIT_REPLY_S: u64 = 10;

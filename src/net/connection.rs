@@ -1,20 +1,21 @@
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use rustls::ServerConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use super::permits::Permit;
 use super::pipe::Pipe;
+use super::transcript::Transcript;
 use crate::base::limits;
-use crate::tls::Facts;
+use crate::tls::{ClientTls, Facts};
 
 /// Octets that one read asks for.
 const READ_BYTES: usize = 16 * 1024;
@@ -43,10 +44,13 @@ pub enum ConnectionError {
     /// The TLS handshake failed.
     #[error("TLS handshake failed: {0}")]
     Handshake(io::Error),
+    /// The name under which the server was found can't be asked for in a TLS handshake.
+    #[error("TLS can't ask for a server of that name")]
+    ServerName,
 }
 
-/// A client's connection: a stream, plain or with TLS, over a socket or over memory; what came and is not yet used;
-/// what is to be sent.
+/// A connection, taken or dialled: a stream, plain or with TLS, over a socket or over memory; what came and is not yet
+/// used; what is to be sent.
 #[derive(Debug)]
 pub struct Connection {
     stream: Stream,
@@ -56,6 +60,7 @@ pub struct Connection {
     peer: SocketAddr,
     local: SocketAddr,
     permit: Option<Permit>,
+    transcript: Option<Transcript>,
 }
 
 #[derive(Debug)]
@@ -77,6 +82,31 @@ impl Connection {
         Ok(Self::over(Pipe::Tcp(socket), peer, local, permit))
     }
 
+    /// Dials a server, within that time.
+    ///
+    /// # Errors
+    /// [`ConnectionError::TimedOut`], or [`ConnectionError::Lost`] with what the operating system says.
+    pub async fn dial(server: SocketAddr, within: Duration) -> Result<Self, ConnectionError> {
+        Self::dial_from(None, server, within).await
+    }
+
+    /// The same, from that address of ours.
+    ///
+    /// # Errors
+    /// As of [`Connection::dial`].
+    pub async fn dial_from(
+        source: Option<IpAddr>,
+        server: SocketAddr,
+        within: Duration,
+    ) -> Result<Self, ConnectionError> {
+        let socket = if server.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        if let Some(source) = source {
+            socket.bind(SocketAddr::new(source, 0))?;
+        }
+        let socket = timeout(within, socket.connect(server)).await.map_err(|_| ConnectionError::TimedOut)??;
+        Ok(Self::tcp(socket, None)?)
+    }
+
     /// Over memory, for tests: `peer` and `local` are what the session shall believe.
     pub fn memory(pipe: DuplexStream, peer: SocketAddr, local: SocketAddr) -> Self {
         Self::over(Pipe::Memory(pipe), canonical(peer), canonical(local), None)
@@ -84,20 +114,20 @@ impl Connection {
 
     fn over(pipe: Pipe, peer: SocketAddr, local: SocketAddr, permit: Option<Permit>) -> Self {
         let (stream, input, output) = (Stream::Plain(pipe), BytesMut::new(), Vec::new());
-        Self { stream, input, output, tls: None, peer, local, permit }
+        Self { stream, input, output, tls: None, peer, local, permit, transcript: None }
     }
 
-    /// Where the client is.
+    /// Where the other side is.
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    /// Where it has reached us.
+    /// Our own end.
     pub fn local(&self) -> SocketAddr {
         self.local
     }
 
-    /// Whether the client is on this machine: nobody listens in on a password then.
+    /// Whether the other side is on this machine: nobody listens in on a password then.
     pub fn is_loopback(&self) -> bool {
         self.peer.ip().is_loopback()
     }
@@ -105,6 +135,33 @@ impl Connection {
     /// What the TLS handshake agreed on; `None` in the clear.
     pub fn tls(&self) -> Option<&Facts> {
         self.tls.as_ref()
+    }
+
+    /// From now on, what is said goes into this record.
+    pub fn record(&mut self, transcript: Transcript) {
+        self.transcript = Some(transcript);
+    }
+
+    /// The record of what is said, where there is one. The drivers write it.
+    pub fn transcript(&self) -> Option<&Transcript> {
+        self.transcript.as_ref()
+    }
+
+    /// Whether nothing is left in either direction, now: only then may the roles be swapped, since what was said to the
+    /// client of a session must never be read by the server of the next. What has come and was not yet read is read for
+    /// it.
+    ///
+    /// # Errors
+    /// [`ConnectionError::Lost`]
+    pub async fn is_quiet(&mut self) -> Result<bool, ConnectionError> {
+        if !self.input.is_empty() || !self.output.is_empty() {
+            return Ok(false);
+        }
+        match self.fill(Duration::ZERO).await {
+            Err(ConnectionError::TimedOut) => Ok(true),
+            Ok(_) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The client has authenticated: it no longer counts against its address and network.
@@ -209,7 +266,37 @@ impl Connection {
             .map_err(|_| ConnectionError::TimedOut)?
             .map_err(ConnectionError::Handshake)?;
         self.tls = Some(Facts::of(stream.get_ref().1));
-        self.stream = Stream::Tls(Box::new(stream));
+        self.stream = Stream::Tls(Box::new(stream.into()));
+        Ok(())
+    }
+
+    /// Runs the client's side of a TLS handshake with the server that is found under `name`: a host name, or an IP
+    /// address with or without the brackets of a literal.
+    ///
+    /// # Errors
+    /// As of [`Connection::start_tls`], and [`ConnectionError::ServerName`].
+    pub async fn start_client_tls(
+        &mut self,
+        tls: &ClientTls,
+        name: &str,
+        within: Duration,
+    ) -> Result<(), ConnectionError> {
+        // RFC 3207 §4.2: nothing that came in the clear is known any more.
+        if !self.input.is_empty() {
+            return Err(ConnectionError::BytesBehindStartTls);
+        }
+        let server_name = server_name(name)?;
+        let Stream::Plain(pipe) = std::mem::replace(&mut self.stream, Stream::Gone) else {
+            return Err(ConnectionError::Lost(io::ErrorKind::InvalidInput.into()));
+        };
+        let handshake = tls.handshake();
+        let connector = TlsConnector::from(Arc::clone(&handshake.config));
+        let stream = timeout(within, connector.connect(server_name, pipe))
+            .await
+            .map_err(|_| ConnectionError::TimedOut)?
+            .map_err(ConnectionError::Handshake)?;
+        self.tls = Some(Facts::of_client(stream.get_ref().1, name, handshake.certified()));
+        self.stream = Stream::Tls(Box::new(stream.into()));
         Ok(())
     }
 
@@ -235,6 +322,13 @@ impl Connection {
         })
         .await;
     }
+}
+
+fn server_name(name: &str) -> Result<ServerName<'static>, ConnectionError> {
+    let inside = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    // RFC 5321 §4.1.3: the tag of an IPv6 literal
+    let inside = inside.strip_prefix("IPv6:").unwrap_or(inside);
+    ServerName::try_from(inside.to_owned()).map_err(|_| ConnectionError::ServerName)
 }
 
 /// A listener on `[::]` sees IPv4 clients as mapped addresses; everyone above wants the IPv4 address.

@@ -1,4 +1,5 @@
-//! Listeners, permits and connections: everything between the operating system's sockets and the protocol drivers.
+//! Listeners, permits and connections, taken and dialled: everything between the operating system's sockets and the
+//! protocol drivers.
 //!
 //! Floor F4a.
 
@@ -8,9 +9,11 @@ mod listener;
 mod permits;
 mod pipe;
 mod sessions;
+mod transcript;
 
 pub use accept::{Door, accept, bind};
 pub use connection::{Connection, ConnectionError};
 pub use listener::{Listener, ListenerError};
 pub use permits::{Crowded, Permit, PermitLimits, Permits};
 pub use sessions::{Sessions, panics};
+pub use transcript::Transcript;

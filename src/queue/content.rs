@@ -28,6 +28,13 @@ pub fn content(store: &Store, id: MessageId) -> Result<Option<Content>, StoreErr
     }))
 }
 
+/// A message that is in memory, for tests.
+impl From<Bytes> for Content {
+    fn from(message: Bytes) -> Self {
+        Self { size_bytes: message.len() as u64, front: Some(message), body: None }
+    }
+}
+
 impl Content {
     /// Octets in all.
     pub fn size_bytes(&self) -> u64 {

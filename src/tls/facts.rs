@@ -1,4 +1,4 @@
-use rustls::ServerConnection;
+use rustls::{ClientConnection, CommonState, ServerConnection, SupportedCipherSuite};
 
 /// What a handshake agreed on, for the Received field, the trace and the policies that ask for TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -7,27 +7,67 @@ pub struct Facts {
     pub version: &'static str,
     /// The cipher suite by its IANA name, as in `TLS_AES_256_GCM_SHA384`.
     pub cipher: String,
-    /// The name that the client asked for (RFC 6066 §3), lower case. The client may send anything here.
+    /// The name that the client asked for (RFC 6066 §3), lower case. Where we serve, the client may send anything here.
     pub sni: Option<String>,
     /// The protocol that was agreed on by ALPN (RFC 7301), when the client offered any.
     pub alpn: Option<String>,
+    /// What is known of the other side's certificate.
+    pub certified: Certified,
+}
+
+/// What is known of the other side's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Certified {
+    /// None was asked for: we serve.
+    NotAsked,
+    /// A CA that we trust vouches for it and for the name that we dialled.
+    Verified,
+    /// It is the one that we were told to expect.
+    Pinned,
+    /// It was accepted all the same, and this is what is wrong with it.
+    Unverified(String),
 }
 
 impl Facts {
-    /// Reads them off a connection whose handshake is done.
+    /// Reads them off a connection whose handshake is done, where we serve.
     pub fn of(session: &ServerConnection) -> Self {
+        let sni = session.server_name().map(str::to_ascii_lowercase);
+        Self::read(session, session.negotiated_cipher_suite(), sni, Certified::NotAsked)
+    }
+
+    /// The same, where we dialled `name`.
+    pub fn of_client(session: &ClientConnection, name: &str, certified: Certified) -> Self {
+        Self::read(session, session.negotiated_cipher_suite(), Some(name.to_ascii_lowercase()), certified)
+    }
+
+    fn read(
+        session: &CommonState,
+        suite: Option<SupportedCipherSuite>,
+        sni: Option<String>,
+        certified: Certified,
+    ) -> Self {
         let version = match session.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "TLS",
         };
-        let cipher = session
-            .negotiated_cipher_suite()
+        let cipher = suite
             .and_then(|suite| suite.suite().as_str())
             // rustls marks the suites of 1.3 with a prefix of its own.
             .map(|name| name.replacen("TLS13_", "TLS_", 1))
             .unwrap_or_default();
         let alpn = session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
-        Self { version, cipher, sni: session.server_name().map(str::to_ascii_lowercase), alpn }
+        Self { version, cipher, sni, alpn, certified }
+    }
+
+    /// For the record of an attempt, as in `TLSv1.3 TLS_AES_256_GCM_SHA384 unverified (UnknownIssuer)`.
+    pub fn summary(&self) -> String {
+        let Self { version, cipher, .. } = self;
+        match &self.certified {
+            Certified::NotAsked => format!("{version} {cipher}"),
+            Certified::Verified => format!("{version} {cipher} verified"),
+            Certified::Pinned => format!("{version} {cipher} pinned"),
+            Certified::Unverified(why) => format!("{version} {cipher} unverified ({why})"),
+        }
     }
 }

@@ -1,12 +1,14 @@
-//! Certificates and the TLS side of every listener: rustls with ring, TLS 1.2 and 1.3.
+//! Certificates, the TLS side of every listener and that of what we dial: rustls with ring, TLS 1.2 and 1.3.
 //!
 //! Floor F4a. The certificate lies in the file, so that the one file restores everything.
 
 mod certificates;
+mod client;
 mod config;
 mod facts;
 mod resolver;
 
 pub use certificates::{Certificates, TABLES, TLS_CERTS, TlsError};
+pub use client::{ClientTls, Roots, RootsError};
 pub use config::Protocol;
-pub use facts::Facts;
+pub use facts::{Certified, Facts};

@@ -7,20 +7,23 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Address, DomainName, MessageId, QueueId};
+use crate::base::{Address, Clock, DomainName, MessageId, QueueId};
 use crate::net::Connection;
 use crate::queue::{Content, Login, Outcome};
+use crate::tls::ClientTls;
 
 /// Where the mail of a session comes from and where its outcomes go. `delivery` makes it.
 pub trait Courier: Send {
     /// The next message for this session; `None` to end it.
     fn next(&mut self) -> impl Future<Output = Option<Mail>> + Send;
 
-    /// Commits the open attempt of these recipients: asked before the end of data is sent. An error: do not send it.
+    /// Commits the open attempt of these recipients: asked while the message is sent, and the end of data is held back
+    /// until it is answered. An error: it is not sent, and the session ends without an outcome for these recipients.
     fn open(&mut self, recipients: &[QueueId]) -> impl Future<Output = Result<(), NotOpened>> + Send;
 
-    /// Takes outcomes: each recipient of a [`Mail`] gets exactly one, unless the session ends before anything was asked
-    /// about it.
+    /// Takes outcomes, all of one message: each recipient of a [`Mail`] gets exactly one. Without one are those whose
+    /// attempt could not be opened, and all recipients of a message that is not the session's first when the connection
+    /// turns out to be closed before anything is answered about it: they may be sent over another connection at once.
     fn settle(&mut self, outcomes: Vec<Outcome>) -> impl Future<Output = ()> + Send;
 }
 
@@ -64,6 +67,11 @@ pub struct Plan {
     pub messages_max: usize,
     /// How long the other side may take.
     pub patience: Patience,
+    /// Stamps the attempts.
+    pub clock: Arc<dyn Clock>,
+    /// When the way to the server was begun to be looked for, by [`Clock::monotonic_ms`]: the first message's attempt
+    /// has lasted since then.
+    pub began_ms: u64,
 }
 
 /// What is asked of TLS in a session. The configurations are made by `tls`.
@@ -72,11 +80,11 @@ pub enum Tls {
     /// None: the connection was swapped, its TLS stays as it is.
     Keep,
     /// STARTTLS when it is offered; `Failed` says so when the handshake fails, and the caller dials again without it.
-    Opportunistic(Arc<rustls::ClientConfig>),
+    Opportunistic(Arc<ClientTls>),
     /// STARTTLS, or nothing is sent.
-    Required(Arc<rustls::ClientConfig>),
+    Required(Arc<ClientTls>),
     /// The handshake is made before the greeting.
-    Implicit(Arc<rustls::ClientConfig>),
+    Implicit(Arc<ClientTls>),
     /// In the clear: after a handshake has failed, where TLS is not asked for.
     Never,
 }
@@ -141,9 +149,6 @@ pub struct Failure {
     pub stage: crate::queue::Stage,
     /// What was answered, or what happened.
     pub words: crate::queue::Words,
-    /// Permanent for every message of this destination: 5xx to the greeting or to EHLO is not (another server may take
-    /// it), a missing 8BITMIME is, for that message.
-    pub is_permanent: bool,
     /// The server asked us to come back later (421), or the connection broke: leave this address alone for a while.
     pub is_busy: bool,
 }

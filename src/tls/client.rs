@@ -1,0 +1,223 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ClientConfig, Resumption};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::facts::Certified;
+
+/// The CAs that we trust when we dial, and what is made of them.
+#[derive(Debug, Clone)]
+pub struct Roots {
+    verifier: Arc<WebPkiServerVerifier>,
+    provider: Arc<CryptoProvider>,
+}
+
+/// Why a file of CAs can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RootsError {
+    /// It is not PEM, or holds no certificate.
+    #[error("the file holds no certificates in PEM form")]
+    Pem,
+    /// A certificate in it can't be one of a CA.
+    #[error("the file holds a certificate that can't be trusted as a CA: {0}")]
+    Certificate(#[from] rustls::Error),
+    /// rustls refuses the collection.
+    #[error("the certificates can't be used: {0}")]
+    Verifier(#[from] rustls::client::VerifierBuilderError),
+}
+
+/// How TLS is done as a client: what is asked of the server's certificate.
+#[derive(Debug, Clone)]
+pub struct ClientTls {
+    template: ClientConfig,
+    roots: Roots,
+    demand: Demand,
+}
+
+/// What a server's certificate must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Demand {
+    /// Anything: whether it is more is noted. Against somebody who only listens, that is as good (RFC 7435).
+    Nothing,
+    /// Vouched for by a CA, for the name that we dialled.
+    Verified,
+    /// The one whose DER form has this SHA-256.
+    Pinned([u8; 32]),
+}
+
+impl Roots {
+    /// The public CAs, as Mozilla lists them; the list is part of the program.
+    ///
+    /// # Errors
+    /// [`RootsError::Verifier`].
+    pub fn public() -> Result<Self, RootsError> {
+        Self::of(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+    }
+
+    /// The public CAs and those of a file in PEM form: for a company's own CA, and for tests.
+    ///
+    /// # Errors
+    /// [`RootsError`].
+    pub fn public_and(pem: &[u8]) -> Result<Self, RootsError> {
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let public = roots.len();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            roots.add(certificate.map_err(|_| RootsError::Pem)?)?;
+        }
+        if roots.len() == public { Err(RootsError::Pem) } else { Self::of(roots) }
+    }
+
+    fn of(roots: RootCertStore) -> Result<Self, RootsError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
+        Ok(Self { verifier, provider })
+    }
+
+    /// Any certificate is accepted, and what is known of it is noted.
+    ///
+    /// # Errors
+    /// rustls's.
+    pub fn opportunistic(&self) -> Result<Arc<ClientTls>, rustls::Error> {
+        self.client(Demand::Nothing)
+    }
+
+    /// A CA must vouch for the certificate and the name that is dialled.
+    ///
+    /// # Errors
+    /// rustls's.
+    pub fn verified(&self) -> Result<Arc<ClientTls>, rustls::Error> {
+        self.client(Demand::Verified)
+    }
+
+    /// The certificate must be the one whose DER form has this SHA-256; nothing else of it matters, not even its dates.
+    ///
+    /// # Errors
+    /// rustls's.
+    pub fn pinned(&self, sha256: [u8; 32]) -> Result<Arc<ClientTls>, rustls::Error> {
+        self.client(Demand::Pinned(sha256))
+    }
+
+    // RFC 8996: nothing below TLS 1.2.
+    fn client(&self, demand: Demand) -> Result<Arc<ClientTls>, rustls::Error> {
+        let mut template = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+            .with_webpki_verifier(Arc::clone(&self.verifier))
+            .with_no_client_auth();
+        // A resumed session shows no certificate, and what was noted of it belongs to another connection.
+        template.resumption = Resumption::disabled();
+        Ok(Arc::new(ClientTls { template, roots: self.clone(), demand }))
+    }
+}
+
+/// One handshake as a client: its configuration, and what comes out about the certificate.
+pub(crate) struct Handshake {
+    pub(crate) config: Arc<ClientConfig>,
+    judge: Arc<Judge>,
+}
+
+impl ClientTls {
+    /// What one connection needs.
+    pub(crate) fn handshake(&self) -> Handshake {
+        let judge = Arc::new(Judge {
+            roots: self.roots.clone(),
+            demand: self.demand,
+            certified: Mutex::new(Certified::NotAsked),
+        });
+        let mut config = self.template.clone();
+        config.dangerous().set_certificate_verifier(Arc::<Judge>::clone(&judge));
+        Handshake { config: Arc::new(config), judge }
+    }
+}
+
+impl Handshake {
+    /// What is known of the certificate, once the handshake is done.
+    pub(crate) fn certified(&self) -> Certified {
+        self.judge.certified.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Judges one server's certificate and remembers how. That the server holds the certificate's key is verified in every
+/// case.
+#[derive(Debug)]
+struct Judge {
+    roots: Roots,
+    demand: Demand,
+    certified: Mutex<Certified>,
+}
+
+impl ServerCertVerifier for Judge {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let certified = match self.demand {
+            Demand::Pinned(expected) => {
+                let seen = Sha256::digest(certificate.as_ref());
+                if !bool::from(seen.as_slice().ct_eq(&expected)) {
+                    return Err(rustls::Error::General("the certificate is not the pinned one".into()));
+                }
+                Certified::Pinned
+            }
+            demand => match self.roots.verifier.verify_server_cert(certificate, intermediates, name, ocsp, now) {
+                Ok(_) => Certified::Verified,
+                Err(error) if demand == Demand::Verified => return Err(error),
+                Err(error) => Certified::Unverified(reason(&error)),
+            },
+        };
+        *self.certified.lock().unwrap_or_else(PoisonError::into_inner) = certified;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.roots.verifier.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.roots.verifier.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.roots.verifier.supported_verify_schemes()
+    }
+}
+
+/// In a few words, without what the certificate itself says: anybody may have written it.
+fn reason(error: &rustls::Error) -> String {
+    use rustls::CertificateError::{
+        BadEncoding, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
+        UnknownIssuer,
+    };
+    let text = match error {
+        rustls::Error::InvalidCertificate(why) => match why {
+            UnknownIssuer => "unknown issuer",
+            NotValidForName | NotValidForNameContext { .. } => "another name",
+            Expired | ExpiredContext { .. } => "expired",
+            NotValidYet | NotValidYetContext { .. } => "not valid yet",
+            BadEncoding => "malformed",
+            _ => "not trusted",
+        },
+        _ => "not trusted",
+    };
+    text.to_owned()
+}
