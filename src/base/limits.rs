@@ -52,6 +52,22 @@ pub const SMTP_SESSION_BYTES: u64 = 1024 * 1024 * 1024;
 pub const DATA_GRACE_S: u64 = 30;
 /// Octets per second that DATA must bring on average after [`DATA_GRACE_S`].
 pub const DATA_RATE_BYTES_PER_S: u64 = 1024;
+/// MX records that are kept of an answer: the most preferred. Postfix tries 5 addresses.
+pub const MX_RECORDS: usize = 10;
+/// Addresses that are kept of one host, of each kind.
+pub const HOST_ADDRESSES: usize = 20;
+/// CNAME records that are followed. hickory asks for no more than 8 names either.
+pub const CNAME_LINKS: usize = 8;
+/// Answers of the DNS that are remembered.
+pub const DNS_CACHE_ANSWERS: u64 = 4096;
+/// Records beyond which an answer of the DNS is not remembered.
+pub const DNS_CACHED_RECORDS: usize = 100;
+/// Seconds for which an answer of the DNS is remembered at most.
+pub const DNS_TTL_S: u64 = 60 * 60;
+/// Seconds for which it is remembered at most that there is nothing. RFC 2308 §5 asks for no more than 3 hours.
+pub const DNS_NEGATIVE_TTL_S: u64 = 5 * 60;
+/// Seconds in which a question to the DNS must be answered, with its repetitions.
+pub const DNS_ANSWER_S: u64 = 15;
 /// Octets of a POP3 command line with its CRLF. RFC 2449 §4
 pub const POP3_LINE_BYTES: usize = 255;
 /// Octets of a SASL response, encoded. RFC 4954 §4
