@@ -101,6 +101,12 @@ pub struct ServeFlags {
     /// Its content, 32 or more characters, is an administrator's bearer token
     #[arg(long, env = "PILLARBOX_HTTP_TOKEN_FILE", value_name = "FILE")]
     pub http_token_file: Option<PathBuf>,
+    /// The name servers that are asked: IP[:PORT][,…] [default: the system's, as in /etc/resolv.conf]
+    #[arg(long, env = "PILLARBOX_RESOLVER", value_name = "IP[:PORT],…")]
+    pub resolver: Option<String>,
+    /// The port that mail goes to at the servers of the DNS; for tests [default: 25]
+    #[arg(long, env = "PILLARBOX_REMOTE_PORT", value_name = "N")]
+    pub remote_port: Option<u16>,
     /// Any setting; repeatable. PILLARBOX_SET holds one a line
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -161,6 +167,8 @@ mod tests {
             assert_eq!(seen.is_ok(), is_good, "{line}: {:?}", seen.err().map(|error| error.to_string()));
         };
         check("pillarbox serve --data x.redb --listen smtp=127.0.0.1:0 --listen http=off --set a=b --set c=d", true);
+        check("pillarbox serve --resolver 127.0.0.1:5353,::1 --remote-port 2525", true);
+        check("pillarbox serve --remote-port smtp", false);
         check("pillarbox dev --log-format json --ready-file r.json", true);
         check("pillarbox domain list -o json", true);
         check("pillarbox domain -o json --data x.redb list", true);

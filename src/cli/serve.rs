@@ -61,6 +61,8 @@ fn config(flags: ServeFlags) -> Result<Config, String> {
     let listen = lines
         .map(|line| line.parse::<ListenFlag>().map_err(|error| format!("--listen {line}: {error}")))
         .collect::<Result<Vec<_>, _>>()?;
+    let resolver = flags.resolver.as_deref().map(str::trim).filter(|servers| !servers.is_empty());
+    let resolver = resolver.map(server::name_servers).transpose().map_err(|error| format!("--resolver: {error}"))?;
     let default = Config::default();
     Ok(Config {
         data: flags.data.or(default.data),
@@ -70,6 +72,8 @@ fn config(flags: ServeFlags) -> Result<Config, String> {
         ready_file: flags.ready_file,
         http_token_file: flags.http_token_file,
         settings: flags.set,
+        resolver: resolver.unwrap_or_default(),
+        remote_port: flags.remote_port.unwrap_or(default.remote_port),
         settings_environment: std::env::var("PILLARBOX_SET").unwrap_or_default(),
         ..Config::default()
     })
@@ -108,6 +112,8 @@ mod tests {
         check("pillarbox serve --data /x/y.redb --port-offset 3000", Ok(("/x/y.redb", 0, 3000)));
         check("pillarbox serve --listen smtp=127.0.0.1:0 --listen http=off", Ok(("pillarbox.redb", 2, 0)));
         check("pillarbox serve --listen smtp=off\npop3=off\n", Ok(("pillarbox.redb", 2, 0)));
+        check("pillarbox serve --resolver 127.0.0.1:5353", Ok(("pillarbox.redb", 0, 0)));
+        check("pillarbox serve --resolver dns.example.org", Err("--resolver"));
         check("pillarbox serve --listen smpt=off", Err("smpt"));
         check("pillarbox serve --listen smtp", Err("NAME=ADDRESS"));
     }

@@ -1,8 +1,13 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::net::{Listener, ListenerError};
+
+/// Where servers take mail from each other. RFC 5321 §4.5.4.2
+const SMTP_PORT: u16 = 25;
+/// Where name servers are asked. RFC 1035 §4.2
+const DNS_PORT: u16 = 53;
 
 /// How to run the server: what the command line says, before settings are read from the file.
 #[derive(Debug, Clone)]
@@ -27,6 +32,10 @@ pub struct Config {
     pub settings_environment: String,
     /// What to make at start when it is not there (`pillarbox dev`).
     pub preset: Option<Preset>,
+    /// `--resolver`: the name servers that are asked; empty for the system's.
+    pub resolver: Vec<SocketAddr>,
+    /// `--remote-port`: where the servers of the DNS listen.
+    pub remote_port: u16,
 }
 
 impl Default for Config {
@@ -42,6 +51,8 @@ impl Default for Config {
             settings: Vec::new(),
             settings_environment: String::new(),
             preset: None,
+            resolver: Vec::new(),
+            remote_port: SMTP_PORT,
         }
     }
 }
@@ -85,9 +96,39 @@ impl FromStr for ListenFlag {
     }
 }
 
+/// Reads `--resolver IP[:PORT][,…]`.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn name_servers(text: &str) -> Result<Vec<SocketAddr>, String> {
+    let one = |part: &str| {
+        let bare = part.trim_start_matches('[').trim_end_matches(']');
+        let address = bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS_PORT));
+        address.or_else(|_| part.parse()).map_err(|_| {
+            format!("{part:?} is not IP or IP:PORT, as in 192.0.2.53, 127.0.0.1:5353 or [2001:db8::53]:53")
+        })
+    };
+    text.split(',').map(str::trim).map(one).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn name_servers_are_read_or_explained() {
+        let check = |text: &str, expected: Option<&[&str]>| {
+            let seen = name_servers(text).ok().map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>());
+            assert_eq!(seen, expected.map(|all| all.iter().map(ToString::to_string).collect()), "{text}");
+        };
+        check("192.0.2.53", Some(&["192.0.2.53:53"]));
+        check("127.0.0.1:5353, ::1", Some(&["127.0.0.1:5353", "[::1]:53"]));
+        check("[::1]:5353,[::1]", Some(&["[::1]:5353", "[::1]:53"]));
+        check("", None);
+        check("192.0.2.53,", None);
+        check("dns.example.org", None);
+        check("192.0.2.53:port", None);
+    }
 
     #[test]
     fn listen_flags_are_read_or_explained() {

@@ -10,7 +10,7 @@ mod ready;
 mod run;
 mod sizing;
 
-pub use config::{Config, ListenFlag, Preset};
+pub use config::{Config, ListenFlag, Preset, name_servers};
 pub use error::ServerError;
 pub use house::{House, SessionFuture};
 pub use run::run;
