@@ -2,11 +2,13 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::outbound::Outbound;
 use super::session::Session;
 use super::unconfirmed::{self, Confirm, Mark, Missed, Unconfirmed};
 use crate::base::{AccountId, Address, MailboxId, MessageId, Timestamp};
 use crate::directory::{self, Delivery};
 use crate::mailbox::{self, Incoming, Placement};
+use crate::queue::{self, NewEntry, NewMessage, Notify};
 use crate::store::{Halt, Op, StagedBlob, StoreError, Tx};
 use crate::trace::{self, Event, Kind, Subject};
 
@@ -22,8 +24,10 @@ pub struct Accept {
     pub origin: Origin,
     /// The sender of the envelope; `None`: the null sender.
     pub sender: Option<Address>,
-    /// Everybody who gets it, as resolved when they were named. An account that is named twice gets one copy.
+    /// Everybody who gets it, as resolved when they were named. An account or address that is named twice gets one copy.
     pub recipients: Vec<Recipient>,
+    /// Who is told when it can't be delivered elsewhere.
+    pub notify: Notify,
     /// What we put before the header block: [`super::received`].
     pub trace_fields: Vec<u8>,
     /// The header block as received, each line with its CRLF, without the blank line behind it.
@@ -34,6 +38,12 @@ pub struct Accept {
     pub body: Option<StagedBlob>,
     /// The value of its Message-ID field, for the trace.
     pub message_id_field: Option<String>,
+    /// Header or body hold octets above 127 (RFC 6152).
+    pub eight_bit: bool,
+    /// The header can't be sent without SMTPUTF8 (RFC 6531 §3.4). What the envelope needs is seen here.
+    pub smtputf8: bool,
+    /// What the server knows of its way out.
+    pub outbound: Arc<Outbound>,
 }
 
 /// Where a message comes from, for the trace.
@@ -54,8 +64,10 @@ pub struct Origin {
 pub struct Recipient {
     /// As it was named.
     pub given: Address,
-    /// The accounts.
+    /// The accounts here.
     pub deliveries: Vec<Delivery>,
+    /// The addresses elsewhere.
+    pub remote: Vec<Address>,
 }
 
 /// The message is on disk.
@@ -94,23 +106,53 @@ pub enum Refused {
 }
 
 /// What is to be written, copy by copy.
+#[derive(Default)]
 pub struct Plan {
     fresh: Vec<Fresh>,
+    queued: Vec<Queued>,
     repeated: Vec<Repeated>,
+    captured: Vec<Captured>,
 }
 
+/// A copy for an account.
 struct Fresh {
     given: Address,
     address: Address,
     mailbox: MailboxId,
     own_lines: Vec<u8>,
     mark: Mark,
+    /// It is there only because mail for elsewhere is captured.
+    is_capture: bool,
 }
 
+/// A copy for an address elsewhere.
+struct Queued {
+    given: Address,
+    entry: NewEntry,
+    mark: Mark,
+}
+
+/// A copy that has been taken in before.
 struct Repeated {
     given: Address,
     mark: Mark,
     missed: Missed,
+}
+
+/// A recipient elsewhere whose mail stays here.
+struct Captured {
+    given: Address,
+    address: Address,
+}
+
+/// Who has been looked at.
+struct Seen {
+    /// The message's bytes and sender.
+    bytes: blake3::Hash,
+    accounts: HashSet<AccountId>,
+    remote: HashSet<String>,
+    /// Where it was delivered to before.
+    before: HashSet<String>,
 }
 
 impl Op for Accept {
@@ -123,49 +165,81 @@ impl Op for Accept {
     }
 
     fn weight_bytes(&self) -> usize {
-        let copies: usize = self.recipients.iter().map(|recipient| recipient.deliveries.len()).sum();
+        let copies: usize =
+            self.recipients.iter().map(|recipient| recipient.deliveries.len() + recipient.remote.len()).sum();
         let head = self.trace_fields.len() + self.header_block.len();
-        1024 * (copies + 1) + head + self.body.as_ref().map_or(0, StagedBlob::weight_bytes)
+        1024 * (copies + 1) + 2 * head + self.body.as_ref().map_or(0, StagedBlob::weight_bytes)
     }
 
     fn check(&self, tx: &Tx<'_>) -> Result<Plan, Halt<Refused>> {
-        let mut plan = Plan { fresh: Vec::new(), repeated: Vec::new() };
-        let bytes = self.hash();
-        let mut seen: HashSet<AccountId> = HashSet::new();
-        let before: HashSet<String> = self.delivered_to.iter().map(Address::key).collect();
+        let mut plan = Plan::default();
+        let mut seen = Seen {
+            bytes: self.hash(),
+            accounts: HashSet::new(),
+            remote: HashSet::new(),
+            before: self.delivered_to.iter().map(Address::key).collect(),
+        };
         for recipient in &self.recipients {
             for delivery in &recipient.deliveries {
-                if !seen.insert(delivery.account) {
-                    continue;
-                }
-                let mark = self.mark(&bytes, delivery.account);
-                let given = recipient.given.clone();
-                let is_loop = before.contains(&delivery.address.key());
-                match unconfirmed::find_missed(tx, &mark, self.session.sessions(), self.at)? {
-                    Some(missed) => plan.repeated.push(Repeated { given, mark, missed }),
-                    None if is_loop => return Err(Halt::Refused(Refused::Loop(given))),
-                    None => plan.fresh.push(self.plan_copy(tx, given, delivery, mark)?),
+                self.plan_delivery(tx, &mut plan, &mut seen, &recipient.given, delivery)?;
+            }
+            for address in &recipient.remote {
+                if seen.remote.insert(address.key()) {
+                    self.plan_remote(tx, &mut plan, &mut seen, &recipient.given, address)?;
                 }
             }
         }
-        if seen.is_empty() { Err(Halt::Refused(Refused::Nobody)) } else { Ok(plan) }
+        if seen.accounts.is_empty() && seen.remote.is_empty() {
+            return Err(Halt::Refused(Refused::Nobody));
+        }
+        Ok(plan)
     }
 
     fn apply(&self, tx: &mut Tx<'_>, plan: Plan) -> Result<Accepted, StoreError> {
         unconfirmed::remove_ended(tx, self.at)?;
         let session = self.session.id();
-        let marks = plan.fresh.iter().map(|copy| copy.mark).chain(plan.repeated.iter().map(|copy| copy.mark)).collect();
+        let marks = plan.marks();
         for copy in &plan.repeated {
             self.repeat(tx, copy, session)?;
         }
         let again = match plan.repeated.first() {
-            Some(first) if plan.fresh.is_empty() => Some(first.missed.message),
+            Some(first) if plan.fresh.is_empty() && plan.queued.is_empty() => Some(first.missed.message),
             _ => None,
         };
         if again.is_none() {
-            self.store(tx, &plan.fresh, session)?;
+            self.store(tx, &plan, session)?;
         }
         Ok(Accepted { id: again.unwrap_or(self.id), again: again.is_some(), session, marks })
+    }
+}
+
+impl Plan {
+    fn marks(&self) -> Vec<Mark> {
+        let fresh = self.fresh.iter().map(|copy| copy.mark);
+        let queued = self.queued.iter().map(|copy| copy.mark);
+        fresh.chain(queued).chain(self.repeated.iter().map(|copy| copy.mark)).collect()
+    }
+}
+
+impl Seen {
+    /// What a sender repeats when it sends the same message to the same account again.
+    fn account_mark(&self, account: AccountId) -> Mark {
+        self.mark(b"account", &account.0.to_be_bytes())
+    }
+
+    /// The same for an address elsewhere.
+    fn remote_mark(&self, address: &Address) -> Mark {
+        self.mark(b"remote", address.key().as_bytes())
+    }
+
+    fn mark(&self, kind: &[u8], recipient: &[u8]) -> Mark {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.bytes.as_bytes());
+        hasher.update(kind);
+        hasher.update(recipient);
+        let mut mark = [0; 16];
+        hasher.finalize_xof().fill(&mut mark);
+        mark
     }
 }
 
@@ -182,66 +256,179 @@ impl Accept {
         hasher.finalize()
     }
 
-    fn mark(&self, bytes: &blake3::Hash, account: AccountId) -> Mark {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(bytes.as_bytes());
-        hasher.update(&account.0.to_be_bytes());
-        let mut mark = [0; 16];
-        hasher.finalize_xof().fill(&mut mark);
-        mark
+    fn plan_delivery(
+        &self,
+        tx: &Tx<'_>,
+        plan: &mut Plan,
+        seen: &mut Seen,
+        given: &Address,
+        delivery: &Delivery,
+    ) -> Result<(), Halt<Refused>> {
+        if !seen.accounts.insert(delivery.account) {
+            return Ok(());
+        }
+        let mark = seen.account_mark(delivery.account);
+        let given = given.clone();
+        match unconfirmed::find_missed(tx, &mark, self.session.sessions(), self.at)? {
+            Some(missed) => plan.repeated.push(Repeated { given, mark, missed }),
+            None if seen.before.contains(&delivery.address.key()) => return Err(Halt::Refused(Refused::Loop(given))),
+            None => plan.fresh.push(self.plan_copy(tx, given, delivery.account, mark)?),
+        }
+        Ok(())
     }
 
-    fn plan_copy(&self, tx: &Tx<'_>, given: Address, delivery: &Delivery, mark: Mark) -> Result<Fresh, Halt<Refused>> {
-        let inbox = mailbox::inbox(tx, delivery.account)?;
-        let account = directory::account_by_id(tx, delivery.account)?;
+    fn plan_remote(
+        &self,
+        tx: &Tx<'_>,
+        plan: &mut Plan,
+        seen: &mut Seen,
+        given: &Address,
+        address: &Address,
+    ) -> Result<(), Halt<Refused>> {
+        let (given, address) = (given.clone(), address.clone());
+        if let Some(to) = &self.outbound.capture_to {
+            self.plan_capture(tx, plan, seen, &given, to)?;
+            plan.captured.push(Captured { given, address });
+            return Ok(());
+        }
+        let mark = seen.remote_mark(&address);
+        if let Some(missed) = unconfirmed::find_missed(tx, &mark, self.session.sessions(), self.at)? {
+            plan.repeated.push(Repeated { given, mark, missed });
+            return Ok(());
+        }
+        let original = (given.key() != address.key()).then(|| given.clone());
+        if original.is_some() && seen.before.contains(&given.key()) {
+            return Err(Halt::Refused(Refused::Loop(given)));
+        }
+        plan.queued.push(Queued { given, entry: NewEntry { recipient: address, original }, mark });
+        Ok(())
+    }
+
+    /// One copy for all recipients whose mail stays here. Where it was delivered before does not matter: it goes no
+    /// further.
+    fn plan_capture(
+        &self,
+        tx: &Tx<'_>,
+        plan: &mut Plan,
+        seen: &mut Seen,
+        given: &Address,
+        to: &Address,
+    ) -> Result<(), Halt<Refused>> {
+        let Some(account) = directory::account(tx, to)? else {
+            return Err(Halt::Refused(Refused::Gone(to.clone())));
+        };
+        if !seen.accounts.insert(account.id) {
+            return Ok(());
+        }
+        let (given, mark) = (given.clone(), seen.account_mark(account.id));
+        match unconfirmed::find_missed(tx, &mark, self.session.sessions(), self.at)? {
+            Some(missed) => plan.repeated.push(Repeated { given, mark, missed }),
+            None => {
+                plan.fresh.push(Fresh { is_capture: true, ..self.plan_copy(tx, given, account.id, mark)? });
+            }
+        }
+        Ok(())
+    }
+
+    fn plan_copy(&self, tx: &Tx<'_>, given: Address, account: AccountId, mark: Mark) -> Result<Fresh, Halt<Refused>> {
+        let inbox = mailbox::inbox(tx, account)?;
+        let account = directory::account_by_id(tx, account)?;
         let (Some(mailbox), Some(account)) = (inbox, account) else {
             return Err(Halt::Refused(Refused::Gone(given)));
         };
-        let own_lines = self.own_lines(&account.address);
+        let own_lines = own_lines(self.sender.as_ref(), &account.address);
         let size_bytes =
             (own_lines.len() + self.trace_fields.len() + self.header_block.len()) as u64 + self.body_bytes();
         if !mailbox::fits(tx, &account, size_bytes)? {
             return Err(Halt::Refused(Refused::OverQuota(given)));
         }
-        Ok(Fresh { given, address: account.address, mailbox, own_lines, mark })
-    }
-
-    /// What only this recipient's copy says.
-    // RFC 5321 §4.4: Return-Path; RFC 9228 §3: Delivered-To
-    fn own_lines(&self, recipient: &Address) -> Vec<u8> {
-        let sender = self.sender.as_ref().map(Address::to_string).unwrap_or_default();
-        format!("Return-Path: <{sender}>\r\nDelivered-To: {recipient}\r\n").into_bytes()
+        Ok(Fresh { given, address: account.address, mailbox, own_lines, mark, is_capture: false })
     }
 
     fn body_bytes(&self) -> u64 {
         self.body.as_ref().map_or(0, StagedBlob::size_bytes)
     }
 
-    fn store(&self, tx: &mut Tx<'_>, copies: &[Fresh], session: u64) -> Result<(), StoreError> {
+    fn store(&self, tx: &mut Tx<'_>, plan: &Plan, session: u64) -> Result<(), StoreError> {
         let head = [self.trace_fields.as_slice(), &self.header_block].concat();
-        let references = u32::try_from(copies.len()).unwrap_or(u32::MAX);
+        // One reference for each copy, and one for all that is queued.
+        let references = plan.fresh.len() + usize::from(!plan.queued.is_empty());
+        let references = u32::try_from(references).unwrap_or(u32::MAX);
         let body = self.body.as_ref().filter(|body| body.size_bytes() > 0);
-        let incoming = Incoming {
-            id: self.id,
-            head: &head,
-            blob: body.map(|body| tx.adopt_blob(body, references)).transpose()?,
-            body_bytes: self.body_bytes(),
-            at: self.at,
-        };
+        let blob = body.map(|body| tx.adopt_blob(body, references)).transpose()?;
+        let incoming = Incoming { id: self.id, head: &head, blob, body_bytes: self.body_bytes(), at: self.at };
         let placements: Vec<Placement<'_>> =
-            copies.iter().map(|copy| Placement { mailbox: copy.mailbox, own_lines: &copy.own_lines }).collect();
+            plan.fresh.iter().map(|copy| Placement { mailbox: copy.mailbox, own_lines: &copy.own_lines }).collect();
         mailbox::deliver(tx, &incoming, &placements)?;
-        trace::record(tx, Subject::Message(self.id), self.accepted())?;
-        for copy in copies {
+        self.record(tx, self.accepted())?;
+        for copy in &plan.fresh {
+            if !copy.is_capture {
+                self.record(tx, self.delivered(&copy.given, format!("to the INBOX of {}", copy.address)))?;
+            }
+            unconfirmed::put(tx, copy.mark, session, &Unconfirmed { message: self.id, at: self.at })?;
+        }
+        self.record_captured(tx, plan)?;
+        self.enqueue(tx, plan, &incoming, session)
+    }
+
+    /// Tells of each recipient whose mail stays here.
+    fn record_captured(&self, tx: &mut Tx<'_>, plan: &Plan) -> Result<(), StoreError> {
+        let Some(to) = &self.outbound.capture_to else { return Ok(()) };
+        for Captured { given, address } in &plan.captured {
+            self.record(tx, self.delivered(given, format!("captured: for {address}, to the INBOX of {to}")))?;
+        }
+        Ok(())
+    }
+
+    fn enqueue(&self, tx: &mut Tx<'_>, plan: &Plan, incoming: &Incoming<'_>, session: u64) -> Result<(), StoreError> {
+        if plan.queued.is_empty() {
+            return Ok(());
+        }
+        let needs_utf8 = |address: &Address| !address.is_ascii();
+        let head = [self.forwarded_by().as_bytes(), incoming.head].concat();
+        let message = NewMessage {
+            id: self.id,
+            sender: self.sender.clone(),
+            notify: self.notify,
+            head: &head,
+            blob: incoming.blob,
+            body_bytes: incoming.body_bytes,
+            eight_bit: self.eight_bit,
+            smtputf8: self.smtputf8
+                || self.sender.iter().any(needs_utf8)
+                || plan.queued.iter().any(|copy| needs_utf8(&copy.entry.recipient)),
+            at: self.at,
+            recipients: plan.queued.iter().map(|copy| copy.entry.clone()).collect(),
+        };
+        let ids = queue::enqueue(tx, &message, &self.outbound.policy)?;
+        for (copy, id) in plan.queued.iter().zip(ids) {
+            let text = match &copy.entry.original {
+                Some(_) => format!("for {}, as {id}", copy.entry.recipient),
+                None => format!("as {id}"),
+            };
             let event = Event {
                 recipient: Some(copy.given.to_string()),
-                text: format!("to the INBOX of {}", copy.address),
-                ..Event::new(self.at, Kind::Delivered, self.origin.actor.as_str())
+                text,
+                ..Event::new(self.at, Kind::Queued, self.origin.actor.as_str())
             };
-            trace::record(tx, Subject::Message(self.id), event)?;
+            self.record(tx, event)?;
             unconfirmed::put(tx, copy.mark, session, &Unconfirmed { message: self.id, at: self.at })?;
         }
         Ok(())
+    }
+
+    /// What a forwarded message says of the address that forwards it, so that it is known when it comes back. Not with
+    /// several recipients: it would tell each of the others.
+    // RFC 9228 §3
+    fn forwarded_by(&self) -> String {
+        match self.recipients.as_slice() {
+            [Recipient { given, remote, .. }]
+                if given.is_ascii() && remote.iter().any(|address| address.key() != given.key()) =>
+            {
+                format!("Delivered-To: {given}\r\n")
+            }
+            _ => String::new(),
+        }
     }
 
     /// The sender has missed our 250: the copy is there already, and may be asked for once more by this session.
@@ -258,6 +445,18 @@ impl Accept {
         trace::record(tx, Subject::Message(message), event)
     }
 
+    fn record(&self, tx: &mut Tx<'_>, event: Event) -> Result<(), StoreError> {
+        trace::record(tx, Subject::Message(self.id), event)
+    }
+
+    fn delivered(&self, given: &Address, text: String) -> Event {
+        Event {
+            recipient: Some(given.to_string()),
+            text,
+            ..Event::new(self.at, Kind::Delivered, self.origin.actor.as_str())
+        }
+    }
+
     fn accepted(&self) -> Event {
         Event {
             peer_ip: self.origin.peer_ip,
@@ -271,4 +470,11 @@ impl Accept {
             ..Event::new(self.at, Kind::Accepted, self.origin.actor.as_str())
         }
     }
+}
+
+/// What only one recipient's copy says.
+// RFC 5321 §4.4: Return-Path; RFC 9228 §3: Delivered-To
+pub(super) fn own_lines(sender: Option<&Address>, recipient: &Address) -> Vec<u8> {
+    let sender = sender.map(Address::to_string).unwrap_or_default();
+    format!("Return-Path: <{sender}>\r\nDelivered-To: {recipient}\r\n").into_bytes()
 }

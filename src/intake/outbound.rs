@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
-use crate::base::{Address, DomainName, MessageIds};
+use crate::base::{Address, AddressError, DomainName, MessageIds};
 use crate::queue::Policy;
+use crate::settings::Settings;
 
 /// What the server's outbound side needs to know: one for the whole server.
 #[derive(Debug)]
@@ -14,4 +15,25 @@ pub struct Outbound {
     pub capture_to: Option<Address>,
     /// Where the ids of bounces come from. One for the whole server.
     pub ids: Arc<MessageIds>,
+}
+
+impl Outbound {
+    /// As the settings say.
+    ///
+    /// # Errors
+    /// [`AddressError`] when `delivery.capture_to` is no address.
+    pub fn of(settings: &Settings, hostname: DomainName, ids: Arc<MessageIds>) -> Result<Self, AddressError> {
+        let capture_to = match settings.delivery_capture_to.as_str() {
+            "" => None,
+            text => Some(Address::parse(text)?),
+        };
+        let policy = Policy {
+            retry_seconds: settings.queue_retry_seconds.clone(),
+            expiry_seconds: settings.queue_expiry_seconds,
+            bounce_expiry_seconds: settings.queue_bounce_expiry_seconds,
+            hold_expiry_seconds: settings.queue_hold_expiry_seconds,
+            delay_notice_seconds: settings.queue_delay_notice_seconds,
+        };
+        Ok(Self { hostname, policy, capture_to, ids })
+    }
 }

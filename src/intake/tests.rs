@@ -2,13 +2,12 @@ use std::sync::Arc;
 
 use super::unconfirmed::{UNCONFIRMED, UNCONFIRMED_BY_TIME};
 use super::*;
-use crate::base::{
-    AccountId, Address, Clock, DomainName, MessageId, MessageIds, SeededRandom, Timestamp, TurnedClock, limits,
-};
+use crate::base::{AccountId, Address, Clock, DomainName, MessageId, SeededRandom, Timestamp, TurnedClock, limits};
 use crate::directory::{
     self, AccountChange, AccountFields, AliasFields, DomainFields, Precondition, PutAlias, PutDomain, Resolution,
 };
 use crate::mailbox::{self, DeleteAccount, PutAccount};
+use crate::queue::{self, Notify};
 use crate::settings::Settings;
 use crate::store::{AnyTable, Committed, CrossCheck, Options, Read, Schema, Span, Store, WriteError};
 use crate::trace::{self, Kind, Subject};
@@ -20,7 +19,7 @@ const BODY: &str = "\r\nbody\r\n";
 struct World {
     store: Store,
     clock: TurnedClock,
-    ids: MessageIds,
+    outbound: Arc<Outbound>,
     sessions: Sessions,
 }
 
@@ -45,8 +44,9 @@ impl Default for Mail {
 }
 
 fn schema() -> &'static Schema {
-    let tables: Vec<&'static dyn AnyTable> = [trace::TABLES, directory::TABLES, mailbox::TABLES, TABLES].concat();
-    let checks = [trace::CHECKS, directory::CHECKS, mailbox::CHECKS, CHECKS].into_iter().flatten();
+    let tables: Vec<&'static dyn AnyTable> =
+        [trace::TABLES, directory::TABLES, mailbox::TABLES, queue::TABLES, TABLES].concat();
+    let checks = [trace::CHECKS, directory::CHECKS, mailbox::CHECKS, queue::CHECKS, CHECKS].into_iter().flatten();
     let checks: Vec<CrossCheck> = checks.map(|check| CrossCheck { name: check.name, run: check.run }).collect();
     Box::leak(Box::new(Schema { version: 1, tables: tables.leak(), checks: checks.leak() }))
 }
@@ -59,7 +59,10 @@ impl World {
     async fn new() -> Self {
         let clock = TurnedClock::new(Timestamp(1_795_341_900_123));
         let store = Store::open(Options::memory(Arc::new(crate::base::SystemClock)), schema()).unwrap();
-        let world = Self { store, clock, ids: MessageIds::default(), sessions: Sessions::new(&SeededRandom::new(1)) };
+        let hostname = DomainName::parse("mx.example.test").unwrap();
+        let outbound = Outbound::of(&Settings::default(), hostname, Arc::default()).unwrap();
+        let sessions = Sessions::new(&SeededRandom::new(1));
+        let world = Self { store, clock, outbound: Arc::new(outbound), sessions };
         let (precondition, at) = (Precondition::None, Timestamp(1));
         let fields = DomainFields::new(&Settings::default());
         let put = PutDomain { name: DomainName::parse("example.test").unwrap(), fields, precondition, at };
@@ -95,7 +98,9 @@ impl World {
     fn recipient(&self, text: &str) -> Recipient {
         let given = address(text);
         match directory::resolve(&self.store.view().unwrap(), &given).unwrap() {
-            Resolution::Local(deliveries) => Recipient { given, deliveries },
+            Resolution::Local(deliveries) => Recipient { given, deliveries, remote: Vec::new() },
+            Resolution::Forwards { local, remote, .. } => Recipient { given, deliveries: local, remote },
+            Resolution::NotLocal => Recipient { remote: vec![given.clone()], given, deliveries: Vec::new() },
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -106,7 +111,7 @@ impl World {
         let at = self.clock.now();
         let scan = crate::message::Scan::of(mail.header.as_bytes());
         Accept {
-            id: self.ids.message(at),
+            id: self.outbound.ids.message(at),
             at,
             session: Arc::clone(session),
             origin: Origin {
@@ -122,6 +127,10 @@ impl World {
             delivered_to: scan.delivered_to,
             body: Some(writer.finish().await.unwrap()),
             message_id_field: scan.message_id,
+            notify: Notify::Sender,
+            eight_bit: !mail.body.is_ascii(),
+            smtputf8: false,
+            outbound: Arc::clone(&self.outbound),
         }
     }
 

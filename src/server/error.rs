@@ -39,6 +39,9 @@ pub enum ServerError {
     /// The name that the server should give itself is not a host name.
     #[error("{0:?} is not a host name: give one with --hostname, as in mail.example.org")]
     Hostname(String),
+    /// `delivery.capture_to`
+    #[error("setting delivery.capture_to: {0:?} is not an address, as in captured@example.org")]
+    CaptureTo(String),
     /// `--http-token-file`
     #[error("{path}: {what}")]
     TokenFile {
@@ -81,7 +84,7 @@ impl ServerError {
             Self::Bind { error, .. } => io_code(error),
             Self::Http(http::StartError::Bind { error, .. } | http::StartError::Socket { error, .. }) => io_code(error),
             Self::Http(http::StartError::SocketTaken { .. }) => 4,
-            Self::Setting(_) | Self::Hostname(_) | Self::TokenFile { .. } => 2,
+            Self::Setting(_) | Self::Hostname(_) | Self::CaptureTo(_) | Self::TokenFile { .. } => 2,
             Self::Http(http::StartError::Threads(_))
             | Self::Tls(_)
             | Self::ReadyFile { .. }

@@ -75,10 +75,10 @@ impl House {
             .collect::<Result<BTreeMap<_, _>, ServerError>>()?;
         let authenticator = Arc::new(Authenticator::new(store.clone(), Arc::clone(&clock), Arc::clone(&random)));
         let stop = CancellationToken::new();
-        let view = store.view()?;
-        let newest = intake::newest_id(&view)?.max(job::newest(&view)?.map_or(0, |id| id.0));
-        drop(view);
-        let ids = Arc::new(MessageIds::after(newest));
+        let ids = Arc::new(MessageIds::after(intake::newest_id(&store.view()?)?));
+        let outbound = intake::Outbound::of(&settings, hostname.clone(), Arc::clone(&ids))
+            .map_err(|_| ServerError::CaptureTo(settings.delivery_capture_to.clone()))?;
+        let outbound = Arc::new(outbound);
         let jobs = Jobs::new(store.clone(), Arc::clone(&clock), Arc::clone(&ids));
         jobs.recover().await.map_err(|error| ServerError::Store(error.to_string()))?;
         let refusal_delay = Duration::from_millis(settings.limits_refusal_delay_ms);
@@ -89,6 +89,7 @@ impl House {
             ids,
             sessions: intake::Sessions::new(&*random),
             hostname: hostname.clone(),
+            outbound,
             tls: Some(Arc::clone(&tls[&Listener::Smtp])),
             message_bytes_max: settings.limits_message_bytes,
             recipients_max: settings.limits_recipients,

@@ -16,6 +16,8 @@ pub(super) struct Taken {
     pub(super) body: Option<StagedBlob>,
     /// Octets of both.
     pub(super) bytes: u64,
+    /// Some of them are above 127.
+    pub(super) eight_bit: bool,
 }
 
 impl Session {
@@ -27,7 +29,7 @@ impl Session {
         taken: Taken,
     ) -> Result<Committed<Accepted>, Reply> {
         let context = Arc::clone(&self.context);
-        let Taken { mut header_block, body, bytes } = taken;
+        let Taken { mut header_block, body, bytes, eight_bit } = taken;
         let scan = Scan::of(&header_block);
         // RFC 5321 §6.3
         if scan.is_looping() {
@@ -54,11 +56,15 @@ impl Session {
                 origin: self.origin(facts),
                 sender: transaction.sender.address.clone(),
                 recipients: transaction.recipients,
+                notify: policy::notify(facts, &transaction.sender),
                 trace_fields: trace_fields.into_bytes(),
+                smtputf8: is_utf8_header(&header_block),
                 header_block,
                 delivered_to: scan.delivered_to,
                 body,
                 message_id_field,
+                eight_bit,
+                outbound: Arc::clone(&context.outbound),
             })
             .await;
         let receipt = written.map_err(refusal)?;
@@ -97,6 +103,13 @@ impl Session {
             at,
         })
     }
+}
+
+/// Whether the header can't be sent without SMTPUTF8, whatever MAIL said: many clients give the parameter with each
+/// message. Octets that are no UTF-8 at all are what 8BITMIME alone is for, in practice.
+// RFC 6532 §3.1
+fn is_utf8_header(header_block: &[u8]) -> bool {
+    !header_block.is_ascii() && std::str::from_utf8(header_block).is_ok()
 }
 
 /// A fault of ours is temporary; so is what the recipient can mend.

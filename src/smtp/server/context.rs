@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::base::{Clock, DomainName, MessageIds};
 use crate::directory::Authenticator;
-use crate::intake::Sessions;
+use crate::intake::{Outbound, Sessions};
 use crate::store::Store;
 
 /// What all sessions share.
@@ -24,6 +24,8 @@ pub struct Context {
     pub sessions: Sessions,
     /// The server's name.
     pub hostname: DomainName,
+    /// What the server knows of its way out.
+    pub outbound: Arc<Outbound>,
     /// For STARTTLS; `None` when there is no certificate.
     pub tls: Option<Arc<ServerConfig>>,
     /// Octets of the largest message.

@@ -22,6 +22,7 @@ struct Incoming {
     body: Option<BlobWriter>,
     bytes: u64,
     bytes_max: u64,
+    eight_bit: bool,
     /// Why nothing more is kept.
     refused: Option<DataEnd<Taken>>,
 }
@@ -31,7 +32,7 @@ impl Session {
     /// command.
     pub(super) async fn receive(&mut self, line_ends: LineEnds, bytes_max: u64) -> Result<DataEnd<Taken>, End> {
         let mut decoder = DataDecoder::new(line_ends);
-        let mut incoming = Incoming { splitter: HeaderSplitter::new(), body: None, bytes: 0, bytes_max, refused: None };
+        let mut incoming = Incoming::new(bytes_max);
         let mut text = Vec::with_capacity(DECODED_BYTES);
         let mut pace = Pace::new(Instant::now());
         loop {
@@ -55,6 +56,10 @@ impl Session {
 }
 
 impl Incoming {
+    fn new(bytes_max: u64) -> Self {
+        Self { splitter: HeaderSplitter::new(), body: None, bytes: 0, bytes_max, eight_bit: false, refused: None }
+    }
+
     fn refuse(&mut self, end: DataEnd<Taken>) {
         if self.refused.is_none() {
             self.refused = Some(end);
@@ -71,6 +76,7 @@ impl Incoming {
         if self.refused.is_some() || text.is_empty() {
             return Duration::ZERO;
         }
+        self.eight_bit = self.eight_bit || !text.is_ascii();
         let body = match self.splitter.push(text) {
             Ok([]) => return Duration::ZERO,
             Ok(body) => body,
@@ -101,7 +107,8 @@ impl Incoming {
                 Err(error) => return DataEnd::Refused(write_refusal(&error)),
             },
         };
-        DataEnd::Taken(Taken { header_block: self.splitter.into_header(), body, bytes: self.bytes })
+        let Self { bytes, eight_bit, .. } = self;
+        DataEnd::Taken(Taken { header_block: self.splitter.into_header(), body, bytes, eight_bit })
     }
 }
 

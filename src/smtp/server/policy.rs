@@ -4,6 +4,7 @@ use crate::base::{Address, Enhanced, Host, LocalPart, Reply};
 use crate::directory::{self, Identity, Resolution};
 use crate::intake::Recipient;
 use crate::mailbox;
+use crate::queue::Notify;
 use crate::smtp::machine::{Facts, Sender};
 use crate::smtp::wire::{ForwardPath, reply};
 use crate::store::{StoreError, View};
@@ -24,8 +25,24 @@ pub(super) fn check_sender(context: &Context, facts: &Facts<Smtp>, sender: &Send
     }
 }
 
-/// Who may be sent to. This is the one place where relaying is decided: what is not here is refused to a stranger for
-/// good, and to our own users until there is a queue.
+/// Whether the client may have mail sent to other domains. A stranger may not, or this were an open relay; nor may a
+/// server that swaps roles with us.
+// RFC 5321 §3.6.2
+fn may_relay(facts: &Facts<Smtp>) -> bool {
+    facts.identity.is_some()
+}
+
+/// Who is told when mail can't be delivered elsewhere: only a sender whom we know. Anybody may have written the address
+/// of a stranger, to have our reports sent to its owner.
+pub(super) fn notify(facts: &Facts<Smtp>, sender: &Sender) -> Notify {
+    match (&facts.identity, &sender.address) {
+        (Some(_), Some(_)) => Notify::Sender,
+        _ => Notify::Postmaster,
+    }
+}
+
+/// Who may be sent to. This is the one place where relaying is decided: what is not here is taken from our own users
+/// alone; what an alias of ours forwards, from everybody whom the alias serves.
 pub(super) fn check_recipient(
     context: &Context,
     facts: &Facts<Smtp>,
@@ -49,15 +66,17 @@ pub(super) fn check_recipient(
         Resolution::InternalOnly(_) | Resolution::Forwards { internal_only: true, .. } if !is_known => {
             Err(Reply::new(550, Enhanced(5, 7, 1), "This address takes mail from our own users only"))
         }
-        Resolution::Local(_) | Resolution::InternalOnly(_) if !has_room => Err(over_quota()),
-        Resolution::Local(deliveries) | Resolution::InternalOnly(deliveries) => Ok(Recipient { given, deliveries }),
-        Resolution::NotLocal if !is_known => {
-            Err(Reply::new(550, Enhanced(5, 7, 1), "Relaying denied: this domain is not here"))
+        Resolution::Local(_) | Resolution::InternalOnly(_) | Resolution::Forwards { .. } if !has_room => {
+            Err(over_quota())
         }
-        Resolution::NotLocal => Err(not_yet("Mail to other domains can't be sent yet, try again later")),
-        Resolution::Forwards { .. } => {
-            Err(not_yet("This address forwards to another domain, where mail can't be sent yet, try again later"))
+        Resolution::Local(deliveries) | Resolution::InternalOnly(deliveries) => {
+            Ok(Recipient { given, deliveries, remote: Vec::new() })
         }
+        Resolution::Forwards { local, remote, .. } => Ok(Recipient { given, deliveries: local, remote }),
+        Resolution::NotLocal if may_relay(facts) => {
+            Ok(Recipient { remote: vec![given.clone()], given, deliveries: Vec::new() })
+        }
+        Resolution::NotLocal => Err(Reply::new(550, Enhanced(5, 7, 1), "Relaying denied: this domain is not here")),
         Resolution::Unknown => Err(Reply::new(550, Enhanced(5, 1, 1), "No such user here")),
         Resolution::Disabled => Err(Reply::new(550, Enhanced(5, 2, 1), "This mailbox is disabled")),
         Resolution::TooFar => Err(Reply::new(451, Enhanced(4, 4, 6), "This address leads too far")),
@@ -66,8 +85,12 @@ pub(super) fn check_recipient(
 
 /// RFC 1870 §6.1: with the size that the client has announced, a full mailbox shows before the message is sent.
 fn has_room(view: &View, sender: &Sender, resolution: &Resolution) -> Result<bool, StoreError> {
-    let (Some(size_bytes), Resolution::Local(deliveries) | Resolution::InternalOnly(deliveries)) =
-        (sender.size_bytes, resolution)
+    let (
+        Some(size_bytes),
+        Resolution::Local(deliveries)
+        | Resolution::InternalOnly(deliveries)
+        | Resolution::Forwards { local: deliveries, .. },
+    ) = (sender.size_bytes, resolution)
     else {
         return Ok(true);
     };
@@ -126,10 +149,6 @@ pub(super) fn too_many_logins() -> Reply {
 /// A password could not be verified.
 pub(super) fn login_broken(cause: String) -> Reply {
     Reply::our_fault(454, Enhanced(4, 7, 0), "Authentication is not possible at the moment", cause)
-}
-
-fn not_yet(text: &'static str) -> Reply {
-    Reply::new(451, Enhanced(4, 3, 0), text)
 }
 
 // RFC 5321 §4.5.1

@@ -212,7 +212,7 @@ impl Session {
             return Err(reply::TOO_MANY_RECIPIENTS.into());
         }
         let recipient = policy::check_recipient(&self.context, facts, sender, recipient)?;
-        self.copies += recipient.deliveries.len();
+        self.copies += recipient.deliveries.len() + recipient.remote.len();
         Ok(recipient)
     }
 

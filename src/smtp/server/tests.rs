@@ -18,7 +18,7 @@ use crate::intake::{self, Sessions};
 use crate::net::Connection;
 use crate::settings::Settings;
 use crate::store::{Options, Schema, Store};
-use crate::{mailbox, trace};
+use crate::{mailbox, queue, trace};
 
 const PEER: &str = "192.0.2.7:50000";
 const LOOPBACK: &str = "127.0.0.1:50000";
@@ -27,7 +27,7 @@ const LOOPBACK: &str = "127.0.0.1:50000";
 async fn context() -> Context {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let random = Arc::new(SeededRandom::new(7));
-    let tables = [trace::TABLES, directory::TABLES, mailbox::TABLES, intake::TABLES].concat();
+    let tables = [trace::TABLES, directory::TABLES, mailbox::TABLES, queue::TABLES, intake::TABLES].concat();
     let schema = Schema { version: 1, tables: tables.leak(), checks: &[] };
     let store = Store::open(Options::memory(Arc::clone(&clock)), Box::leak(Box::new(schema))).unwrap();
     let authenticator = Arc::new(Authenticator::new(store.clone(), Arc::clone(&clock), random.clone()));
@@ -46,13 +46,16 @@ async fn context() -> Context {
         };
         let _ = store.write(mailbox::PutAccount(change)).await.unwrap();
     }
+    let (ids, hostname) = (Arc::new(MessageIds::default()), DomainName::parse("mx.test").unwrap());
+    let settings = Settings::default();
     Context {
         store,
         authenticator,
         clock,
-        ids: Arc::new(MessageIds::default()),
+        outbound: Arc::new(intake::Outbound::of(&settings, hostname.clone(), Arc::clone(&ids)).unwrap()),
+        ids,
         sessions: Sessions::new(&*random),
-        hostname: DomainName::parse("mx.test").unwrap(),
+        hostname,
         tls: None,
         message_bytes_max: 1_000_000,
         recipients_max: 100,
@@ -241,7 +244,7 @@ async fn who_has_logged_in_sends_as_itself() {
         "235 2.7.0",
         "553 5.7.1",
         "250 2.1.0",
-        "451 4.3.0",
+        "250 2.1.5",
         "250 2.1.5",
         "250 2.1.5 <bob@example.test>",
         "550 5.1.1",

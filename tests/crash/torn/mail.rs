@@ -7,8 +7,9 @@ use pillarbox::base::{Address, Clock, DomainName, MessageIds, Random, SystemCloc
 use pillarbox::directory::{
     AccountChange, AccountFields, DomainFields, Precondition, PutDomain, Resolution, account, resolve,
 };
-use pillarbox::intake::{Accept, Origin, Recipient, Sessions};
+use pillarbox::intake::{Accept, Origin, Outbound, Recipient, Sessions};
 use pillarbox::mailbox::{DeleteAccount, Expunge, PutAccount, content, inbox, listing};
+use pillarbox::queue::Notify;
 use pillarbox::schema;
 use pillarbox::settings::Settings;
 use pillarbox::store::{Schema, Store, StoreError};
@@ -19,7 +20,7 @@ const NAMES: [&str; 4] = ["alice", "bob", "carol", "dave"];
 /// Begins what the model knows of a message; before it stands what the server adds.
 const MARK: &[u8] = b"X-Torn: ";
 
-static IDS: LazyLock<MessageIds> = LazyLock::new(MessageIds::default);
+static IDS: LazyLock<Arc<MessageIds>> = LazyLock::new(Arc::default);
 
 /// The messages of each account, as hashes, in the mailbox's order. `None`: the domain is not there yet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -193,9 +194,11 @@ async fn accept(store: &Store, to: Vec<&'static str>, head: Vec<u8>, body: &[u8]
     for name in to {
         let given = address(name);
         let Ok(Resolution::Local(deliveries)) = resolve(&view, &given) else { return Err(()) };
-        recipients.push(Recipient { given, deliveries });
+        recipients.push(Recipient { given, deliveries, remote: Vec::new() });
     }
     let at = SystemClock.now();
+    let hostname = DomainName::parse("mx.example.test").expect("a name");
+    let outbound = Outbound::of(&Settings::default(), hostname, Arc::clone(&IDS)).expect("the defaults are good");
     Ok(Accept {
         id: IDS.message(at),
         at,
@@ -208,6 +211,10 @@ async fn accept(store: &Store, to: Vec<&'static str>, head: Vec<u8>, body: &[u8]
         delivered_to: Vec::new(),
         body,
         message_id_field: None,
+        notify: Notify::Postmaster,
+        eight_bit: false,
+        smtputf8: false,
+        outbound: Arc::new(outbound),
     })
 }
 
