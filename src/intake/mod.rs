@@ -3,6 +3,7 @@
 //! Floor F3e.
 
 mod accept;
+mod check;
 mod newest;
 mod outbound;
 mod received;
@@ -11,12 +12,13 @@ mod settle;
 mod unconfirmed;
 
 pub use accept::{Accept, Accepted, Origin, Recipient, Refused};
+pub use check::CHECKS;
 pub use newest::newest_id;
 pub use outbound::Outbound;
 pub use received::{Received, received};
 pub use session::{Session, Sessions};
 pub use settle::Settle;
-pub use unconfirmed::{CHECKS, Confirm, TABLES};
+pub use unconfirmed::{Confirm, TABLES};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
-use crate::mailbox;
 use crate::store::{Read, Span, StoreError};
 use crate::trace::{EVENTS, Subject};
+use crate::{mailbox, queue};
 
 /// The newest id that the file knows of a message or a refused transaction: new ids begin above it, whatever the
 /// clock says. 0 in an empty file.
@@ -14,5 +14,6 @@ pub fn newest_id(read: &impl Read) -> Result<u64, StoreError> {
     });
     // The trace is kept for a time, mail for as long as its owner wants.
     let kept = mailbox::newest(read)?.map_or(0, |id| id.0);
-    Ok(traced.max(kept))
+    let queued = queue::newest(read)?.map_or(0, |id| id.0);
+    Ok(traced.max(kept).max(queued))
 }

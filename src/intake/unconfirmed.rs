@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::session::Sessions;
 use crate::base::{MessageId, Timestamp, limits};
 use crate::postcard_row;
-use crate::store::{AnyTable, CrossCheck, Findings, Halt, Op, Read, Span, StoreError, Table, Tx, View};
+use crate::store::{AnyTable, Findings, Halt, Op, Read, Span, StoreError, Table, Tx, View};
 
 /// A hash of sender, recipient and received bytes.
 pub(super) type Mark = [u8; 16];
@@ -17,8 +17,6 @@ pub(super) static UNCONFIRMED: Table<(Mark, u64), Unconfirmed> = Table::new("unc
 pub(super) static UNCONFIRMED_BY_TIME: Table<(Timestamp, Mark, u64), ()> = Table::new("unconfirmed_by_time");
 /// The room's tables.
 pub const TABLES: &[&dyn AnyTable] = &[&UNCONFIRMED, &UNCONFIRMED_BY_TIME];
-/// The room's cross-checks.
-pub const CHECKS: &[CrossCheck] = &[CrossCheck { name: "unconfirmed messages and their times", run: check_times }];
 
 /// Rows whose time is over that are removed with each message.
 const ENDED_AT_ONCE: usize = 16;
@@ -113,7 +111,8 @@ impl Op for Confirm {
     }
 }
 
-fn check_times(view: &View, findings: &mut Findings) -> Result<(), StoreError> {
+/// Each row stands in the other table too.
+pub(super) fn check_times(view: &View, findings: &mut Findings) -> Result<(), StoreError> {
     let rows = view.rows(&UNCONFIRMED, Span::all(), usize::MAX)?;
     for ((mark, session), row) in &rows {
         if !view.has(&UNCONFIRMED_BY_TIME, &(row.at, *mark, *session))? {

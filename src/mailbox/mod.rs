@@ -12,7 +12,7 @@ mod newest;
 mod row;
 
 pub use account::{DeleteAccount, PutAccount};
-pub use check::{CHECKS, TABLES};
+pub use check::{CHECKS, TABLES, references};
 pub use content::{Content, Entry, content, inbox, listing, usage};
 pub use deliver::{Incoming, Placement, deliver, fits, has_room};
 pub use expunge::{Expunge, Expunged};

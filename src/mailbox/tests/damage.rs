@@ -77,14 +77,6 @@ async fn a_check_sees_every_kind_of_disagreement() {
     .await;
     check(|tx| alter(tx, &MESSAGES, AT, |row| row.blob = None), "its body is not of the size").await;
     check(|tx| alter(tx, &MESSAGES, AT, |row| row.body_bytes += 1), "its body is not of the size").await;
-    check(
-        |tx| {
-            let blob = tx.get(&MESSAGES, &AT)?.and_then(|row| row.blob).expect("it has a body");
-            tx.retain_blob(blob, 1)
-        },
-        "counts 2 references, and 1 messages point to it",
-    )
-    .await;
     check(|tx| alter(tx, &USAGE, ALICE, |row| row.size_bytes += 1), "account 1 does not say what its mail takes").await;
     check(|tx| tx.remove(&USAGE, &ALICE).map(drop), "account 1 has mail and no row").await;
     check(|tx| tx.put(&USAGE, &AccountId(7), &Usage::default()), "usage: a row of account 7").await;
