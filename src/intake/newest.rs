@@ -1,8 +1,8 @@
 use crate::store::{Read, Span, StoreError};
 use crate::trace::{EVENTS, Subject};
-use crate::{mailbox, queue};
+use crate::{job, mailbox, queue};
 
-/// The newest id that the file knows of a message or a refused transaction: new ids begin above it, whatever the
+/// The newest id that the file knows of a message, a refused transaction or a job: new ids begin above it, whatever the
 /// clock says. 0 in an empty file.
 ///
 /// # Errors
@@ -12,8 +12,9 @@ pub fn newest_id(read: &impl Read) -> Result<u64, StoreError> {
         Subject::Message(id) => id.0,
         Subject::Refused(id) => id.0,
     });
-    // The trace is kept for a time, mail for as long as its owner wants.
+    // The trace is kept for a time, mail for as long as its owner wants, and what is queued until it is gone.
     let kept = mailbox::newest(read)?.map_or(0, |id| id.0);
     let queued = queue::newest(read)?.map_or(0, |id| id.0);
-    Ok(traced.max(kept).max(queued))
+    let job = job::newest(read)?.map_or(0, |id| id.0);
+    Ok(traced.max(kept).max(queued).max(job))
 }

@@ -18,7 +18,7 @@ use crate::settings::{self, Settings};
 use crate::smtp::server::Profile;
 use crate::store::{Medium, Options, Store};
 use crate::tls::Certificates;
-use crate::{intake, job, pop3, smtp};
+use crate::{intake, pop3, smtp};
 
 /// Octets that a pipe of [`House::connect`] holds in each direction.
 const PIPE_BYTES: usize = 64 * 1024;
