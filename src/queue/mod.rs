@@ -35,5 +35,5 @@ pub use recover::{Open, OpenRefused, Recover};
 pub use route::{Login, Match, ROUTE_TOPIC, Route, RouteFields, RouteKind, TlsUse};
 pub use route_change::{DeleteRoute, PutRoute, RouteRefused, route, route_for, routes};
 pub use row::{Entry, Message, Notify, OpenAttempt, QUEUE_TOPIC, State, TABLES};
-pub use settle::{Fate, Settled, settle};
+pub use settle::{Fate, Settled, Settlement, settle};
 pub use summary::{Summary, summary};

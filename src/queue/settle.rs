@@ -20,6 +20,17 @@ pub struct Settled {
     pub fate: Fate,
 }
 
+/// What [`settle`] did to a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// The message as it was.
+    pub message: Message,
+    /// Its head.
+    pub head: Vec<u8>,
+    /// Those of its entries that were there.
+    pub entries: Vec<Settled>,
+}
+
 /// What became of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
@@ -39,9 +50,8 @@ pub enum Fate {
 }
 
 /// Writes the outcomes of one message into the queue: delivered and failed entries go, deferred ones get their next
-/// time or expire, open attempts are closed, the trace is told. An entry that is no longer there is passed over. Gives
-/// the message as it was, its head, and what became of each entry; `None` when no entry was there. When the last entry
-/// goes, so does the message, and its body is released.
+/// time or expire, open attempts are closed, the trace is told. An entry that is no longer there is passed over; `None`
+/// when none was there. When the last entry goes, so does the message, and its body is released.
 ///
 /// What an operator held while it was tried stays held, unless it was delivered. What is parked stays so, until its end.
 /// A deferred outcome of [`Stage::Queue`] is no attempt: only what is parked expires by it.
@@ -54,7 +64,7 @@ pub fn settle(
     policy: &Policy,
     now: Timestamp,
     jitter: u32,
-) -> Result<Option<(Message, Vec<u8>, Vec<Settled>)>, StoreError> {
+) -> Result<Option<Settlement>, StoreError> {
     let there = entries(tx, outcomes)?;
     let Some((first, _)) = there.first() else { return Ok(None) };
     let id = first.entry.message;
@@ -77,7 +87,7 @@ pub fn settle(
     let gone = all.iter().filter(|settled| !matches!(settled.fate, Fate::Deferred { .. })).count();
     leave(tx, id, &message, u32::try_from(gone).unwrap_or(u32::MAX))?;
     tx.announce(Topic(QUEUE_TOPIC, 0));
-    Ok(Some((message, head, all)))
+    Ok(Some(Settlement { message, head, entries: all }))
 }
 
 /// The entries that are there, each once, all of one message.
