@@ -201,3 +201,11 @@ pub const PIPELINED_COMMANDS: usize = 50;
 pub const AUTH_INITIAL_LINE_BYTES: usize = 512;
 /// Seconds that a client waits for the answer to QUIT: nothing depends on it any more.
 pub const QUIT_REPLY_S: u64 = 10;
+/// Characters of a peer's name.
+pub const PEER_NAME_CHARS: usize = 64;
+/// Milliseconds within which ETRN for the same domain does nothing more. Postfix's fast flush: 10 minutes
+pub const ETRN_PAUSE_MS: u64 = 10 * 60 * 1000;
+/// Queue entries that ETRN releases in one transaction.
+pub const ETRN_SLICE: usize = 500;
+/// Seconds of a session with a peer, both of its directions together: no message is begun after that.
+pub const TURN_SESSION_S: u64 = 30 * 60;

@@ -12,6 +12,10 @@ pub enum Listener {
     Submission,
     /// Mail from users, with TLS from the first byte.
     Submissions,
+    /// Peers that fetch their mail by ATRN or TURN (RFC 2645), with STARTTLS.
+    Odmr,
+    /// The same, with TLS from the first byte.
+    Odmrs,
     /// POP3, with STLS.
     Pop3,
     /// POP3, with TLS from the first byte.
@@ -24,13 +28,24 @@ pub enum Listener {
 
 /// No listener has that name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no listener {0:?}: expected one of smtp, submission, submissions, pop3, pop3s, http, https")]
+#[error(
+    "there is no listener {0:?}: expected one of smtp, submission, submissions, odmr, odmrs, pop3, pop3s, http, https"
+)]
 pub struct ListenerError(String);
 
 impl Listener {
     /// Every listener.
-    pub const ALL: [Self; 7] =
-        [Self::Smtp, Self::Submission, Self::Submissions, Self::Pop3, Self::Pop3s, Self::Http, Self::Https];
+    pub const ALL: [Self; 9] = [
+        Self::Smtp,
+        Self::Submission,
+        Self::Submissions,
+        Self::Odmr,
+        Self::Odmrs,
+        Self::Pop3,
+        Self::Pop3s,
+        Self::Http,
+        Self::Https,
+    ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -38,6 +53,8 @@ impl Listener {
             Self::Smtp => "smtp",
             Self::Submission => "submission",
             Self::Submissions => "submissions",
+            Self::Odmr => "odmr",
+            Self::Odmrs => "odmrs",
             Self::Pop3 => "pop3",
             Self::Pop3s => "pop3s",
             Self::Http => "http",
@@ -45,28 +62,30 @@ impl Listener {
         }
     }
 
-    /// The port that clients expect it on, before any `--port-offset`.
-    pub fn default_port(self) -> u16 {
+    /// The port that it opens, before any `--port-offset`. `None`: it opens only where `--listen` says so. That is how
+    /// those are that only peers use; RFC 2645 §4 gives port 366 to `odmr`.
+    pub fn default_port(self) -> Option<u16> {
         match self {
-            Self::Smtp => 25,
-            Self::Submission => 587,
-            Self::Submissions => 465,
-            Self::Pop3 => 110,
-            Self::Pop3s => 995,
-            Self::Http => 8080,
-            Self::Https => 443,
+            Self::Smtp => Some(25),
+            Self::Submission => Some(587),
+            Self::Submissions => Some(465),
+            Self::Odmr | Self::Odmrs => None,
+            Self::Pop3 => Some(110),
+            Self::Pop3s => Some(995),
+            Self::Http => Some(8080),
+            Self::Https => Some(443),
         }
     }
 
     /// Whether TLS begins with the first byte.
     pub fn is_implicit_tls(self) -> bool {
-        matches!(self, Self::Submissions | Self::Pop3s | Self::Https)
+        matches!(self, Self::Submissions | Self::Odmrs | Self::Pop3s | Self::Https)
     }
 
     /// What is spoken inside TLS.
     pub fn protocol(self) -> Protocol {
         match self {
-            Self::Smtp | Self::Submission | Self::Submissions => Protocol::Smtp,
+            Self::Smtp | Self::Submission | Self::Submissions | Self::Odmr | Self::Odmrs => Protocol::Smtp,
             Self::Pop3 | Self::Pop3s => Protocol::Pop3,
             Self::Http | Self::Https => Protocol::Http,
         }

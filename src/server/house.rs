@@ -18,7 +18,7 @@ use crate::settings::{self, Settings};
 use crate::smtp::server::Profile;
 use crate::store::{Medium, Options, Store};
 use crate::tls::Certificates;
-use crate::{intake, pop3, smtp};
+use crate::{intake, pop3, smtp, turn};
 
 /// Octets that a pipe of [`House::connect`] holds in each direction.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -88,6 +88,8 @@ impl House {
             clock: Arc::clone(&clock),
             ids,
             sessions: intake::Sessions::new(&*random),
+            leases: turn::Leases::new(),
+            flushes: turn::Flushes::new(),
             hostname: hostname.clone(),
             outbound,
             tls: Some(Arc::clone(&tls[&Listener::Smtp])),
@@ -148,9 +150,12 @@ impl House {
             let (smtp, pop3) = (Arc::clone(&smtp), Arc::clone(&pop3));
             Box::pin(async move {
                 match listener {
-                    Listener::Smtp => smtp::server::serve(connection, smtp, Profile::Mx).await,
+                    Listener::Smtp => drop(smtp::server::serve(connection, smtp, Profile::Mx).await),
                     Listener::Submission | Listener::Submissions => {
-                        smtp::server::serve(connection, smtp, Profile::Submission).await;
+                        drop(smtp::server::serve(connection, smtp, Profile::Submission).await);
+                    }
+                    Listener::Odmr | Listener::Odmrs => {
+                        drop(smtp::server::serve(connection, smtp, Profile::Odmr).await);
                     }
                     Listener::Pop3 | Listener::Pop3s => pop3::server::serve(connection, pop3).await,
                     Listener::Http | Listener::Https => {}
@@ -163,7 +168,7 @@ impl House {
     /// For tests: everything but the socket is real.
     pub fn connect(&self, listener: Listener, peer: IpAddr) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
-        let local = SocketAddr::new(peer, listener.default_port());
+        let local = SocketAddr::new(peer, listener.default_port().unwrap_or_default());
         let connection = Connection::memory(ours, SocketAddr::new(peer, PIPE_PORT), local);
         self.sessions.spawn(self.session(listener)(connection));
         theirs

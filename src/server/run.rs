@@ -149,7 +149,7 @@ impl Config {
         if let Some(flag) = self.listen.iter().rev().find(|flag| flag.listener == listener) {
             return flag.at;
         }
-        let port = listener.default_port().checked_add(self.port_offset)?;
+        let port = listener.default_port()?.checked_add(self.port_offset)?;
         // The plain interface carries tokens in the clear: nobody outside shall reach it unless told to.
         let ip = if self.loopback_only || listener == Listener::Http {
             IpAddr::V4(Ipv4Addr::LOCALHOST)

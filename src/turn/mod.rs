@@ -1,19 +1,25 @@
-//! Peers that roles are swapped with: who they are, which domains are theirs, and what came of each session.
+//! Peers that roles are swapped with: who they are, which domains are theirs, who may be served now, and what came of
+//! each session.
 //!
-//! Floor F3d. Functions on a transaction; the sessions themselves are run by `exchange`.
+//! Floor F3d. Functions on a transaction, and two small registers in memory; the sessions themselves are run by
+//! `exchange`.
 
+mod check;
+mod flushes;
+mod lease;
+mod login;
 mod peer;
 mod session;
+#[cfg(test)]
+mod tests;
+mod validate;
 
+pub use check::{CHECKS, TABLES};
+pub use flushes::Flushes;
+pub use lease::{Lease, Leases};
+pub use login::{Welcome, authenticate, welcome};
 pub use peer::{
-    DeletePeer, Direction, Peer, PeerFields, PutPeer, Refused, ServerTls, Verb, peer, peer_by_login, peer_holding,
-    peers, peers_of_domain,
+    DeletePeer, Direction, Peer, PeerFields, PutPeer, Refused, ServerTls, Verb, domains_held, domains_ours, has_mail,
+    peer, peer_by_login, peer_holding, peers, peers_by_network, peers_of_domain,
 };
-pub use session::{PutSession, Role, Session, SessionState, session, sessions};
-
-use crate::store::{AnyTable, CrossCheck};
-
-/// The room's tables.
-pub const TABLES: &[&dyn AnyTable] = &[&peer::PEERS, &peer::PEER_DOMAINS, &peer::PEER_LOGINS, &session::SESSIONS];
-/// What must hold between them.
-pub const CHECKS: &[CrossCheck] = &[];
+pub use session::{EndRunning, PutSession, Role, Session, SessionState, session, sessions};

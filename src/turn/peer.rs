@@ -1,10 +1,17 @@
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
 use serde::{Deserialize, Serialize};
 
+use super::validate::validate;
 use crate::base::{DomainName, Host, Networks, Timestamp};
-use crate::directory::{Precondition, Put};
+use crate::directory::{self, Precondition, Put};
 use crate::postcard_row;
-use crate::queue::Login;
-use crate::store::{Halt, Op, Read, StoreError, Table, Tx};
+use crate::queue::{self, Login, Match, ROUTE_TOPIC, RouteKind};
+use crate::store::{Halt, Op, Read, Span, StoreError, Table, Topic, Tx};
+
+/// Entries of a domain that are looked at in one piece.
+const PAGE: usize = 100;
 
 /// The peers, by name.
 pub(super) static PEERS: Table<String, Peer> = Table::new("turn_peers");
@@ -86,6 +93,34 @@ pub enum Direction {
     Both,
 }
 
+impl Verb {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Turn => "turn",
+            Self::Etrn => "etrn",
+            Self::Atrn => "atrn",
+        }
+    }
+
+    /// Whether roles are swapped by it.
+    pub fn swaps(self) -> bool {
+        self != Self::Etrn
+    }
+}
+
+impl Direction {
+    /// Whether the peer may dial us.
+    pub fn accepts(self) -> bool {
+        self != Self::Initiate
+    }
+
+    /// Whether we may dial it.
+    pub fn initiates(self) -> bool {
+        self != Self::Accept
+    }
+}
+
 /// How a peer that we dial proves who it is. There is no dialling without TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServerTls {
@@ -123,8 +158,14 @@ pub struct PutPeer {
     pub at: Timestamp,
 }
 
+/// What [`PutPeer`] found out.
+pub struct PutPlan {
+    old: Option<Peer>,
+    login: Option<Login>,
+}
+
 impl Op for PutPeer {
-    type Plan = ();
+    type Plan = PutPlan;
     type Out = Put<Peer>;
     type Refused = Refused;
 
@@ -132,14 +173,47 @@ impl Op for PutPeer {
         "turn.put_peer"
     }
 
-    fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<Refused>> {
-        let _ = tx;
-        todo!()
+    fn runs_when_full(&self) -> bool {
+        true
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<Self::Out, StoreError> {
-        let _ = tx;
-        todo!()
+    fn check(&self, tx: &Tx<'_>) -> Result<PutPlan, Halt<Refused>> {
+        let old = peer(tx, &self.name)?;
+        let version = old.as_ref().map(|old| old.version);
+        self.precondition.check(version).map_err(|_| Halt::Refused(Refused::Precondition(version)))?;
+        let kept = old.as_ref().and_then(|old| old.fields.login.as_ref()).map(|login| login.secret.clone());
+        let login = match (&self.fields.login, self.keep_secret) {
+            (Some(login), true) => Some(Login { user: login.user.clone(), secret: kept.unwrap_or_default() }),
+            (login, _) => login.clone(),
+        };
+        validate(tx, &self.name, &self.fields, login.as_ref())?;
+        Ok(PutPlan { old, login })
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, plan: PutPlan) -> Result<Self::Out, StoreError> {
+        let PutPlan { old, login } = plan;
+        if let Some(old) = &old {
+            remove_indexes(tx, old)?;
+        }
+        let old_login = old.as_ref().and_then(|old| old.fields.login.as_ref());
+        let is_same_secret = old_login.map(|login| &login.secret) == login.as_ref().map(|login| &login.secret);
+        let row = Peer {
+            name: self.name.clone(),
+            secret_changed_at: old.as_ref().filter(|_| is_same_secret).map_or(self.at, |old| old.secret_changed_at),
+            version: tx.next("turn.version")?,
+            created_at: old.as_ref().map_or(self.at, |old| old.created_at),
+            changed_at: self.at,
+            fields: PeerFields { login, ..self.fields.clone() },
+        };
+        tx.put(&PEERS, &row.name, &row)?;
+        for domain in &row.fields.domains {
+            tx.put(&PEER_DOMAINS, &domain_place(domain, &row.name), &())?;
+        }
+        if let Some(user) = row.user_taken() {
+            tx.put(&PEER_LOGINS, &user.to_owned(), &PeerName(row.name.clone()))?;
+        }
+        tx.announce(Topic(ROUTE_TOPIC, 0));
+        Ok(Put { created: old.is_none(), row })
     }
 }
 
@@ -152,7 +226,7 @@ pub struct DeletePeer {
 }
 
 impl Op for DeletePeer {
-    type Plan = ();
+    type Plan = Peer;
     type Out = ();
     type Refused = Refused;
 
@@ -164,14 +238,41 @@ impl Op for DeletePeer {
         true
     }
 
-    fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<Refused>> {
-        let _ = tx;
-        todo!()
+    fn check(&self, tx: &Tx<'_>) -> Result<Peer, Halt<Refused>> {
+        let old = peer(tx, &self.name)?.ok_or(Halt::Refused(Refused::Unknown))?;
+        let version = Some(old.version);
+        self.precondition.check(version).map_err(|_| Halt::Refused(Refused::Precondition(version)))?;
+        Ok(old)
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        let _ = tx;
-        todo!()
+    fn apply(&self, tx: &mut Tx<'_>, old: Peer) -> Result<(), StoreError> {
+        remove_indexes(tx, &old)?;
+        tx.remove(&PEERS, &self.name)?;
+        tx.announce(Topic(ROUTE_TOPIC, 0));
+        Ok(())
+    }
+}
+
+fn remove_indexes(tx: &mut Tx<'_>, peer: &Peer) -> Result<(), StoreError> {
+    for domain in &peer.fields.domains {
+        tx.remove(&PEER_DOMAINS, &domain_place(domain, &peer.name))?;
+    }
+    if let Some(user) = peer.user_taken() {
+        tx.remove(&PEER_LOGINS, &user.to_owned())?;
+    }
+    Ok(())
+}
+
+/// Where a peer stands among those of a domain.
+pub(super) fn domain_place(domain: &DomainName, peer: &str) -> (String, String) {
+    (domain.as_str().to_owned(), peer.to_owned())
+}
+
+impl Peer {
+    /// The user name that nobody else may have: that by which it logs in to us.
+    pub(super) fn user_taken(&self) -> Option<&str> {
+        let login = self.fields.login.as_ref().filter(|_| self.fields.direction.accepts());
+        login.map(|login| login.user.as_str())
     }
 }
 
@@ -180,8 +281,7 @@ impl Op for DeletePeer {
 /// # Errors
 /// [`StoreError`].
 pub fn peer(read: &impl Read, name: &str) -> Result<Option<Peer>, StoreError> {
-    let _ = (read, name);
-    todo!()
+    read.get(&PEERS, &name.to_owned())
 }
 
 /// The first `limit` peers behind `after`, by name.
@@ -189,8 +289,11 @@ pub fn peer(read: &impl Read, name: &str) -> Result<Option<Peer>, StoreError> {
 /// # Errors
 /// [`StoreError`].
 pub fn peers(read: &impl Read, after: Option<&str>, limit: usize) -> Result<Vec<Peer>, StoreError> {
-    let _ = (read, after, limit);
-    todo!()
+    let span = match after {
+        Some(name) => Span::all().after(&name.to_owned()),
+        None => Span::all(),
+    };
+    Ok(read.rows(&PEERS, span, limit)?.into_iter().map(|(_, peer)| peer).collect())
 }
 
 /// The enabled peer that may dial us with this user name.
@@ -198,8 +301,24 @@ pub fn peers(read: &impl Read, after: Option<&str>, limit: usize) -> Result<Vec<
 /// # Errors
 /// [`StoreError`].
 pub fn peer_by_login(read: &impl Read, user: &str) -> Result<Option<Peer>, StoreError> {
-    let _ = (read, user);
-    todo!()
+    let found = match read.get(&PEER_LOGINS, &user.to_owned())? {
+        Some(PeerName(name)) => peer(read, &name)?,
+        None => None,
+    };
+    Ok(found.filter(|peer| peer.fields.enabled))
+}
+
+/// Every peer that may use ETRN from `ip` without a login.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn peers_by_network(read: &impl Read, ip: IpAddr) -> Result<Vec<Peer>, StoreError> {
+    let mut found = Vec::new();
+    read.scan(&PEERS, Span::all(), |_, peer| {
+        found.extend(Some(peer).filter(|peer| peer.may_etrn_from(ip)));
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
 }
 
 /// Every peer that names this domain.
@@ -207,8 +326,8 @@ pub fn peer_by_login(read: &impl Read, user: &str) -> Result<Option<Peer>, Store
 /// # Errors
 /// [`StoreError`].
 pub fn peers_of_domain(read: &impl Read, domain: &DomainName) -> Result<Vec<Peer>, StoreError> {
-    let _ = (read, domain);
-    todo!()
+    let names = read.rows(&PEER_DOMAINS, Span::prefix(&domain.as_str().to_owned()), usize::MAX)?;
+    names.into_iter().filter_map(|((_, name), ())| peer(read, &name).transpose()).collect()
 }
 
 /// The peer for whom mail to this domain is held: the first by name that names it, when the domain is not ours.
@@ -216,6 +335,67 @@ pub fn peers_of_domain(read: &impl Read, domain: &DomainName) -> Result<Vec<Peer
 /// # Errors
 /// [`StoreError`].
 pub fn peer_holding(read: &impl Read, domain: &DomainName) -> Result<Option<Peer>, StoreError> {
-    let _ = (read, domain);
-    todo!()
+    let Some(((_, name), ())) = read.first(&PEER_DOMAINS, Span::prefix(&domain.as_str().to_owned()))? else {
+        return Ok(None);
+    };
+    match directory::local_domain(read, domain)? {
+        Some(_) => Ok(None),
+        None => peer(read, &name),
+    }
+}
+
+/// Of a peer's domains, those whose mail it may fetch: they are not ours, and no other peer and no route has them.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn domains_held(read: &impl Read, peer: &Peer) -> Result<Vec<DomainName>, StoreError> {
+    let mut held = Vec::new();
+    for domain in &peer.fields.domains {
+        let route = queue::route_for(read, &Host::Name(domain.clone()), None)?;
+        let is_held = match route.map(|route| route.fields).filter(|fields| matches!(fields.matches, Match::Domain(_)))
+        {
+            Some(fields) => fields.kind == RouteKind::Hold { peer: peer.name.clone() },
+            None => peer_holding(read, domain)?.is_some_and(|holder| holder.name == peer.name),
+        };
+        if is_held {
+            held.push(domain.clone());
+        }
+    }
+    Ok(held)
+}
+
+/// Of a peer's domains, those that are ours: what we fetch from it, and take from it in a swapped session.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn domains_ours(read: &impl Read, peer: &Peer) -> Result<Vec<DomainName>, StoreError> {
+    let mut ours = Vec::new();
+    for domain in &peer.fields.domains {
+        if directory::local_domain(read, domain)?.is_some() {
+            ours.push(domain.clone());
+        }
+    }
+    Ok(ours)
+}
+
+/// Whether any mail for one of these domains may be sent now, whatever its schedule says. What an operator holds does
+/// not count. May be a long read.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn has_mail(read: &impl Read, domains: &[DomainName]) -> Result<bool, StoreError> {
+    for domain in domains {
+        let mut after = None;
+        loop {
+            let page = queue::entries_of_domain(read, domain.as_str(), after, PAGE)?;
+            if page.iter().any(|waiting| !matches!(waiting.entry.state, queue::State::Held { .. })) {
+                return Ok(true);
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE => after = Some(last.id),
+                _ => break,
+            }
+        }
+    }
+    Ok(false)
 }

@@ -3,12 +3,16 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::peer::Verb;
-use crate::base::{SessionId, Timestamp};
+use crate::base::{SessionId, Timestamp, limits};
 use crate::postcard_row;
-use crate::store::{Halt, Op, Read, StoreError, Table, Tx};
+use crate::store::{Halt, Op, Read, Span, StoreError, Table, Tx};
 
 /// The sessions, by id.
 pub(super) static SESSIONS: Table<SessionId, Session> = Table::new("turn_sessions");
+/// The sessions of each peer, and how many there are in all.
+pub(super) static PEER_SESSIONS: Table<(String, SessionId), ()> = Table::new("turn_peer_sessions");
+/// Those that run: after a crash, what is here has no end.
+pub(super) static RUNNING: Table<SessionId, ()> = Table::new("turn_sessions_running");
 
 /// A session with a peer in which roles were, or were to be, swapped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,8 +95,62 @@ impl Op for PutSession {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        let _ = tx;
-        todo!()
+        put(tx, self.id, &self.session)?;
+        let all = tx.rows(&PEER_SESSIONS, Span::all(), usize::MAX)?.len();
+        for _ in limits::TURN_SESSIONS_KEPT..all {
+            if let Some((id, oldest)) = tx.first(&SESSIONS, Span::all())? {
+                tx.remove(&SESSIONS, &id)?;
+                tx.remove(&PEER_SESSIONS, &(oldest.peer, id))?;
+                tx.remove(&RUNNING, &id)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn put(tx: &mut Tx<'_>, id: SessionId, session: &Session) -> Result<(), StoreError> {
+    tx.put(&SESSIONS, &id, session)?;
+    tx.put(&PEER_SESSIONS, &(session.peer.clone(), id), &())?;
+    match session.state {
+        SessionState::Running => tx.put(&RUNNING, &id, &()),
+        SessionState::Done | SessionState::Refused | SessionState::Failed => tx.remove(&RUNNING, &id).map(drop),
+    }
+}
+
+/// At start: writes down that the sessions of the last run have ended.
+pub struct EndRunning {
+    /// Now.
+    pub at: Timestamp,
+}
+
+impl Op for EndRunning {
+    type Plan = ();
+    type Out = ();
+    type Refused = std::convert::Infallible;
+
+    fn name(&self) -> &'static str {
+        "turn.end_running"
+    }
+
+    fn runs_when_full(&self) -> bool {
+        true
+    }
+
+    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Self::Refused>> {
+        Ok(())
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
+        for (id, ()) in tx.rows(&RUNNING, Span::all(), usize::MAX)? {
+            tx.remove(&RUNNING, &id)?;
+            if let Some(mut session) = session(tx, id)? {
+                session.state = SessionState::Failed;
+                session.ended_at = Some(self.at);
+                session.outcome = "the server stopped in the middle of the session".to_owned();
+                put(tx, id, &session)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -101,8 +159,7 @@ impl Op for PutSession {
 /// # Errors
 /// [`StoreError`].
 pub fn session(read: &impl Read, id: SessionId) -> Result<Option<Session>, StoreError> {
-    let _ = (read, id);
-    todo!()
+    read.get(&SESSIONS, &id)
 }
 
 /// The `limit` newest sessions before `before`, the newest first; of one peer or of all.
@@ -115,6 +172,23 @@ pub fn sessions(
     before: Option<SessionId>,
     limit: usize,
 ) -> Result<Vec<(SessionId, Session)>, StoreError> {
-    let _ = (read, peer, before, limit);
-    todo!()
+    let mut found = Vec::new();
+    let mut end = before.unwrap_or(SessionId(u64::MAX));
+    while found.len() < limit {
+        let newest = match peer {
+            Some(peer) => {
+                let place = |id| (peer.to_owned(), id);
+                let newest = read.last(&PEER_SESSIONS, Span::range(place(SessionId(0))..place(end)))?;
+                match newest {
+                    Some(((_, id), ())) => session(read, id)?.map(|session| (id, session)),
+                    None => None,
+                }
+            }
+            None => read.last(&SESSIONS, Span::range(..end))?,
+        };
+        let Some((id, session)) = newest else { break };
+        end = id;
+        found.push((id, session));
+    }
+    Ok(found)
 }

@@ -96,7 +96,7 @@ impl Furnished {
     pub fn connect(&self, peer: IpAddr, listener: &str) -> Result<DuplexStream, String> {
         let listener: Listener = listener.parse().map_err(|_| format!("no such listener: {listener}"))?;
         let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
-        let local = SocketAddr::new(peer, listener.default_port());
+        let local = SocketAddr::new(peer, listener.default_port().unwrap_or_default());
         let mut connection = Connection::memory(ours, SocketAddr::new(peer, 50_000), local);
         let (tls, session) = (self.house.tls(listener), self.house.session(listener));
         self.house.sessions.spawn(async move {

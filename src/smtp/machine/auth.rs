@@ -1,6 +1,6 @@
 use super::command::Line;
 use super::effect::{Effect, Effects};
-use super::input::{Driver, LoginRefusal};
+use super::input::{Driver, Identity, LoginRefusal};
 use super::limiter::{Count, Stepped};
 use super::state::{Client, Place};
 use crate::base::Reply;
@@ -56,7 +56,7 @@ fn proceed<D: Driver>(client: Client<D>, mechanism: Mechanism, step: Result<Step
 }
 
 /// What the directory said.
-pub(super) fn checked<D: Driver>(client: Client<D>, login: Result<D::Identity, LoginRefusal>) -> Stepped<D> {
+pub(super) fn checked<D: Driver>(client: Client<D>, login: Result<Identity<D>, LoginRefusal>) -> Stepped<D> {
     match login {
         Ok(identity) => {
             let Client { mut remote, hello } = client;

@@ -55,15 +55,21 @@ fn dispatch<D: Driver>(place: Place<D>, row: &Row<D>, line: Line<'_>) -> Stepped
 /// What bars the session from a verb whatever its argument is.
 fn barred<D: Driver>(place: &Place<D>, row: &Row<D>) -> Option<reply::Fixed> {
     let remote = place.remote()?;
-    let is_submission = remote.rules.profile == Profile::Submission;
-    if row.verb == Verb::Auth && !is_submission {
+    let profile = remote.rules.profile;
+    if !row.profiles.contains(&profile) || (row.verb == Verb::Auth && !remote.takes_logins()) {
         return Some(reply::NOT_IMPLEMENTED);
+    }
+    // RFC 5321 appendix F.1: to whoever is not a peer, TURN and ATRN are what they are where they are off. On the
+    // listener that is for nothing else, ATRN asks for the login.
+    if matches!(row.verb, Verb::Turn | Verb::Atrn) && !remote.is_peer_for(row.verb) {
+        let may_yet = row.verb == Verb::Atrn && profile == Profile::Odmr && remote.identity.is_none();
+        return Some(if may_yet { reply::LOGIN_FIRST } else { reply::NOT_IMPLEMENTED });
     }
     // RFC 4954 §4, §6
     if row.needs_tls && !remote.is_private() {
         return Some(reply::TLS_FIRST);
     }
-    if row.needs_login && is_submission && remote.identity.is_none() {
+    if row.needs_login && profile == Profile::Submission && remote.identity.is_none() {
         return Some(reply::LOGIN_FIRST);
     }
     None

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
-use super::input::Driver;
+use super::input::{Driver, Identity};
 use super::mail::{Sender, Transaction};
 use super::state::Facts;
+use super::swap::{Node, SwapRequest};
 use crate::base::Reply;
 use crate::sasl::{Credentials, Mechanism};
 use crate::smtp::wire::{ForwardPath, LineEnds};
@@ -41,7 +42,7 @@ pub enum Effect<D: Driver> {
     /// Whose mailbox is this? Answer with [`super::Input::Verified`].
     Verify {
         /// Who asks.
-        identity: D::Identity,
+        account: D::Account,
         /// The argument of VRFY: an address, a local part or a name.
         name: String,
     },
@@ -63,6 +64,22 @@ pub enum Effect<D: Driver> {
         /// What was received.
         body: D::Body,
     },
+    /// May the roles be swapped? Answer with [`super::Input::Swap`].
+    CheckSwap {
+        /// Who asks.
+        peer: D::Peer,
+        /// For what.
+        request: SwapRequest,
+    },
+    /// Release mail, if this client may ask for it. Answer with [`super::Input::Etrn`].
+    CheckEtrn {
+        /// Who asks, where somebody has logged in.
+        identity: Option<Identity<D>>,
+        /// Which mail.
+        node: Node,
+    },
+    /// The session is over and the connection goes on with roles swapped: everything is flushed, nothing is buffered.
+    Swap(D::Swap),
     /// Flush, then start TLS as the server. Answer with [`super::Input::Secured`].
     StartTls,
     /// Flush and close.
@@ -103,7 +120,9 @@ impl<D: Driver> Effects<D> {
 
     /// Whether one of them asks for an answer: then no other input may come before it.
     pub fn ask(&self) -> bool {
-        use Effect::{Authenticate, CheckRecipient, CheckSender, Commit, ReceiveData, StartTls, Verify};
+        use Effect::{
+            Authenticate, CheckEtrn, CheckRecipient, CheckSender, CheckSwap, Commit, ReceiveData, StartTls, Verify,
+        };
         let is_question = |effect: &Effect<D>| {
             matches!(
                 effect,
@@ -111,6 +130,8 @@ impl<D: Driver> Effects<D> {
                     | CheckRecipient { .. }
                     | Authenticate { .. }
                     | Verify { .. }
+                    | CheckSwap { .. }
+                    | CheckEtrn { .. }
                     | ReceiveData { .. }
                     | Commit { .. }
                     | StartTls

@@ -4,10 +4,11 @@ use super::command::Line;
 use super::effect::Effects;
 use super::input::Driver;
 use super::limiter::Stepped;
-use super::state::{Client, Hello, Place, Remote};
+use super::state::{Client, Hello, Place, Profile, Remote};
+use super::table::Row;
 use crate::base::Reply;
 use crate::sasl::Mechanism;
-use crate::smtp::wire::{self, reply};
+use crate::smtp::wire::{self, Verb, reply};
 
 /// RFC 5321 §4.1.1.1: the client names itself; an open transaction is dropped, as by RSET.
 pub(super) fn helo<D: Driver>(place: Place<D>, line: Line<'_>) -> Stepped<D> {
@@ -33,12 +34,17 @@ fn greet<D: Driver>(place: Place<D>, line: Line<'_>, is_extended: bool) -> Stepp
 }
 
 fn extensions<D: Driver>(remote: &Remote<D>) -> Reply {
-    let mut answer = Reply::plain(250, remote.rules.hostname.clone())
-        .and("PIPELINING") // RFC 2920
-        .and(format!("SIZE {}", remote.rules.message_bytes_max)) // RFC 1870
-        .and("8BITMIME") // RFC 6152
-        .and("ENHANCEDSTATUSCODES") // RFC 2034
-        .and("SMTPUTF8"); // RFC 6531
+    let profile = remote.rules.profile;
+    let mut answer = Reply::plain(250, remote.rules.hostname.clone()).and("PIPELINING"); // RFC 2920
+    if profile != Profile::Odmr {
+        answer = answer
+            .and(format!("SIZE {}", remote.rules.message_bytes_max)) // RFC 1870
+            .and("8BITMIME"); // RFC 6152
+    }
+    answer = answer.and("ENHANCEDSTATUSCODES"); // RFC 2034
+    if profile != Profile::Odmr {
+        answer = answer.and("SMTPUTF8"); // RFC 6531
+    }
     // RFC 3207 §4.2: not offered again once it is active
     if remote.may_start_tls() {
         answer = answer.and("STARTTLS");
@@ -47,5 +53,15 @@ fn extensions<D: Driver>(remote: &Remote<D>) -> Reply {
     if remote.may_log_in() {
         answer = answer.and(format!("AUTH {}", Mechanism::ALL.map(Mechanism::name).join(" ")));
     }
-    answer.and("VRFY").and("HELP")
+    // RFC 1985 §4; RFC 2645 §5.1; TURN has no keyword of its own: who may use it sees it by its name.
+    for verb in [Verb::Etrn, Verb::Atrn, Verb::Turn] {
+        if Row::of(verb).is_some_and(|row| row.is_offered(remote)) {
+            answer = answer.and(verb.name());
+        }
+    }
+    match profile {
+        Profile::Mx | Profile::Submission => answer.and("VRFY").and("HELP"),
+        Profile::Odmr => answer.and("HELP"),
+        Profile::Reversed => answer,
+    }
 }

@@ -1,11 +1,15 @@
 use crate::base::{MessageId, Reply};
-use crate::smtp::wire::DataFaults;
+use crate::smtp::wire::{DataFaults, Verb};
 
 /// What a driver's answers are made of. The machine carries these values and looks at none of them, but for the id of
-/// a receipt.
+/// a receipt and the verbs of a peer.
 pub trait Driver: Sized + 'static {
-    /// Who has logged in.
-    type Identity: Clone;
+    /// A user of ours.
+    type Account: Clone;
+    /// Another server with which roles may be swapped.
+    type Peer: Peer;
+    /// Leave to swap roles, with whatever the driver needs for it.
+    type Swap;
     /// A recipient that was accepted, as the directory resolved it.
     type Recipient;
     /// A message that was received and not yet committed.
@@ -18,6 +22,29 @@ pub trait Driver: Sized + 'static {
 pub trait Receipt {
     /// The id that the sender is told.
     fn message_id(&self) -> MessageId;
+}
+
+/// Another server that we know.
+pub trait Peer: Clone {
+    /// Whether it may use this verb of the TURN family.
+    fn may(&self, verb: Verb) -> bool;
+}
+
+/// Who has logged in.
+pub enum Identity<D: Driver> {
+    /// A user of ours, who sends to anywhere.
+    Account(D::Account),
+    /// A peer, which sends to us and swaps roles.
+    Peer(D::Peer),
+}
+
+impl<D: Driver> Clone for Identity<D> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Account(account) => Self::Account(account.clone()),
+            Self::Peer(peer) => Self::Peer(peer.clone()),
+        }
+    }
 }
 
 /// What comes in: a line, an event of the connection, or the driver's answer to an effect.
@@ -42,9 +69,13 @@ pub enum Input<'a, D: Driver> {
     /// The answer to [`super::Effect::CheckRecipient`].
     Recipient(Result<D::Recipient, Reply>),
     /// The answer to [`super::Effect::Authenticate`].
-    Login(Result<D::Identity, LoginRefusal>),
+    Login(Result<Identity<D>, LoginRefusal>),
     /// The answer to [`super::Effect::Verify`].
     Verified(Reply),
+    /// The answer to [`super::Effect::CheckSwap`].
+    Swap(SwapAnswer<D>),
+    /// The answer to [`super::Effect::CheckEtrn`]: what the client is told.
+    Etrn(Reply),
     /// The answer to [`super::Effect::StartTls`]: the handshake is done.
     Secured,
     /// The answer to [`super::Effect::ReceiveData`]: the end of data was seen.
@@ -71,6 +102,16 @@ pub enum DataEnd<B> {
     TooLarge,
     /// The driver can't take it.
     Refused(Reply),
+}
+
+/// Whether the roles may be swapped.
+pub enum SwapAnswer<D: Driver> {
+    /// They may: the machine says so and hands the leave to the driver.
+    Granted(D::Swap),
+    /// Not now, or not for what was asked.
+    Refused(Reply),
+    /// Octets have come behind the command meanwhile.
+    Followed,
 }
 
 /// Why a login was refused.

@@ -103,8 +103,8 @@ pub(super) fn data<D: Driver>(client: Client<D>, transaction: Transaction<D>, li
         return Stepped::error(Place::InTransaction(client, transaction), reply::NO_RECIPIENTS);
     }
     let line_ends = match client.remote.rules.profile {
-        Profile::Mx => LineEnds::Strict,
         Profile::Submission => LineEnds::Normalized,
+        Profile::Mx | Profile::Odmr | Profile::Reversed => LineEnds::Strict,
     };
     let bytes_max = client.remote.rules.message_bytes_max;
     let go_ahead = Reply::plain(354, "Send the message, end with <CRLF>.<CRLF>");
@@ -129,7 +129,7 @@ pub(super) fn received<D: Driver>(client: Client<D>, transaction: Transaction<D>
     }
 }
 
-/// A bare line end or a NUL on port 25 is what SMTP smuggling is made of: nothing more is taken from that connection.
+/// A bare line end or a NUL from another server is what SMTP smuggling is made of: nothing more is taken from that connection.
 fn faulty<D: Driver>(client: Client<D>, faults: DataFaults) -> Stepped<D> {
     let is_suspect = faults.bare_line_end || faults.nul;
     let refusal = if faults.bare_line_end {
@@ -139,7 +139,7 @@ fn faulty<D: Driver>(client: Client<D>, faults: DataFaults) -> Stepped<D> {
     } else {
         reply::DATA_LINE_TOO_LONG
     };
-    if is_suspect && client.remote.rules.profile == Profile::Mx {
+    if is_suspect && client.remote.rules.profile != Profile::Submission {
         return Stepped::close(refusal);
     }
     Stepped::error(Place::Ready(client), refusal)

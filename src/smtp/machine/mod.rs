@@ -16,12 +16,14 @@ mod mail;
 mod session;
 mod state;
 mod step;
+mod swap;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use effect::{Effect, Effects};
-pub use input::{DataEnd, Driver, Input, LoginRefusal, Receipt};
+pub use input::{DataEnd, Driver, Identity, Input, LoginRefusal, Peer, Receipt, SwapAnswer};
 pub use mail::{Sender, Transaction};
 pub use state::{Facts, Hello, Profile, Rules, State};
 pub use step::step;
+pub use swap::{Node, SwapRequest};

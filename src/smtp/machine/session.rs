@@ -1,6 +1,6 @@
 use super::command::Line;
 use super::effect::{Effect, Effects};
-use super::input::Driver;
+use super::input::{Driver, Identity};
 use super::limiter::Stepped;
 use super::state::{Place, Remote};
 use super::table::Row;
@@ -34,9 +34,9 @@ pub(super) fn vrfy<D: Driver>(place: Place<D>, line: Line<'_>) -> Stepped<D> {
         return Stepped::error(place, reply::BAD_VRFY);
     }
     match place.remote().and_then(|remote| remote.identity.clone()) {
-        None => Stepped::well(place, Effects::reply(reply::NOT_VERIFIED)),
-        Some(identity) => {
-            let effect = Effect::Verify { identity, name: line.argument.to_owned() };
+        None | Some(Identity::Peer(_)) => Stepped::well(place, Effects::reply(reply::NOT_VERIFIED)),
+        Some(Identity::Account(account)) => {
+            let effect = Effect::Verify { account, name: line.argument.to_owned() };
             Stepped::well(Place::Verifying(Box::new(place)), Effects::one(effect))
         }
     }

@@ -1,18 +1,22 @@
 use std::sync::Arc;
 
-use super::input::Driver;
+use super::input::{Driver, Identity, Peer};
 use super::limiter::Counts;
 use super::mail::Transaction;
 use crate::sasl::{Exchange, Mechanism};
-use crate::smtp::wire::LineLimit;
+use crate::smtp::wire::{LineLimit, Verb};
 
-/// Whom a listener serves.
+/// Whom a session serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// Other servers, on port 25: nobody logs in, nothing is relayed, line ends are strict.
+    /// Other servers, on port 25: only peers log in, nothing is relayed, line ends are strict.
     Mx,
     /// Our users' programs, on 587 and 465 (RFC 6409, RFC 8314): nobody sends without login.
     Submission,
+    /// Peers that fetch their mail, on 366 (RFC 2645): nothing is sent to us.
+    Odmr,
+    /// A peer that we have dialled and that has swapped roles with us: it sends, and does nothing else.
+    Reversed,
 }
 
 /// What holds for a session from its beginning to its end.
@@ -30,13 +34,17 @@ pub struct Rules {
     pub has_tls: bool,
     /// Whether AUTH may be used in clear text: only where nobody is between us and the client.
     pub allows_cleartext_login: bool,
+    /// On port 25: whether there is a peer that might log in from where this client is.
+    pub takes_peers: bool,
+    /// Whether this client may use ETRN because of where it is.
+    pub takes_etrn: bool,
 }
 
 /// The other side of the connection.
 pub(super) struct Remote<D: Driver> {
     pub(super) rules: Arc<Rules>,
     pub(super) is_secured: bool,
-    pub(super) identity: Option<D::Identity>,
+    pub(super) identity: Option<Identity<D>>,
     pub(super) counts: Counts,
 }
 
@@ -62,7 +70,7 @@ pub struct Facts<D: Driver> {
     /// Whether TLS is active.
     pub is_secured: bool,
     /// Who has logged in.
-    pub identity: Option<D::Identity>,
+    pub identity: Option<Identity<D>>,
 }
 
 /// Where a session stands.
@@ -89,6 +97,10 @@ pub(super) enum Place<D: Driver> {
     Receiving(Client<D>, Transaction<D>),
     /// The driver commits.
     Committing(Client<D>),
+    /// The driver looks whether the roles may be swapped.
+    CheckingSwap(Client<D>),
+    /// The driver looks whether mail may be released, and releases it.
+    CheckingEtrn(Client<D>),
     /// The driver starts TLS.
     Securing(Remote<D>),
     /// It is over.
@@ -99,6 +111,12 @@ impl<D: Driver> State<D> {
     /// A session that begins; `is_secured` where TLS came before the first octet (port 465).
     pub fn new(rules: Arc<Rules>, is_secured: bool) -> Self {
         Self(Place::Connected(Remote { rules, is_secured, identity: None, counts: Counts::default() }))
+    }
+
+    /// A session with a peer that has swapped roles with us: we have dialled it, and know who it is.
+    pub fn reversed(rules: Arc<Rules>, is_secured: bool, peer: D::Peer) -> Self {
+        let identity = Some(Identity::Peer(peer));
+        Self(Place::Connected(Remote { rules, is_secured, identity, counts: Counts::default() }))
     }
 
     /// How long the next line may be.
@@ -123,54 +141,43 @@ impl<D: Driver> State<D> {
     }
 }
 
+/// The remote that every place but the last has: written down once, for a borrow, a mutable borrow, and by value.
+macro_rules! remote_of {
+    ($place:expr, $again:ident $(, $borrow:tt $($mutable:tt)?)?) => {
+        match $place {
+            Place::Connected(remote) | Place::Securing(remote) => Some(remote),
+            Place::Ready(client)
+            | Place::InTransaction(client, _)
+            | Place::LoggingIn(client, ..)
+            | Place::CheckingLogin(client)
+            | Place::CheckingSender(client, _)
+            | Place::CheckingRecipient(client, _)
+            | Place::Receiving(client, _)
+            | Place::Committing(client)
+            | Place::CheckingSwap(client)
+            | Place::CheckingEtrn(client) => Some($($borrow $($mutable)?)? client.remote),
+            Place::Verifying(place) => place.$again(),
+            Place::Closed => None,
+        }
+    };
+}
+
 impl<D: Driver> Place<D> {
     pub(super) fn remote(&self) -> Option<&Remote<D>> {
-        match self {
-            Self::Connected(remote) | Self::Securing(remote) => Some(remote),
-            Self::Ready(client)
-            | Self::InTransaction(client, _)
-            | Self::LoggingIn(client, ..)
-            | Self::CheckingLogin(client)
-            | Self::CheckingSender(client, _)
-            | Self::CheckingRecipient(client, _)
-            | Self::Receiving(client, _)
-            | Self::Committing(client) => Some(&client.remote),
-            Self::Verifying(place) => place.remote(),
-            Self::Closed => None,
-        }
+        remote_of!(self, remote, &)
     }
 
     pub(super) fn counts(&mut self) -> Option<&mut Counts> {
-        match self {
-            Self::Connected(remote) | Self::Securing(remote) => Some(&mut remote.counts),
-            Self::Ready(client)
-            | Self::InTransaction(client, _)
-            | Self::LoggingIn(client, ..)
-            | Self::CheckingLogin(client)
-            | Self::CheckingSender(client, _)
-            | Self::CheckingRecipient(client, _)
-            | Self::Receiving(client, _)
-            | Self::Committing(client) => Some(&mut client.remote.counts),
-            Self::Verifying(place) => place.counts(),
-            Self::Closed => None,
-        }
+        self.remote_mut().map(|remote| &mut remote.counts)
+    }
+
+    fn remote_mut(&mut self) -> Option<&mut Remote<D>> {
+        remote_of!(self, remote_mut, &mut)
     }
 
     /// What is left when everything that the client has said is dropped, but for its login.
     pub(super) fn into_remote(self) -> Option<Remote<D>> {
-        match self {
-            Self::Connected(remote) | Self::Securing(remote) => Some(remote),
-            Self::Ready(client)
-            | Self::InTransaction(client, _)
-            | Self::LoggingIn(client, ..)
-            | Self::CheckingLogin(client)
-            | Self::CheckingSender(client, _)
-            | Self::CheckingRecipient(client, _)
-            | Self::Receiving(client, _)
-            | Self::Committing(client) => Some(client.remote),
-            Self::Verifying(place) => place.into_remote(),
-            Self::Closed => None,
-        }
+        remote_of!(self, into_remote)
     }
 
     /// What is left when the transaction and everything else that is half done is dropped.
@@ -182,7 +189,9 @@ impl<D: Driver> Place<D> {
             | Self::CheckingSender(client, _)
             | Self::CheckingRecipient(client, _)
             | Self::Receiving(client, _)
-            | Self::Committing(client) => Self::Ready(client),
+            | Self::Committing(client)
+            | Self::CheckingSwap(client)
+            | Self::CheckingEtrn(client) => Self::Ready(client),
             Self::Securing(remote) => Self::Connected(remote),
             Self::Verifying(place) => place.without_transaction(),
             Self::Connected(_) | Self::Ready(_) | Self::Closed => self,
@@ -193,7 +202,26 @@ impl<D: Driver> Place<D> {
 impl<D: Driver> Remote<D> {
     /// Whether AUTH would be taken now.
     pub(super) fn may_log_in(&self) -> bool {
-        self.rules.profile == Profile::Submission && self.identity.is_none() && self.is_private()
+        self.identity.is_none() && self.takes_logins() && self.is_private()
+    }
+
+    /// Whether there is anybody who could log in here. On port 25 nobody is told so in the clear.
+    pub(super) fn takes_logins(&self) -> bool {
+        match self.rules.profile {
+            Profile::Submission | Profile::Odmr => true,
+            Profile::Mx => self.rules.takes_peers && self.is_private(),
+            Profile::Reversed => false,
+        }
+    }
+
+    /// Whether a peer has logged in that may use this verb of the TURN family.
+    pub(super) fn is_peer_for(&self, verb: Verb) -> bool {
+        matches!(&self.identity, Some(Identity::Peer(peer)) if peer.may(verb))
+    }
+
+    /// Whether ETRN would release anything for this client.
+    pub(super) fn may_etrn(&self) -> bool {
+        self.rules.takes_etrn || self.is_peer_for(Verb::Etrn)
     }
 
     /// Whether a password may cross this connection.
@@ -203,7 +231,7 @@ impl<D: Driver> Remote<D> {
 
     /// Whether STARTTLS would be taken now.
     pub(super) fn may_start_tls(&self) -> bool {
-        self.rules.has_tls && !self.is_secured
+        self.rules.has_tls && !self.is_secured && self.rules.profile != Profile::Reversed
     }
 }
 

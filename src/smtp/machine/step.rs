@@ -2,7 +2,7 @@ use super::effect::{Effect, Effects};
 use super::input::{Driver, Input};
 use super::limiter::Stepped;
 use super::state::{Place, State};
-use super::{auth, command, mail, session};
+use super::{auth, command, mail, session, swap};
 use crate::base::{Enhanced, Reply};
 use crate::smtp::wire::reply;
 
@@ -40,6 +40,8 @@ pub fn step<D: Driver>(state: State<D>, input: Input<'_, D>) -> (State<D>, Effec
         (Place::Receiving(client, transaction), Input::Data(end)) => mail::received(client, transaction, end),
         (Place::Committing(client), Input::Committed(receipt)) => mail::committed(client, &receipt),
         (Place::Committing(client), Input::NotCommitted(refusal)) => mail::not_committed(client, refusal),
+        (Place::CheckingSwap(client), Input::Swap(answer)) => swap::swap_checked(client, answer),
+        (Place::CheckingEtrn(client), Input::Etrn(answer)) => swap::etrn_checked(client, answer),
         (Place::Securing(remote), Input::Secured) => session::secured(remote),
         _ => end_by_fault(),
     };

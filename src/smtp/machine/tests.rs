@@ -4,9 +4,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
-use super::{DataEnd, Driver, Effect, Input, LoginRefusal, Profile, Receipt, Rules, State, step};
+use super::{
+    DataEnd, Driver, Effect, Identity, Input, LoginRefusal, Node, Peer, Profile, Receipt, Rules, State, SwapAnswer,
+    SwapRequest, step,
+};
 use crate::base::{Enhanced, MessageId, Random, Reply, SeededRandom};
-use crate::smtp::wire::{DataFaults, ForwardPath};
+use crate::smtp::wire::{DataFaults, ForwardPath, Verb};
 
 /// A driver whose answers are simple: recipients at `x.test` are ours, `us` is the password, the log is what it did.
 struct Script;
@@ -20,10 +23,22 @@ impl Receipt for Proof {
 }
 
 impl Driver for Script {
-    type Identity = String;
+    type Account = String;
+    type Peer = Branch;
+    type Swap = String;
     type Recipient = String;
     type Body = ();
     type Receipt = Proof;
+}
+
+/// A peer and the verbs that it may use.
+#[derive(Clone)]
+struct Branch(Vec<Verb>);
+
+impl Peer for Branch {
+    fn may(&self, verb: Verb) -> bool {
+        self.0.contains(&verb)
+    }
 }
 
 struct Session {
@@ -43,13 +58,29 @@ impl Session {
             recipients_max: 3,
             has_tls: true,
             allows_cleartext_login: false,
+            takes_peers: false,
+            takes_etrn: false,
         };
-        let mut session = Self {
-            state: Some(State::new(Arc::new(rules), is_secured)),
-            data: || DataEnd::Taken(()),
-            commits: Vec::new(),
-            delays: 0,
+        Self::with(State::new(Arc::new(rules), is_secured))
+    }
+
+    /// A server that has peers.
+    fn among_peers(profile: Profile, is_secured: bool, takes_etrn: bool) -> Self {
+        let rules = Rules {
+            profile,
+            hostname: "mx.test".into(),
+            message_bytes_max: 1000,
+            recipients_max: 3,
+            has_tls: true,
+            allows_cleartext_login: false,
+            takes_peers: true,
+            takes_etrn,
         };
+        Self::with(State::new(Arc::new(rules), is_secured)).0
+    }
+
+    fn with(state: State<Script>) -> (Self, Vec<String>) {
+        let mut session = Self { state: Some(state), data: || DataEnd::Taken(()), commits: Vec::new(), delays: 0 };
         let greeting = session.feed(Input::Connected);
         (session, greeting)
     }
@@ -101,12 +132,14 @@ impl Session {
                 }),
                 Effect::Authenticate { credentials, .. } => {
                     Input::Login(match credentials.password.expose().as_str() {
-                        "us" => Ok(credentials.login),
+                        "us" => Ok(Identity::Account(credentials.login)),
+                        "branch" => Ok(Identity::Peer(Branch(vec![Verb::Turn, Verb::Atrn, Verb::Etrn]))),
+                        "etrn" => Ok(Identity::Peer(Branch(vec![Verb::Etrn]))),
                         "busy" => Err(LoginRefusal::Unchecked(Reply::new(454, Enhanced(4, 7, 0), "busy"))),
                         _ => Err(LoginRefusal::Wrong),
                     })
                 }
-                Effect::Verify { identity, name } => {
+                Effect::Verify { account: identity, name } => {
                     Input::Verified(Reply::new(250, Enhanced(2, 1, 5), format!("{name} for {identity}")))
                 }
                 Effect::ReceiveData { .. } => Input::Data((self.data)()),
@@ -114,6 +147,22 @@ impl Session {
                     let sender = transaction.sender.address.as_ref().map_or(String::new(), ToString::to_string);
                     self.commits.push((sender, transaction.recipients));
                     Input::Committed(Proof)
+                }
+                Effect::CheckSwap { request, .. } => Input::Swap(match request {
+                    SwapRequest::Turn => SwapAnswer::Granted("turn".into()),
+                    SwapRequest::Atrn(domains) if domains.is_empty() => {
+                        SwapAnswer::Refused(Reply::new(453, Enhanced(4, 3, 0), "no mail"))
+                    }
+                    SwapRequest::Atrn(domains) if domains[0].as_str() == "late.test" => SwapAnswer::Followed,
+                    SwapRequest::Atrn(domains) => SwapAnswer::Granted(format!("atrn {}", domains.len())),
+                }),
+                Effect::CheckEtrn { identity: Some(Identity::Peer(_)), node: Node::Domain(_) } => {
+                    Input::Etrn(Reply::new(250, Enhanced(2, 0, 0), "started"))
+                }
+                Effect::CheckEtrn { .. } => Input::Etrn(Reply::new(459, Enhanced(4, 7, 1), "no")),
+                Effect::Swap(how) => {
+                    heard.push(format!("swap {how}"));
+                    continue;
                 }
                 Effect::StartTls => Input::Secured,
             };
@@ -135,7 +184,11 @@ fn plain(login: &str, password: &str) -> String {
 
 /// Says the lines; each must bring the replies beside it (their beginnings, joined by a comma).
 fn check(profile: Profile, is_secured: bool, dialogue: &[(&str, &str)]) -> Session {
-    let (mut session, _) = Session::open(profile, is_secured);
+    let (session, _) = Session::open(profile, is_secured);
+    converse(session, dialogue)
+}
+
+fn converse(mut session: Session, dialogue: &[(&str, &str)]) -> Session {
     for (line, expected) in dialogue {
         let heard = session.say(line);
         let expected: Vec<&str> = expected.split(',').filter(|text| !text.is_empty()).collect();
@@ -209,6 +262,7 @@ fn verbs_and_arguments_are_refused_as_the_table_says() {
             HELLO,
             ("AUTH PLAIN", "502 5.5.1"),
             ("TURN", "502 5.5.1"),
+            ("ETRN x", "459 4.7.1"),
             ("RSET x", "501 5.5.4"),
             ("MAIL FROM:<a@y.test> SIZE=1001", "552 5.3.4"),
             ("MAIL FROM:a@y.test", "501 5.5.2"),
@@ -238,7 +292,7 @@ fn verbs_and_arguments_are_refused_as_the_table_says() {
         ],
     );
     assert!(session.is_closed());
-    for verb in ["ETRN x", "ATRN", "BDAT 1 LAST", "SEND x", "SOML x", "SAML x"] {
+    for verb in ["TURN", "ATRN", "ATRN x.test", "ATRN !", "BDAT 1 LAST", "SEND x", "SOML x", "SAML x"] {
         check(Profile::Mx, false, &[(verb, "502 5.5.1")]);
     }
 }
@@ -295,6 +349,131 @@ fn nobody_submits_without_login() {
         ],
     );
     assert!(session.is_closed());
+}
+
+#[test]
+fn a_peer_swaps_roles_once_and_alone() {
+    let login = plain("branch", "branch");
+    let peer = || {
+        let session = Session::among_peers(Profile::Mx, true, false);
+        let announced = "250-mx.test|250-PIPELINING|250-SIZE 1000|250-8BITMIME|250-ENHANCEDSTATUSCODES|250-SMTPUTF8|\
+                         250-AUTH PLAIN LOGIN|250-VRFY|250 HELP";
+        let after = announced.replace("250-AUTH PLAIN LOGIN", "250-ETRN|250-ATRN|250-TURN");
+        converse(session, &[("EHLO c.test", announced), ("TURN", "502"), (&login, "235"), ("EHLO c.test", &after)])
+    };
+    let session = converse(peer(), &[("TURN x", "501 5.5.4"), ("TURN", "250 2.0.0,swap turn"), ("NOOP", "")]);
+    assert!(session.is_closed());
+    converse(peer(), &[("ATRN a.test,B.test", "250 2.0.0,swap atrn 2")]);
+    // Mail before it, as by any other server; inside a transaction never.
+    let said = [MAIL, RCPT, ("TURN", "503 5.5.1"), ("ATRN a.test", "503 5.5.1"), ("ETRN a.test", "503 5.5.1"), DATA];
+    converse(peer(), &[&said[..], &[("TURN", "250 2.0.0,swap turn")]].concat());
+    let wrong = ["ATRN a.test, b.test", "ATRN a.test,", "ATRN ,", "ATRN [192.0.2.1]", "ATRN a.test b.test"];
+    converse(peer(), &wrong.map(|line| (line, "501 5.5.4")));
+    // Nothing waits: the session goes on, and may ask again.
+    converse(
+        peer(),
+        &[("ATRN", "453 4.3.0"), MAIL, RCPT, DATA, ("ATRN", "453"), ("VRFY b", "252"), ("QUIT", "221,close")],
+    );
+    // What has come behind it is not read as the greeting of a server.
+    converse(peer(), &[("ATRN late.test", "503 5.5.1,close"), ("NOOP", "")]);
+    for line in ["TURN", "TURN x", "ATRN", "ATRN a.test", "ATRN !"] {
+        let heard = peer().feed(Input::Line { line: line.as_bytes(), is_followed: true });
+        assert!(heard.len() == 2 && heard[0].starts_with("503 5.5.1") && heard[1] == "close", "{line}: {heard:?}");
+    }
+    let tame = plain("branch", "etrn");
+    let session = Session::among_peers(Profile::Mx, true, false);
+    let said = [HELLO, (&tame, "235"), ("TURN", "502 5.5.1"), ("ATRN", "502 5.5.1"), ("ETRN a.test", "250 2.0.0")];
+    converse(session, &said);
+}
+
+#[test]
+fn strangers_see_no_peer() {
+    let said = [
+        HELLO,
+        ("AUTH PLAIN", "502 5.5.1"),
+        ("TURN", "502 5.5.1"),
+        ("ATRN a.test", "502 5.5.1"),
+        ("ETRN a.test", "459 4.7.1"),
+        ("ETRN @a.test", "459 4.7.1"),
+        ("ETRN #branch", "459 4.7.1"),
+        ("ETRN", "501 5.5.4"),
+        ("ETRN a.test b.test", "501 5.5.4"),
+        ("HELP", "214-2.0.0 Commands:|214 2.0.0 EHLO HELO MAIL RCPT DATA RSET NOOP QUIT HELP STARTTLS VRFY EXPN"),
+        ("HELP ETRN", "214 2.0.0 ETRN domain|@domain|#peer (not available in this session)"),
+        MAIL,
+        ("ETRN a.test", "503 5.5.1"),
+        ("TURN", "502 5.5.1"),
+    ];
+    check(Profile::Mx, false, &said);
+    converse(Session::among_peers(Profile::Mx, false, false), &said);
+    for profile in [Profile::Mx, Profile::Submission] {
+        let heard =
+            |mut session: Session| ["EHLO c.test", "HELP", "TURN", "ATRN", "ETRN a.test"].map(|line| session.say(line));
+        assert_eq!(heard(Session::open(profile, false).0), heard(Session::among_peers(profile, false, false)));
+    }
+    // Where ETRN may be used from, it is announced.
+    let near = converse(Session::among_peers(Profile::Mx, false, true), &[]);
+    let announced = "250-mx.test|250-PIPELINING|250-SIZE 1000|250-8BITMIME|250-ENHANCEDSTATUSCODES|250-SMTPUTF8|\
+                     250-STARTTLS|250-ETRN|250-VRFY|250 HELP";
+    converse(near, &[("ETRN a.test", "503 5.5.1 Send HELO"), ("EHLO c.test", announced)]);
+}
+
+#[test]
+fn the_listener_for_peers_knows_nothing_else() {
+    use Profile::Odmr;
+    let announced = "250-mx.test|250-PIPELINING|250-ENHANCEDSTATUSCODES|250-STARTTLS|250-ATRN|250 HELP";
+    let secured = "250-mx.test|250-PIPELINING|250-ENHANCEDSTATUSCODES|250-AUTH PLAIN LOGIN|250-ATRN|250 HELP";
+    let login = plain("branch", "branch");
+    let mut dialogue = vec![
+        ("EHLO c.test", announced),
+        ("ATRN a.test", "530 5.7.0"),
+        ("TURN", "502 5.5.1"),
+        (&login, "538 5.7.11"),
+        ("STARTTLS", "220 2.0.0"),
+        ("ATRN", "530 5.7.0"),
+        ("EHLO c.test", secured),
+        ("HELP", "214-2.0.0 Commands:|214 2.0.0 EHLO HELO RSET NOOP QUIT HELP AUTH ATRN"),
+    ];
+    let others =
+        ["MAIL FROM:<a@y.test>", "RCPT TO:<b@x.test>", "DATA", "VRFY b", "EXPN b", "ETRN a.test", "BDAT 1 LAST"];
+    dialogue.extend(others.map(|line| (line, "502 5.5.1")));
+    dialogue.extend([
+        (login.as_str(), "235 2.7.0"),
+        ("MAIL FROM:<a@y.test>", "502 5.5.1"),
+        ("ETRN a.test", "502 5.5.1"),
+    ]);
+    dialogue.extend([
+        ("RSET", "250"),
+        ("NOOP", "250"),
+        ("ATRN", "453 4.3.0"),
+        ("ATRN a.test", "250 2.0.0,swap atrn 1"),
+    ]);
+    check(Odmr, false, &dialogue);
+    check(Odmr, true, &[("EHLO c.test", secured), (&login, "235"), ("TURN", "250 2.0.0,swap turn")]);
+}
+
+#[test]
+fn a_peer_behind_a_swap_sends_and_does_nothing_else() {
+    let rules = Rules {
+        profile: Profile::Reversed,
+        hostname: "mx.test".into(),
+        message_bytes_max: 1000,
+        recipients_max: 3,
+        has_tls: true,
+        allows_cleartext_login: true,
+        takes_peers: true,
+        takes_etrn: true,
+    };
+    let all = Branch(vec![Verb::Turn, Verb::Atrn, Verb::Etrn]);
+    let (session, _) = Session::with(State::reversed(Arc::new(rules), false, all));
+    let announced = "250-mx.test|250-PIPELINING|250-SIZE 1000|250-8BITMIME|250-ENHANCEDSTATUSCODES|250 SMTPUTF8";
+    let login = plain("branch", "branch");
+    let mut dialogue = vec![("MAIL FROM:<a@y.test>", "503 5.5.1 Send HELO"), ("EHLO c.test", announced)];
+    let others = ["STARTTLS", login.as_str(), "TURN", "ATRN", "ATRN a.test", "ETRN a.test", "VRFY b", "EXPN b", "HELP"];
+    dialogue.extend(others.map(|line| (line, "502 5.5.1")));
+    dialogue.extend([MAIL, RCPT, DATA, MAIL, ("RSET", "250"), ("NOOP", "250"), ("QUIT", "221 2.0.0,close")]);
+    let session = converse(session, &dialogue);
+    assert_eq!(session.commits.len(), 1);
 }
 
 #[test]

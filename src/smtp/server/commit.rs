@@ -5,7 +5,8 @@ use super::{policy, report, submission};
 use crate::base::{Enhanced, MessageId, Reply, Timestamp};
 use crate::intake::{self, Accept, Accepted, Origin, Received, Recipient, Refused};
 use crate::message::Scan;
-use crate::smtp::machine::{Facts, Profile, Transaction};
+use crate::queue::Notify;
+use crate::smtp::machine::{Facts, Identity, Profile, Transaction};
 use crate::store::{Committed, StagedBlob, WriteError};
 
 /// A message that was received whole and is not yet committed.
@@ -39,7 +40,7 @@ impl Session {
         let id = context.ids.message(at);
         let mut trace_fields = self.received(facts, &transaction, id, at);
         let mut message_id_field = scan.message_id.clone();
-        if let (Profile::Submission, Some(identity)) = (self.profile, &facts.identity) {
+        if let (Profile::Submission, Some(Identity::Account(identity))) = (self.profile, &facts.identity) {
             submission::check(&context, identity, &transaction.sender, &header_block, &scan)?;
             let added = submission::missing_fields(&scan, id, &context.hostname, at);
             trace_fields.push_str(&added.text);
@@ -56,7 +57,12 @@ impl Session {
                 origin: self.origin(facts),
                 sender: transaction.sender.address.clone(),
                 recipients: transaction.recipients,
-                notify: policy::notify(facts, &transaction.sender),
+                notify: if self.reversed.is_some() {
+                    // It was strangers who wrote what a peer kept for us.
+                    Notify::Postmaster
+                } else {
+                    policy::notify(facts, &transaction.sender)
+                },
                 trace_fields: trace_fields.into_bytes(),
                 smtputf8: is_utf8_header(&header_block),
                 header_block,
@@ -70,6 +76,7 @@ impl Session {
         let receipt = written.map_err(refusal)?;
         self.unconfirmed.push(receipt.confirm());
         self.asked = None;
+        self.served.received += 1;
         summary.accepted(&receipt);
         Ok(receipt)
     }
@@ -77,7 +84,7 @@ impl Session {
     /// Where the message comes from, for the trace.
     fn origin(&self, facts: &Facts<Smtp>) -> Origin {
         Origin {
-            actor: self.actor(facts.identity.as_deref()),
+            actor: self.actor(facts.identity.as_ref()),
             peer_ip: Some(self.connection.peer().ip()),
             helo: Some(facts.hello.name.clone()),
             tls: self.tls_text(),

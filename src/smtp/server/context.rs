@@ -8,6 +8,7 @@ use crate::base::{Clock, DomainName, MessageIds};
 use crate::directory::Authenticator;
 use crate::intake::{Outbound, Sessions};
 use crate::store::Store;
+use crate::turn::{Flushes, Leases};
 
 /// What all sessions share.
 #[derive(Clone)]
@@ -22,6 +23,10 @@ pub struct Context {
     pub ids: Arc<MessageIds>,
     /// The sessions that live, for the rule of the missed 250. One for the whole server.
     pub sessions: Sessions,
+    /// Who swaps roles at the moment. One for the whole server.
+    pub leases: Leases,
+    /// What was released by ETRN of late. One for the whole server.
+    pub flushes: Flushes,
     /// The server's name.
     pub hostname: DomainName,
     /// What the server knows of its way out.

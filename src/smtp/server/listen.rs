@@ -16,6 +16,9 @@ impl Session {
         if self.profile == Profile::Submission {
             return Ok(Input::Connected);
         }
+        if !self.connection.buffered().is_empty() {
+            return Ok(Input::EarlyTalk);
+        }
         match self.connection.fill(Duration::ZERO).await {
             Ok(0) => Err(End::Eof),
             Ok(_) => Ok(Input::EarlyTalk),

@@ -13,6 +13,7 @@ mod policy;
 mod report;
 mod session;
 mod submission;
+mod swap;
 #[cfg(test)]
 mod tests;
 
@@ -20,12 +21,23 @@ use std::sync::Arc;
 
 pub use crate::smtp::machine::Profile;
 pub use context::Context;
+pub use swap::{Ended, Served, Turned};
 
 use crate::net::{Connection, Crowded};
+use crate::turn;
 
-/// Runs a session from the greeting to the end. On listeners with TLS from the first byte, the handshake is done before.
-pub async fn serve(connection: Connection, context: Arc<Context>, profile: Profile) {
-    session::Session::new(connection, context, profile).run().await;
+/// Runs a session of a listener from the greeting to its end, or to where the roles are swapped. On listeners with TLS
+/// from the first byte, the handshake is done before.
+pub async fn serve(connection: Connection, context: Arc<Context>, profile: Profile) -> Ended {
+    session::Session::new(connection, context, profile).run().await
+}
+
+/// Runs a session with a peer that we have dialled and that has swapped roles with us, from our greeting on: it may bring
+/// mail for those of its domains that are ours, and do nothing else. Roles are not swapped again.
+pub async fn serve_reversed(connection: Connection, context: Arc<Context>, peer: Arc<turn::Peer>) -> Served {
+    match session::Session::reversed(connection, context, peer).run().await {
+        Ended::Closed(served) | Ended::Swap(_, Turned { served, .. }) => served,
+    }
 }
 
 /// What a client is told that gets no permit.

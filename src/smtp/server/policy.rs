@@ -1,11 +1,11 @@
 use super::context::Context;
 use super::session::Smtp;
 use crate::base::{Address, Enhanced, Host, LocalPart, Reply};
-use crate::directory::{self, Identity, Resolution};
+use crate::directory::{self, Resolution};
 use crate::intake::Recipient;
 use crate::mailbox;
 use crate::queue::Notify;
-use crate::smtp::machine::{Facts, Sender};
+use crate::smtp::machine::{Facts, Identity, Sender};
 use crate::smtp::wire::{ForwardPath, reply};
 use crate::store::{StoreError, View};
 
@@ -16,7 +16,7 @@ pub(super) fn check_sender(context: &Context, facts: &Facts<Smtp>, sender: &Send
     if context.store.health().full {
         return Err(disk_full());
     }
-    let (Some(identity), Some(address)) = (&facts.identity, &sender.address) else {
+    let (Some(Identity::Account(identity)), Some(address)) = (&facts.identity, &sender.address) else {
         return Ok(());
     };
     match with_view(context, |view| directory::may_send_as(view, identity.account, address))? {
@@ -29,7 +29,7 @@ pub(super) fn check_sender(context: &Context, facts: &Facts<Smtp>, sender: &Send
 /// server that swaps roles with us.
 // RFC 5321 §3.6.2
 fn may_relay(facts: &Facts<Smtp>) -> bool {
-    facts.identity.is_some()
+    matches!(facts.identity, Some(Identity::Account(_)))
 }
 
 /// Who is told when mail can't be delivered elsewhere: only a sender whom we know. Anybody may have written the address
@@ -49,7 +49,7 @@ pub(super) fn check_recipient(
     sender: &Sender,
     recipient: ForwardPath,
 ) -> Result<Recipient, Reply> {
-    let is_known = facts.identity.is_some();
+    let is_known = may_relay(facts);
     let (given, resolution, has_room) = with_view(context, |view| {
         let (given, resolution) = match recipient {
             ForwardPath::Postmaster => (postmaster(context), directory::resolve_postmaster(view, &context.hostname)?),
@@ -104,7 +104,7 @@ fn has_room(view: &View, sender: &Sender, resolution: &Resolution) -> Result<boo
 
 /// VRFY for somebody who has logged in: the truth about its own domain, nothing about others.
 // RFC 5321 §3.5.1
-pub(super) fn verify(context: &Context, identity: &Identity, name: &str) -> Reply {
+pub(super) fn verify(context: &Context, identity: &directory::Identity, name: &str) -> Reply {
     let name = name.strip_prefix('<').and_then(|name| name.strip_suffix('>')).unwrap_or(name);
     let in_domain = |local| Address { local, host: identity.login.host.clone() };
     let Ok(address) = Address::parse(name).or_else(|_| LocalPart::parse(name).map(in_domain)) else {
@@ -122,7 +122,7 @@ pub(super) fn verify(context: &Context, identity: &Identity, name: &str) -> Repl
 }
 
 /// The sender, or an author in From, is not one of the account's addresses.
-pub(super) fn not_yours(identity: &Identity) -> Reply {
+pub(super) fn not_yours(identity: &directory::Identity) -> Reply {
     Reply::new(553, Enhanced(5, 7, 1), format!("Not an address of {}", identity.login))
 }
 

@@ -1,11 +1,9 @@
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use super::session::{Session, Smtp};
 use crate::base::{Address, Reply};
-use crate::directory::Identity;
 use crate::intake::{Accepted, Recipient};
-use crate::smtp::machine::{Facts, Sender, Transaction};
+use crate::smtp::machine::{Facts, Identity, Sender, Transaction};
 use crate::smtp::wire::ForwardPath;
 use crate::trace::{Event, Kind, Record, Subject};
 
@@ -17,7 +15,7 @@ pub(super) struct Asked {
     /// `None` when the message has several.
     recipient: Option<String>,
     helo: String,
-    identity: Option<Arc<Identity>>,
+    identity: Option<Identity<Smtp>>,
 }
 
 impl Asked {
@@ -40,11 +38,12 @@ impl Asked {
 }
 
 /// Tells trace and log of a refusal. What the client wrote goes to the log as text values: its formats escape those.
-pub(super) fn refused(session: &Session, asked: &Asked, reply: &Reply) {
+pub(super) fn refused(session: &mut Session, asked: &Asked, reply: &Reply) {
+    session.served.refused += 1;
     let now = session.context.clock.now();
     let subject = Subject::Refused(session.context.ids.refused(now));
     let peer_ip = session.connection.peer().ip();
-    let actor = session.actor(asked.identity.as_deref());
+    let actor = session.actor(asked.identity.as_ref());
     tracing::info!(
         trace = %subject,
         actor,
@@ -82,7 +81,7 @@ pub(super) struct Summary {
 impl Summary {
     pub(super) fn of(session: &Session, facts: &Facts<Smtp>, transaction: &Transaction<Smtp>, bytes: u64) -> Self {
         Self {
-            actor: session.actor(facts.identity.as_deref()),
+            actor: session.actor(facts.identity.as_ref()),
             peer_ip: session.connection.peer().ip(),
             helo: facts.hello.name.clone(),
             tls: session.tls_text(),

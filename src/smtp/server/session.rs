@@ -7,23 +7,27 @@ use super::budget::Budget;
 use super::commit::Taken;
 use super::context::Context;
 use super::report::Asked;
+use super::swap::{Ended, Served, Turned};
 use super::{policy, report};
 use crate::base::{Fault, Reply, limits};
-use crate::directory::{Identity, LoginError, Protocol};
+use crate::directory::{LoginError, Protocol};
 use crate::intake::{self, Accepted, Confirm};
 use crate::net::{Connection, ConnectionError};
 use crate::sasl::{Credentials, Mechanism};
 use crate::smtp::machine::{
-    Driver, Effect, Effects, Facts, Input, LoginRefusal, Profile, Receipt, Rules, Sender, State, step,
+    Driver, Effect, Effects, Facts, Identity, Input, LoginRefusal, Peer, Profile, Receipt, Rules, Sender, State, step,
 };
-use crate::smtp::wire::{ForwardPath, Framer, reply};
+use crate::smtp::wire::{self, ForwardPath, Framer, reply};
 use crate::store::Committed;
+use crate::{directory, turn};
 
 /// What the machine carries for us.
 pub(super) struct Smtp;
 
 impl Driver for Smtp {
-    type Identity = Arc<Identity>;
+    type Account = Arc<directory::Identity>;
+    type Peer = Arc<turn::Peer>;
+    type Swap = Turned;
     type Recipient = intake::Recipient;
     type Body = Taken;
     type Receipt = Committed<Accepted>;
@@ -32,6 +36,18 @@ impl Driver for Smtp {
 impl Receipt for Committed<Accepted> {
     fn message_id(&self) -> crate::base::MessageId {
         self.id
+    }
+}
+
+impl Peer for Arc<turn::Peer> {
+    fn may(&self, verb: wire::Verb) -> bool {
+        let verb = match verb {
+            wire::Verb::Turn => turn::Verb::Turn,
+            wire::Verb::Atrn => turn::Verb::Atrn,
+            wire::Verb::Etrn => turn::Verb::Etrn,
+            _ => return false,
+        };
+        self.fields.verbs.contains(&verb)
     }
 }
 
@@ -53,6 +69,10 @@ pub(super) struct Session {
     pub(super) copies: usize,
     /// Somebody has logged in: their place is not needed for others.
     pub(super) is_known: bool,
+    /// Whom a reversed session is with.
+    pub(super) reversed: Option<Arc<turn::Peer>>,
+    /// What came of it.
+    pub(super) served: Served,
 }
 
 /// Why a session ends without a word.
@@ -74,6 +94,8 @@ enum Done {
     Listen,
     /// It is over, and the last reply is written.
     Close,
+    /// It is over, and the connection goes on with the roles swapped.
+    Swap(Turned),
 }
 
 impl Session {
@@ -89,35 +111,59 @@ impl Session {
             framer: Framer::default(),
             copies: 0,
             is_known: false,
+            reversed: None,
+            served: Served::default(),
         }
     }
 
-    pub(super) async fn run(mut self) {
+    /// A session with a peer that has swapped roles with us.
+    pub(super) fn reversed(connection: Connection, context: Arc<Context>, peer: Arc<turn::Peer>) -> Self {
+        let session = Self::new(connection, context, Profile::Reversed);
+        Self { is_known: true, reversed: Some(peer), ..session }
+    }
+
+    pub(super) async fn run(mut self) -> Ended {
         let peer = self.connection.peer();
         match self.talk().await {
-            Ok(()) => {
+            Ok(None) => {
                 // The registry learns of the end before the client can: it may come back at once.
                 drop(self.intake);
                 self.connection.close().await;
+                Ended::Closed(Served { failure: None, ..self.served })
             }
-            Err(end) => tracing::debug!(%peer, %end, "smtp session ended"),
+            Ok(Some(mut turned)) => {
+                turned.served = self.served;
+                Ended::Swap(Box::new(self.connection), turned)
+            }
+            Err(end) => {
+                tracing::debug!(%peer, %end, "smtp session ended");
+                Ended::Closed(Served { failure: Some(end.to_string()), ..self.served })
+            }
         }
     }
 
-    /// Ends with `Ok` when the last reply is written and the connection is to be closed in an orderly way.
-    async fn talk(&mut self) -> Result<(), End> {
+    /// Ends with `Ok` when the last reply is written and the connection is to be closed in an orderly way, or handed on
+    /// with the roles swapped.
+    async fn talk(&mut self) -> Result<Option<Turned>, End> {
         let first = self.first_input().await?;
-        let (mut state, mut effects) = step(State::new(self.rules(), self.connection.tls().is_some()), first);
+        let (rules, is_secured) = (self.rules(), self.connection.tls().is_some());
+        let state = match self.reversed.clone() {
+            Some(peer) => State::reversed(rules, is_secured, peer),
+            None => State::new(rules, is_secured),
+        };
+        let (mut state, mut effects) = step(state, first);
         loop {
             (state, effects) = match self.perform(&state, effects).await? {
                 Done::Answer(input) => step(state, input),
                 Done::Listen => self.listen(state).await?,
-                Done::Close => return Ok(()),
+                Done::Close => return Ok(None),
+                Done::Swap(turned) => return Ok(Some(turned)),
             };
         }
     }
 
     fn rules(&self) -> Arc<Rules> {
+        let welcome = self.welcome();
         Arc::new(Rules {
             profile: self.profile,
             hostname: self.context.hostname.to_string(),
@@ -125,6 +171,8 @@ impl Session {
             recipients_max: self.context.recipients_max,
             has_tls: self.context.tls.is_some(),
             allows_cleartext_login: self.connection.is_loopback(),
+            takes_peers: welcome.login,
+            takes_etrn: welcome.etrn,
         })
     }
 
@@ -147,6 +195,7 @@ impl Session {
                 }
                 Effect::Close => return Ok(Done::Close),
                 Effect::Drop => return Err(End::Dropped),
+                Effect::Swap(turned) => return Ok(Done::Swap(turned)),
                 Effect::CheckSender { facts, sender } => {
                     self.copies = 0;
                     Input::Sender(policy::check_sender(&context, &facts, &sender))
@@ -158,7 +207,7 @@ impl Session {
                     tokio::task::yield_now().await;
                     Input::Recipient(answer)
                 }
-                Effect::Verify { identity, name } => Input::Verified(policy::verify(&context, &identity, &name)),
+                Effect::Verify { account, name } => Input::Verified(policy::verify(&context, &account, &name)),
                 Effect::Authenticate { mechanism, credentials } => {
                     Input::Login(self.authenticate(mechanism, credentials).await)
                 }
@@ -177,6 +226,8 @@ impl Session {
                     Ok(receipt) => Input::Committed(receipt),
                     Err(refusal) => Input::NotCommitted(refusal),
                 },
+                Effect::CheckSwap { peer, request } => Input::Swap(self.check_swap(&peer, request).await?),
+                Effect::CheckEtrn { identity, node } => Input::Etrn(self.check_etrn(identity, node).await),
                 Effect::StartTls => {
                     self.start_tls().await?;
                     Input::Secured
@@ -211,6 +262,7 @@ impl Session {
         if self.copies > limits::TRANSACTION_COPIES {
             return Err(reply::TOO_MANY_RECIPIENTS.into());
         }
+        self.check_domain(&recipient)?;
         let recipient = policy::check_recipient(&self.context, facts, sender, recipient)?;
         self.copies += recipient.deliveries.len() + recipient.remote.len();
         Ok(recipient)
@@ -220,15 +272,32 @@ impl Session {
         &mut self,
         mechanism: Mechanism,
         credentials: Credentials,
-    ) -> Result<Arc<Identity>, LoginRefusal> {
+    ) -> Result<Identity<Smtp>, LoginRefusal> {
         let Credentials { login, password } = credentials;
         let peer = self.connection.peer().ip();
+        let found =
+            self.context.store.view().and_then(|view| turn::authenticate(&view, &login, password.expose(), peer));
+        match found {
+            Ok(Some(found)) => {
+                tracing::info!(%peer, login, name = found.name, mechanism = mechanism.name(), "a peer logged in");
+                self.connection.authenticated();
+                self.is_known = true;
+                return Ok(Identity::Peer(Arc::new(found)));
+            }
+            // Accounts log in where they submit. There, what follows takes the same time for every other name.
+            Ok(None) if self.profile != Profile::Submission => {
+                tracing::info!(%peer, login, mechanism = mechanism.name(), "login refused");
+                return Err(LoginRefusal::Wrong);
+            }
+            Ok(None) => {}
+            Err(error) => return Err(LoginRefusal::Unchecked(policy::login_broken(error.to_string()))),
+        }
         match self.context.authenticator.authenticate(&login, &password, Protocol::Submission).await {
             Ok(identity) => {
                 tracing::info!(%peer, login = %identity.login, mechanism = mechanism.name(), "logged in");
                 self.connection.authenticated();
                 self.is_known = true;
-                Ok(Arc::new(identity))
+                Ok(Identity::Account(Arc::new(identity)))
             }
             Err(LoginError::Refused) => {
                 tracing::info!(%peer, login, mechanism = mechanism.name(), "login refused");
@@ -249,12 +318,19 @@ impl Session {
         Ok(())
     }
 
-    /// Who does what here, for trace and log: `smtp`, or `submission` and the account.
-    pub(super) fn actor(&self, identity: Option<&Identity>) -> String {
-        match (self.profile, identity) {
-            (Profile::Mx, _) => "smtp".to_owned(),
-            (Profile::Submission, None) => "submission".to_owned(),
-            (Profile::Submission, Some(identity)) => format!("submission {}", identity.login),
+    /// Who does what here, for trace and log: `smtp`, `submission` and the account, `smtp` and the peer, or for a session
+    /// with roles swapped `turned` and the peer.
+    pub(super) fn actor(&self, identity: Option<&Identity<Smtp>>) -> String {
+        let place = match self.profile {
+            Profile::Mx => "smtp",
+            Profile::Submission => "submission",
+            Profile::Odmr => "odmr",
+            Profile::Reversed => "turned",
+        };
+        match identity {
+            None => place.to_owned(),
+            Some(Identity::Account(account)) => format!("{place} {}", account.login),
+            Some(Identity::Peer(peer)) => format!("{place} {}", peer.name),
         }
     }
 

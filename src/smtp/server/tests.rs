@@ -18,7 +18,7 @@ use crate::intake::{self, Sessions};
 use crate::net::Connection;
 use crate::settings::Settings;
 use crate::store::{Options, Schema, Store};
-use crate::{mailbox, queue, trace};
+use crate::{mailbox, queue, trace, turn};
 
 const PEER: &str = "192.0.2.7:50000";
 const LOOPBACK: &str = "127.0.0.1:50000";
@@ -27,7 +27,8 @@ const LOOPBACK: &str = "127.0.0.1:50000";
 async fn context() -> Context {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let random = Arc::new(SeededRandom::new(7));
-    let tables = [trace::TABLES, directory::TABLES, mailbox::TABLES, queue::TABLES, intake::TABLES].concat();
+    let tables =
+        [trace::TABLES, directory::TABLES, mailbox::TABLES, queue::TABLES, turn::TABLES, intake::TABLES].concat();
     let schema = Schema { version: 1, tables: tables.leak(), checks: &[] };
     let store = Store::open(Options::memory(Arc::clone(&clock)), Box::leak(Box::new(schema))).unwrap();
     let authenticator = Arc::new(Authenticator::new(store.clone(), Arc::clone(&clock), random.clone()));
@@ -55,6 +56,8 @@ async fn context() -> Context {
         outbound: Arc::new(intake::Outbound::of(&settings, hostname.clone(), Arc::clone(&ids)).unwrap()),
         ids,
         sessions: Sessions::new(&*random),
+        leases: turn::Leases::new(),
+        flushes: turn::Flushes::new(),
         hostname,
         tls: None,
         message_bytes_max: 1_000_000,
@@ -69,7 +72,8 @@ fn dial(context: &Context, profile: Profile, peer: &str) -> (DuplexStream, JoinH
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let local: SocketAddr = "192.0.2.1:25".parse().unwrap();
     let connection = Connection::memory(ours, peer.parse().unwrap(), local);
-    (theirs, tokio::spawn(serve(connection, Arc::new(context.clone()), profile)))
+    let context = Arc::new(context.clone());
+    (theirs, tokio::spawn(async move { drop(serve(connection, context, profile).await) }))
 }
 
 /// Reads up to the end of a reply that begins with `last`.

@@ -120,6 +120,24 @@ replies! {
     TOO_MANY_UNKNOWN = 421 (4 7 0) "Too many refused recipients";
     /// The hard limit of failed logins.
     TOO_MANY_LOGINS = 421 (4 7 0) "Too many failed logins";
+    /// TURN or ATRN: the next line is the other side's greeting.
+    SWAPPING = 250 (2 0 0) "OK, roles are swapped now";
+    /// TURN or ATRN with octets behind it.
+    SWAP_FOLLOWED = 503 (5 5 1) "This command stands last in its group";
+    /// ATRN that can't be read.
+    BAD_ATRN = 501 (5 5 4) "Syntax: ATRN [domain[,domain...]]";
+    /// ETRN that can't be read.
+    BAD_ETRN = 501 (5 5 4) "Syntax: ETRN domain";
+    /// ETRN from a stranger, or for a domain that is not the peer's: the same, whatever waits.
+    ETRN_REFUSED = 459 (4 7 1) "You may not have mail released for that node";
+    /// ETRN.
+    ETRN_STARTED = 250 (2 0 0) "Queuing started";
+    /// TURN or ATRN while another session with the same peer swaps.
+    PEER_BUSY = 450 (4 3 2) "Another session of yours has swapped roles, try again later";
+    /// ATRN for a domain that is not the peer's.
+    SWAP_REFUSED = 450 (4 7 1) "You may not have the mail of all these domains";
+    /// ATRN when nothing waits.
+    NO_MAIL = 453 (4 3 0) "You have no mail";
     /// The server stops.
     SHUTTING_DOWN = 421 (4 3 2) "The server is stopping, try again soon";
     /// The client was silent for too long.

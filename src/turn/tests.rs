@@ -1,0 +1,242 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::base::{Address, Clock, DomainName, Host, Networks, SessionId, SystemClock, Timestamp, limits};
+use crate::directory::{self, AccountChange, AccountFields, DomainFields, Precondition, PutDomain};
+use crate::queue::{self, Login};
+use crate::settings::Settings;
+use crate::store::{Options, Schema, Store, WriteError};
+use crate::{mailbox, trace};
+
+/// A file with the domain `ours.test` and the account `alice@ours.test`.
+fn open() -> Store {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let tables = [trace::TABLES, directory::TABLES, mailbox::TABLES, queue::TABLES, TABLES].concat();
+    let schema = Schema { version: 1, tables: tables.leak(), checks: CHECKS };
+    let store = Store::open(Options::memory(clock), Box::leak(Box::new(schema))).unwrap();
+    let (fields, at) = (DomainFields::new(&Settings::default()), Timestamp(1));
+    let put = PutDomain { name: name("ours.test"), fields, precondition: Precondition::None, at };
+    let _ = store.write_blocking(put).unwrap();
+    let address = Address::parse("alice@ours.test").unwrap();
+    let (fields, precondition) = (AccountFields::default(), Precondition::None);
+    let change = AccountChange { address, fields, password: None, precondition, at };
+    let _ = store.write_blocking(mailbox::PutAccount(change)).unwrap();
+    store
+}
+
+fn name(text: &str) -> DomainName {
+    DomainName::parse(text).unwrap()
+}
+
+/// A peer that fetches the mail of `branch.test` and takes part in `ours.test`.
+fn fields() -> PeerFields {
+    PeerFields {
+        verbs: vec![Verb::Turn, Verb::Atrn],
+        direction: Direction::Accept,
+        host: None,
+        port: 25,
+        domains: vec![name("branch.test"), name("ours.test")],
+        login: Some(Login { user: "branch".into(), secret: "s3cret".into() }),
+        tls: ServerTls::Verified,
+        networks: Networks::default(),
+        enabled: true,
+        note: String::new(),
+    }
+}
+
+fn put(store: &Store, name: &str, fields: PeerFields) -> Result<Peer, Refused> {
+    put_with(store, name, fields, false, Precondition::None)
+}
+
+fn put_with(store: &Store, name: &str, fields: PeerFields, keep: bool, on: Precondition) -> Result<Peer, Refused> {
+    let at = Timestamp(1000);
+    let put = PutPeer { name: name.to_owned(), fields, keep_secret: keep, precondition: on, at };
+    match store.write_blocking(put) {
+        Ok(put) => Ok(put.into_inner().row),
+        Err(WriteError::Refused(refused)) => Err(refused),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn examine(store: &Store) {
+    assert_eq!(store.check().unwrap().lines(), [] as [&str; 0]);
+}
+
+#[test]
+fn what_a_peer_can_not_be_is_said_by_its_field() {
+    let store = open();
+    put(&store, "taken", PeerFields { login: login("taken"), ..fields() }).unwrap();
+    let check = |peer: &str, field: Option<&str>, change: fn(&mut PeerFields)| {
+        let mut fields = fields();
+        change(&mut fields);
+        let seen = match put(&store, peer, fields) {
+            Ok(_) => None,
+            Err(Refused::Field(field, what)) if !what.is_empty() => Some(field),
+            Err(other) => panic!("{other:?}"),
+        };
+        assert_eq!(seen, field, "{peer}");
+        examine(&store);
+    };
+    check("branch", None, |_| {});
+    check("Branch-2.x_y", None, |fields| fields.login = login("other"));
+    for wrong in ["", "-a", "a b", "a/b", "ä", &"a".repeat(65)] {
+        check(wrong, Some("name"), |_| {});
+    }
+    check("branch", Some("verbs"), |fields| fields.verbs.clear());
+    check("branch", Some("verbs"), |fields| fields.verbs.push(Verb::Turn));
+    check("branch", Some("domains"), |fields| fields.domains.clear());
+    check("branch", Some("domains"), |fields| fields.domains.push(name("branch.test")));
+    check("branch", Some("host"), |fields| fields.direction = Direction::Initiate);
+    check("branch", Some("host"), |fields| fields.direction = Direction::Both);
+    check("branch", Some("port"), |fields| fields.port = 0);
+    check("branch", Some("login"), |fields| fields.login = None);
+    check("branch", Some("login.user"), |fields| fields.login = login(""));
+    check("branch", Some("login.user"), |fields| fields.login = login("a\0b"));
+    check("branch", Some("login.user"), |fields| fields.login = login("taken"));
+    check("branch", Some("login.user"), |fields| fields.login = login("Alice@ours.test"));
+    check("branch", None, |fields| fields.login = login("nobody@ours.test"));
+    check("branch", Some("login.secret"), |fields| {
+        fields.login = Some(Login { user: "x".into(), secret: String::new() });
+    });
+    check("branch", Some("note"), |fields| fields.note = "a\nb".into());
+    check("branch", Some("networks"), |fields| (fields.verbs, fields.login) = (vec![Verb::Etrn], None));
+    check("branch", None, |fields| {
+        (fields.verbs, fields.login) = (vec![Verb::Etrn], None);
+        fields.networks = "192.0.2.0/24".parse().unwrap();
+    });
+    // Where we dial, the name is the other side's affair.
+    check("branch", None, |fields| {
+        (fields.direction, fields.host) = (Direction::Initiate, Some(Host::Name(name("isp.test"))));
+        fields.login = login("alice@ours.test");
+    });
+    check("branch", None, |fields| {
+        (fields.direction, fields.host) = (Direction::Initiate, Some(Host::Name(name("isp.test"))));
+        fields.login = login("taken");
+    });
+}
+
+fn login(user: &str) -> Option<Login> {
+    Some(Login { user: user.to_owned(), secret: "s3cret".to_owned() })
+}
+
+#[test]
+fn a_peer_is_found_by_its_name_its_login_and_its_domains() {
+    let store = open();
+    let found = |user: &str| peer_by_login(&store.view().unwrap(), user).unwrap().map(|peer| peer.name);
+    let holding = |domain: &str| peer_holding(&store.view().unwrap(), &name(domain)).unwrap().map(|peer| peer.name);
+    put(&store, "b", fields()).unwrap();
+    put(&store, "a", PeerFields { login: login("a"), domains: vec![name("other.test")], ..fields() }).unwrap();
+    assert_eq!((found("branch"), found("a"), found("b")), (Some("b".into()), Some("a".into()), None));
+    assert_eq!((holding("branch.test"), holding("other.test")), (Some("b".into()), Some("a".into())));
+    assert_eq!((holding("ours.test"), holding("test"), holding("sub.branch.test")), (None, None, None));
+    let view = store.view().unwrap();
+    let names = |peers: Vec<Peer>| peers.into_iter().map(|peer| peer.name).collect::<Vec<_>>();
+    assert_eq!(names(peers(&view, None, 10).unwrap()), ["a", "b"]);
+    assert_eq!(names(peers(&view, Some("a"), 10).unwrap()), ["b"]);
+    assert_eq!(names(peers_of_domain(&view, &name("ours.test")).unwrap()), ["b"]);
+    assert_eq!(domains_ours(&view, &peer(&view, "b").unwrap().unwrap()).unwrap(), [name("ours.test")]);
+    drop(view);
+    // The first by name has a domain that two name; a disabled one has it still, but does not log in.
+    put(&store, "a", PeerFields { login: login("a"), enabled: false, ..fields() }).unwrap();
+    assert_eq!((holding("branch.test"), holding("other.test")), (Some("a".into()), None));
+    assert_eq!(found("a"), None);
+    examine(&store);
+    let delete = |precondition| store.write_blocking(DeletePeer { name: "a".into(), precondition });
+    assert!(matches!(delete(Precondition::Version(1)), Err(WriteError::Refused(Refused::Precondition(Some(_))))));
+    let _ = delete(Precondition::None).unwrap();
+    assert!(matches!(delete(Precondition::None), Err(WriteError::Refused(Refused::Unknown))));
+    assert_eq!(holding("branch.test"), Some("b".into()));
+    examine(&store);
+}
+
+#[test]
+fn a_secret_is_kept_where_it_is_not_given() {
+    let store = open();
+    let first = put_with(&store, "b", fields(), false, Precondition::Absent).unwrap();
+    assert_eq!(
+        put_with(&store, "b", fields(), false, Precondition::Absent),
+        Err(Refused::Precondition(Some(first.version)))
+    );
+    let unsaid = PeerFields { login: Some(Login { user: "new".into(), secret: String::new() }), ..fields() };
+    let kept = put_with(&store, "b", unsaid.clone(), true, Precondition::Version(first.version)).unwrap();
+    assert_eq!(kept.fields.login, login("new"));
+    assert!(kept.version > first.version && kept.secret_changed_at == first.secret_changed_at);
+    let refused = put_with(&store, "c", unsaid.clone(), true, Precondition::None);
+    assert!(matches!(refused, Err(Refused::Field("login.secret", _))), "{refused:?}");
+    assert!(matches!(put(&store, "b", unsaid), Err(Refused::Field("login.secret", _))));
+    examine(&store);
+}
+
+#[test]
+fn a_login_needs_the_secret_and_the_network() {
+    let store = open();
+    let near = PeerFields { networks: "192.0.2.0/24".parse().unwrap(), ..fields() };
+    put(&store, "b", near.clone()).unwrap();
+    let check = |user: &str, secret: &str, ip: &str, expected: bool| {
+        let found = authenticate(&store.view().unwrap(), user, secret, ip.parse().unwrap()).unwrap();
+        assert_eq!(found.is_some(), expected, "{user} {secret} {ip}");
+    };
+    check("branch", "s3cret", "192.0.2.7", true);
+    check("branch", "s3cret", "198.51.100.1", false);
+    check("branch", "s3cre", "192.0.2.7", false);
+    check("branch", "", "192.0.2.7", false);
+    check("nobody", "", "192.0.2.7", false);
+    check("nobody", "s3cret", "192.0.2.7", false);
+    let at = |ip: &str| welcome(&store.view().unwrap(), ip.parse().unwrap()).unwrap();
+    assert_eq!(at("192.0.2.7"), Welcome { login: true, etrn: false });
+    assert_eq!(at("198.51.100.1"), Welcome::default());
+    let etrn = PeerFields { verbs: vec![Verb::Etrn], login: None, ..near.clone() };
+    put(&store, "b", etrn).unwrap();
+    assert_eq!(at("192.0.2.7"), Welcome { login: false, etrn: true });
+    put(&store, "b", PeerFields { enabled: false, ..near.clone() }).unwrap();
+    check("branch", "s3cret", "192.0.2.7", false);
+    assert_eq!(at("192.0.2.7"), Welcome::default());
+    put(&store, "b", PeerFields { direction: Direction::Initiate, host: Some(Host::Name(name("x.test"))), ..near })
+        .unwrap();
+    check("branch", "s3cret", "192.0.2.7", false);
+}
+
+fn session_of(peer: &str, state: SessionState) -> Session {
+    Session {
+        peer: peer.to_owned(),
+        verb: Verb::Atrn,
+        role: Role::Accepted,
+        peer_ip: None,
+        state,
+        started_at: Timestamp(1),
+        ended_at: None,
+        sent: 0,
+        received: 0,
+        refused: 0,
+        outcome: String::new(),
+        transcript: String::new(),
+    }
+}
+
+#[test]
+fn sessions_are_listed_from_the_newest_and_the_oldest_go() {
+    let store = open();
+    let write = |id: u64, peer: &str, state| {
+        let _ = store.write_blocking(PutSession { id: SessionId(id), session: session_of(peer, state) }).unwrap();
+    };
+    for id in 1..=limits::TURN_SESSIONS_KEPT as u64 + 3 {
+        write(id, if id % 2 == 0 { "even" } else { "odd" }, SessionState::Running);
+    }
+    write(1001, "odd", SessionState::Done);
+    let listed = |peer, before: Option<u64>, limit| {
+        let found = sessions(&store.view().unwrap(), peer, before.map(SessionId), limit).unwrap();
+        found.into_iter().map(|(id, _)| id.0).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(None, None, 3), [1003, 1002, 1001]);
+    assert_eq!(listed(Some("even"), None, 2), [1002, 1000]);
+    assert_eq!(listed(Some("even"), Some(1000), 2), [998, 996]);
+    assert_eq!(listed(None, Some(6), 5), [5, 4]);
+    assert_eq!(listed(Some("nobody"), None, 5), [0; 0]);
+    examine(&store);
+    let _ = store.write_blocking(EndRunning { at: Timestamp(9) }).unwrap();
+    let view = store.view().unwrap();
+    let state = |id| session(&view, SessionId(id)).unwrap().map(|session| (session.state, session.ended_at));
+    assert_eq!(state(1000), Some((SessionState::Failed, Some(Timestamp(9)))));
+    assert_eq!((state(1001), state(1)), (Some((SessionState::Done, None)), None));
+    examine(&store);
+}
