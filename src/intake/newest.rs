@@ -1,8 +1,8 @@
 use crate::store::{Read, Span, StoreError};
 use crate::trace::{EVENTS, Subject};
-use crate::{job, mailbox, queue};
+use crate::{job, mailbox, queue, turn};
 
-/// The newest id that the file knows of a message, a refused transaction or a job: new ids begin above it, whatever the
+/// The newest id that the file knows of a message, a refused transaction, a job or a session with a peer: new ids begin above it, whatever the
 /// clock says. 0 in an empty file.
 ///
 /// # Errors
@@ -16,5 +16,6 @@ pub fn newest_id(read: &impl Read) -> Result<u64, StoreError> {
     let kept = mailbox::newest(read)?.map_or(0, |id| id.0);
     let queued = queue::newest(read)?.map_or(0, |id| id.0);
     let job = job::newest(read)?.map_or(0, |id| id.0);
-    Ok(traced.max(kept).max(queued).max(job))
+    let session = turn::newest(read)?.map_or(0, |id| id.0);
+    Ok(traced.max(kept).max(queued).max(job).max(session))
 }

@@ -154,6 +154,14 @@ impl Op for EndRunning {
     }
 }
 
+/// The id of the newest session, for the ids to come.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn newest(read: &impl Read) -> Result<Option<SessionId>, StoreError> {
+    Ok(read.last(&SESSIONS, Span::all())?.map(|(id, _)| id))
+}
+
 /// One session.
 ///
 /// # Errors
