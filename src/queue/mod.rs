@@ -2,6 +2,23 @@
 //!
 //! Floor F3c. Functions on a transaction; who connects where and when is for `delivery` to say, and what comes of a
 //! bounce for `intake`.
+//!
+//! An entry is in one of these states. In all of them it has a row in `queue` (with the state's name in it), one in
+//! `queue_due`, one in `queue_by_domain`, and its message one in `queue_messages` and `queue_heads`.
+//!
+//! | state | on disk | what ends it |
+//! |---|---|---|
+//! | waiting | due: its next attempt | an attempt; an operator; [`Park`] when its domain is held for a peer |
+//! | released | the same, marked `released` | the same, but that it is not parked before it was tried |
+//! | parked | the peer; due: its end | a swapped session, a release for one attempt, its end |
+//! | held | the reason; due: never | an operator alone |
+//! | in an attempt | one of the first three, and a row in `attempts_open` | [`settle`]; after a crash [`Recover`] |
+//! | gone | no row but the trace's | nothing |
+//!
+//! An attempt opens ([`Open`]) before the end of data is sent, and closes with its outcome. Between the two nobody else
+//! moves the entry: operators are refused, flushes and the like pass it over. What a crash leaves in it may be at the
+//! other side or not: [`Recover`] records it as uncertain, and it is tried again. What a crash leaves in any other state
+//! is what was there. `tests/model/queue` holds the room to every single transition.
 
 mod act;
 mod check;
@@ -37,3 +54,6 @@ pub use route_change::{DeleteRoute, PutRoute, RouteRefused, route, route_for, ro
 pub use row::{Entry, Message, Notify, OpenAttempt, QUEUE_TOPIC, State, TABLES};
 pub use settle::{Fate, Settled, Settlement, settle};
 pub use summary::{Summary, summary};
+
+#[cfg(test)]
+mod tests;

@@ -52,7 +52,7 @@ impl Op for Postpone {
 /// Parks waiting entries for a peer (`Some`), or makes parked ones wait again, due at once, because no peer holds their
 /// domain any more (`None`).
 pub struct Park {
-    /// Which; those in another state, and those in an open attempt, are passed over.
+    /// Which; those in another state, those that are released and those in an open attempt are passed over.
     pub entries: Vec<QueueId>,
     /// For whom.
     pub peer: Option<String>,
@@ -87,7 +87,7 @@ impl Op for Park {
         for id in &self.entries {
             let Some(entry) = at_rest(tx, *id)? else { continue };
             match (&entry.state, &self.peer) {
-                (State::Waiting { .. }, Some(peer)) => self.park(tx, *id, &entry, peer)?,
+                (State::Waiting { released: false }, Some(peer)) => self.park(tx, *id, &entry, peer)?,
                 (State::Parked { .. }, None) => self.end(tx, *id, &entry)?,
                 _ => {}
             }
