@@ -1,13 +1,23 @@
 //! What is left after a crash: of the process, and of the disk's cache.
 
+#[path = "../world/dns.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod dns;
 mod kill;
+mod kill_remote;
 #[path = "../interop/mails.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod mails;
+#[path = "../world/sink.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod sink;
 #[path = "../interop/site.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod site;
 mod torn;
+#[path = "../world/trace.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod trace;
 #[path = "../interop/wire.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod wire;

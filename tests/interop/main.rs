@@ -9,6 +9,7 @@
 mod dns;
 mod mails;
 mod memory;
+mod outside;
 mod programs;
 mod read;
 #[path = "../world/sink.rs"]
@@ -18,6 +19,9 @@ mod sink;
 mod site;
 mod startup;
 mod submit;
+#[path = "../world/trace.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod trace;
 #[allow(dead_code, reason = "shared with tests/crash and benches")]
 mod wire;
 mod world;

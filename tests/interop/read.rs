@@ -61,7 +61,8 @@ fn check(program: &str, mails: &[Mail], line_ends: LineEnds, read: impl Fn(&Task
     }
 }
 
-fn with_crlf(content: &[u8]) -> Vec<u8> {
+/// What a program wrote with local line ends, with the line ends of the wire.
+pub fn with_crlf(content: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(content.len() + content.len() / 40);
     for line in content.split_inclusive(|byte| *byte == b'\n') {
         out.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));

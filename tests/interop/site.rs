@@ -121,8 +121,13 @@ impl Site {
 
     /// Postfix and Dovecot with `accounts` (names at example.test, with spaces between), in `folder`.
     pub fn peer(folder: &Path, accounts: &str) -> Self {
+        Self::peer_with(folder, &[("PEER_ACCOUNTS", accounts)])
+    }
+
+    /// Postfix and Dovecot in `folder`, with the variables that `postfix-dovecot` knows.
+    pub fn peer_with(folder: &Path, variables: &[(&str, &str)]) -> Self {
         let folder = folder.join("peer");
-        let status = peer_script().arg("start").arg(&folder).env("PEER_ACCOUNTS", accounts).status();
+        let status = peer_script().arg("start").arg(&folder).envs(variables.iter().copied()).status();
         assert!(status.is_ok_and(|status| status.success()), "the peer starts");
         let listeners = read_ready_file(&folder.join("ready.json")).expect("the peer's ready file");
         let stderr = folder.join("dovecot.log");
@@ -200,10 +205,15 @@ impl Site {
 
     /// PUTs JSON with the token of [`Site::serve`], and returns the status.
     fn put(&self, path: &str, json: &str) -> u16 {
+        self.rest("PUT", path, json).0
+    }
+
+    /// Asks the REST interface with the token of [`Site::serve`]: the status and the body, which is null when it is empty.
+    pub fn rest(&self, method: &str, path: &str, json: &str) -> (u16, serde_json::Value) {
         let address = self.address("http");
         let mut stream = TcpStream::connect(address).expect("the http listener answers");
         let request = format!(
-            "PUT {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\nConnection: close\r\n\r\n{json}",
             json.len()
         );
@@ -211,7 +221,9 @@ impl Site {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("the answer is read");
         let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
-        status.unwrap_or_else(|| panic!("an HTTP answer to PUT {path}, not {answer:?}"))
+        let status = status.unwrap_or_else(|| panic!("an HTTP answer to {method} {path}, not {answer:?}"));
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        (status, serde_json::from_str(body).unwrap_or_default())
     }
 
     /// Ends the server with SIGKILL, as a power cut would.

@@ -4,8 +4,8 @@
 //! its own, and needs no runtime.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -101,18 +101,20 @@ struct State {
 /// Always, for [`Sink::fail`].
 pub const ALWAYS: usize = usize::MAX;
 
-/// A port that is free on all of `addresses`, for servers that must share one: the DNS names no ports.
-pub fn free_port(addresses: &[IpAddr]) -> u16 {
-    for _ in 0..100 {
-        let first = TcpListener::bind((addresses[0], 0)).expect("a free port");
-        let port = first.local_addr().expect("a bound address").port();
-        let others: io::Result<Vec<TcpListener>> =
-            addresses[1..].iter().map(|address| TcpListener::bind((*address, port))).collect();
-        if others.is_ok() {
+/// A port that is free on 127.0.0.1 to 127.0.0.32, for servers that must share one: the DNS names no ports. It is below
+/// those that the system gives out itself, so that it stays free, and is given to one asker only.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = (std::process::id() % 100) as u16 * 100;
+    for _ in 0..1000 {
+        let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        let all: io::Result<Vec<TcpListener>> =
+            (1..=32).map(|last| TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), port))).collect();
+        if all.is_ok() {
             return port;
         }
     }
-    panic!("no port that is free on all of {addresses:?}");
+    panic!("no port that is free on all addresses of the tests");
 }
 
 impl Sink {
@@ -132,7 +134,7 @@ impl Sink {
     pub fn held(address: &str, keeps_content: bool) -> Self {
         let mut address: SocketAddr = address.parse().expect("an address with a port");
         if address.port() == 0 {
-            address.set_port(free_port(&[address.ip()]));
+            address.set_port(free_port());
         }
         let shared = Arc::new(Shared::default());
         let mut state = lock(&shared);
@@ -199,6 +201,11 @@ impl Sink {
     /// All that was taken so far, in order.
     pub fn taken(&self) -> Vec<Taken> {
         lock(&self.shared).taken.clone()
+    }
+
+    /// Forgets what was taken.
+    pub fn forget(&self) {
+        lock(&self.shared).taken.clear();
     }
 
     /// How many messages were taken so far.

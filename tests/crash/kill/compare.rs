@@ -13,25 +13,34 @@ pub enum Expect {
     Everything,
 }
 
-/// The faults of the mailbox of `address`, which has `contents`: an attempt has at most one copy and exactly one where
-/// it is expected, every copy is whole, and each is of an attempt.
-pub fn faults(
+/// What a mailbox holds.
+pub struct Compared {
+    /// What is wrong with it.
+    pub faults: Vec<String>,
+    /// Copies of messages whose sender saw no 250.
+    pub unacknowledged: usize,
+}
+
+/// Looks at the mailbox of `address`, which has `contents`: an attempt has at most one copy and exactly one where it is
+/// expected, every copy is whole, and each is of an attempt.
+pub fn compare(
     address: &str,
     contents: impl Iterator<Item = Vec<u8>>,
     attempts: &[Attempt],
     expect: Expect,
-) -> Vec<String> {
+) -> Compared {
     let to_address = |attempt: &&Attempt| attempt.recipients.iter().any(|recipient| recipient == address);
     let sent: HashMap<&str, &Attempt> =
         attempts.iter().filter(to_address).map(|attempt| (attempt.id.as_str(), attempt)).collect();
     let mut copies: HashMap<&str, u32> = HashMap::new();
-    let mut faults = Vec::new();
+    let (mut faults, mut unacknowledged) = (Vec::new(), 0);
     for content in contents {
         let id = load::id_of(&content);
         match sent.get_key_value(id.as_str()) {
             None => faults.push(format!("{address} has {id}, which nobody sent to it")),
             Some((id, attempt)) => {
                 *copies.entry(id).or_default() += 1;
+                unacknowledged += usize::from(attempt.outcome == Outcome::Unknown);
                 if !content.ends_with(&attempt.content()) {
                     faults.push(format!("{address} has {id} not as it was sent: {} octets", content.len()));
                 }
@@ -49,7 +58,7 @@ pub fn faults(
             None => {}
         }
     }
-    faults
+    Compared { faults, unacknowledged }
 }
 
 #[cfg(test)]
@@ -67,7 +76,9 @@ mod tests {
             let content = [b"Return-Path: <>\r\n".to_vec(), attempt.content()].concat();
             vec![content[..content.len() - cut].to_vec(); copies]
         });
-        let found = faults("a@example.test", contents, &attempts, expect);
+        let compared = compare("a@example.test", contents, &attempts, expect);
+        assert_eq!(compared.unacknowledged, copies[1]);
+        let found = compared.faults;
         match fault {
             None => assert_eq!(found, Vec::<String>::new()),
             Some(words) => assert!(found.len() == 1 && found[0].contains(words), "{words}: {found:?}"),
@@ -100,7 +111,7 @@ mod tests {
     #[test]
     fn mail_from_nobody_is_seen() {
         let stranger = Attempt::example("stranger", &["a@example.test"]).content();
-        let found = faults("a@example.test", std::iter::once(stranger), &[], Expect::Acknowledged);
+        let found = compare("a@example.test", std::iter::once(stranger), &[], Expect::Acknowledged).faults;
         assert_eq!(found, ["a@example.test has stranger, which nobody sent to it"]);
     }
 }

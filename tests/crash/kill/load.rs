@@ -1,4 +1,4 @@
-//! Sixteen SMTP senders that send until the server goes away, and what each knows of each message.
+//! SMTP senders that send until the server goes away, and what each knows of each message.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +12,8 @@ use crate::wire::{Reply, Smtp, stuff};
 const SENDERS: u64 = 16;
 const SIZE_BYTES_MIN: f64 = 1_000.0;
 const SIZE_BYTES_MAX: f64 = 5_000_000.0;
-const RECIPIENTS_MAX: u64 = 3;
+/// Of one message.
+pub const RECIPIENTS_MAX: u64 = 3;
 
 /// What a sender knows of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,20 +81,35 @@ pub fn id_of(content: &[u8]) -> String {
     id.unwrap_or_else(|| panic!("a Message-ID in {head:?}")).to_owned()
 }
 
+/// What the senders of a load send.
+#[derive(Clone)]
+pub struct Mix {
+    /// Whom it goes to, one to [`RECIPIENTS_MAX`] of them each time.
+    pub recipients: Vec<String>,
+    /// The sender of all; `None`: each sender has an address of its own, elsewhere.
+    pub sender: Option<String>,
+    /// Octets of the largest.
+    pub size_bytes_max: f64,
+}
+
 /// Senders at work.
 pub struct Load {
     senders: Vec<JoinHandle<(Vec<Attempt>, Ended)>>,
 }
 
 impl Load {
-    /// Connects the senders to `smtp` and lets them send to 1 to 3 of `accounts` each time.
+    /// Connects sixteen senders to `smtp` and lets them send to `accounts`, which are addresses.
     pub fn start(smtp: SocketAddr, accounts: &[String], seed: u64) -> Self {
         // All are connected before the load counts as begun.
-        let sessions: Vec<Smtp> =
-            (0..SENDERS).map(|_| Smtp::connect(smtp).expect("the server greets a sender")).collect();
+        let sessions = (0..SENDERS).map(|_| Smtp::connect(smtp).expect("the server greets a sender")).collect();
+        Self::over(sessions, &Mix { recipients: accounts.to_vec(), sender: None, size_bytes_max: SIZE_BYTES_MAX }, seed)
+    }
+
+    /// Lets a sender send over each of `sessions`.
+    pub fn over(sessions: Vec<Smtp>, mix: &Mix, seed: u64) -> Self {
         let senders = sessions.into_iter().zip(0..).map(|(session, sender)| {
-            let accounts = accounts.to_vec();
-            std::thread::spawn(move || send_until_the_end(session, &accounts, sender, seed.wrapping_mul(31) + sender))
+            let mix = mix.clone();
+            std::thread::spawn(move || send_until_the_end(session, &mix, sender, seed.wrapping_mul(31) + sender))
         });
         Self { senders: senders.collect() }
     }
@@ -115,11 +131,11 @@ impl Load {
     }
 }
 
-fn send_until_the_end(mut session: Smtp, accounts: &[String], sender: u64, seed: u64) -> (Vec<Attempt>, Ended) {
+fn send_until_the_end(mut session: Smtp, mix: &Mix, sender: u64, seed: u64) -> (Vec<Attempt>, Ended) {
     let random = SeededRandom::new(seed);
     let mut attempts = Vec::new();
     for number in 0.. {
-        let mut attempt = draw(&random, accounts, sender, number);
+        let mut attempt = draw(&random, mix, sender, number);
         let stuffed = stuff(&attempt.content());
         let recipients: Vec<&str> = attempt.recipients.iter().map(String::as_str).collect();
         match session.envelope(&attempt.sender, &recipients) {
@@ -152,20 +168,21 @@ fn end_by(reply: &Reply) -> Ended {
 }
 
 /// The next message: most are small, as mail is, and sizes spread evenly over their logarithm.
-fn draw(random: &SeededRandom, accounts: &[String], sender: u64, number: u64) -> Attempt {
+fn draw(random: &SeededRandom, mix: &Mix, sender: u64, number: u64) -> Attempt {
     let seed = random.next_u64();
     let exponent = (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
-    let largest = if random.next_u64().is_multiple_of(10) { SIZE_BYTES_MAX } else { 100_000.0 };
+    let largest =
+        if random.next_u64().is_multiple_of(10) { mix.size_bytes_max } else { mix.size_bytes_max.min(100_000.0) };
     let size_bytes = (SIZE_BYTES_MIN * (largest / SIZE_BYTES_MIN).powf(exponent)) as usize;
     let first = random.next_u64() as usize;
     let recipients = 1 + (random.next_u64() % RECIPIENTS_MAX) as usize;
-    let recipients =
-        (0..recipients).map(|n| format!("{}@example.test", accounts[(first % accounts.len() + n) % accounts.len()]));
+    let all = &mix.recipients;
+    let recipients = (0..recipients).map(|n| all[(first % all.len() + n) % all.len()].clone());
     Attempt {
         id: format!("{seed:016x}.{sender}.{number}"),
         recipients: recipients.collect(),
         outcome: Outcome::Unknown,
-        sender: format!("sender{sender}@load.test"),
+        sender: mix.sender.clone().unwrap_or_else(|| format!("sender{sender}@load.test")),
         seed,
         size_bytes,
     }
