@@ -1,20 +1,28 @@
-//! SMTP on the wire (RFC 5321), the receiving side: bytes to lines, lines to commands, the content of DATA to the
-//! message, and the fixed replies.
+//! SMTP on the wire (RFC 5321). The server's side: bytes to lines, lines to commands, the content of DATA to the message,
+//! and the fixed replies. The client's side: commands to lines, a message to the content of DATA, bytes to replies.
 //!
 //! Floor F1: pure. Two layers: a framer that finds lines and enforces sizes, then a parser from one framed line to a
-//! value. Only CRLF ends a line.
+//! value. Only CRLF ends a line, but in replies (see [`AnswerReader`]).
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod answer;
 mod arguments;
 mod command;
 mod data;
+mod encode;
+mod extensions;
 mod framer;
+mod outgoing;
 mod path;
 pub mod reply;
 
+pub use answer::{Answer, AnswerError, AnswerReader};
 pub use arguments::{ArgumentError, MailArguments, RcptArguments, client_name, mail_arguments, rcpt_arguments};
 pub use command::{CommandError, Request, Verb, parse};
 pub use data::{DataDecoder, DataFaults, Decoded, LineEnds};
+pub use encode::{BareLineEnd, DataEncoder, END_OF_DATA};
+pub use extensions::{Extensions, Size};
 pub use framer::{Frame, Framed, Framer, LineLimit};
+pub use outgoing::Outgoing;
 pub use path::{ForwardPath, Mailbox, PathError};

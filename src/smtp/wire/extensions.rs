@@ -1,0 +1,142 @@
+use super::answer::Answer;
+use crate::sasl::Mechanism;
+
+/// What a server's answer to EHLO announces (RFC 5321 §4.1.1.1), as far as a client makes use of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// RFC 2920
+    pub pipelining: bool,
+    /// RFC 1870
+    pub size: Size,
+    /// RFC 6152
+    pub eight_bit_mime: bool,
+    /// RFC 3207
+    pub starttls: bool,
+    /// The mechanisms of AUTH (RFC 4954) that are built here.
+    pub auth: Vec<Mechanism>,
+    /// RFC 6531
+    pub smtputf8: bool,
+    /// RFC 2034
+    pub enhanced_status_codes: bool,
+    /// RFC 1985
+    pub etrn: bool,
+    /// RFC 2645
+    pub atrn: bool,
+    /// RFC 821 §3.8
+    pub turn: bool,
+}
+
+/// What SIZE says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Size {
+    /// It is not announced.
+    #[default]
+    Unknown,
+    /// MAIL takes the parameter; no limit is told.
+    Any,
+    /// Octets that a message may have.
+    Max(u64),
+}
+
+impl Extensions {
+    /// Reads the lines behind the first. What is not known, or not understood, is passed over.
+    pub fn read(answer: &Answer) -> Self {
+        let mut extensions = Self::default();
+        for line in answer.lines().iter().skip(1) {
+            extensions.add(line);
+        }
+        extensions
+    }
+
+    fn add(&mut self, line: &str) {
+        let mut words = line.split_ascii_whitespace();
+        // RFC 5321 §2.4: a keyword is known in any case.
+        let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
+        match keyword.as_str() {
+            "PIPELINING" => self.pipelining = true,
+            "8BITMIME" => self.eight_bit_mime = true,
+            "STARTTLS" => self.starttls = true,
+            "SMTPUTF8" => self.smtputf8 = true,
+            "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = true,
+            "ETRN" => self.etrn = true,
+            "ATRN" => self.atrn = true,
+            "TURN" => self.turn = true,
+            "SIZE" => self.size = size(words.next()),
+            "AUTH" => self.add_mechanisms(words),
+            // Servers of the nineties write AUTH=LOGIN for clients of their time.
+            _ => {
+                if let Some(first) = keyword.strip_prefix("AUTH=") {
+                    self.add_mechanisms(std::iter::once(first).chain(words));
+                }
+            }
+        }
+    }
+
+    fn add_mechanisms<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        for mechanism in names.filter_map(|name| Mechanism::parse(name.as_bytes())) {
+            if !self.auth.contains(&mechanism) {
+                self.auth.push(mechanism);
+            }
+        }
+    }
+}
+
+// RFC 1870 §4: without a number, or with 0, no fixed limit is in force.
+fn size(value: Option<&str>) -> Size {
+    match value {
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => match digits.parse().unwrap_or(u64::MAX) {
+            0 => Size::Any,
+            octets => Size::Max(octets),
+        },
+        _ => Size::Any,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::AnswerReader;
+    use super::*;
+
+    fn check(lines: &[&str], expected: &Extensions) {
+        let mut text: String =
+            ["mx.test PIPELINING"].iter().chain(lines).map(|line| format!("250-{line}\r\n")).collect();
+        text.push_str("250 OK\r\n");
+        let (_, answer) = AnswerReader::default().read(text.as_bytes());
+        assert_eq!(Extensions::read(&answer.unwrap().unwrap()), *expected, "{lines:?}");
+    }
+
+    #[test]
+    fn keywords_are_known_in_any_case() {
+        let none = Extensions::default();
+        check(&[], &none);
+        check(
+            &["pipelining", "8BitMIME", "STARTTLS", "SMTPUTF8", "ENHANCEDSTATUSCODES", "ETRN", "ATRN", "TURN"],
+            &Extensions {
+                pipelining: true,
+                eight_bit_mime: true,
+                starttls: true,
+                smtputf8: true,
+                enhanced_status_codes: true,
+                etrn: true,
+                atrn: true,
+                turn: true,
+                ..none.clone()
+            },
+        );
+        check(&["", " ", "X-FOO bar", "PIPELINING8", "STARTTLSX", "AUTH", "AUTH=", "AUTH CRAM-MD5 XOAUTH2"], &none);
+        for (line, size) in [
+            ("SIZE", Size::Any),
+            ("SIZE 0", Size::Any),
+            ("size 1000", Size::Max(1000)),
+            ("SIZE 1000 x", Size::Max(1000)),
+            ("SIZE many", Size::Any),
+            ("SIZE -1", Size::Any),
+            ("SIZE 99999999999999999999", Size::Max(u64::MAX)),
+        ] {
+            check(&[line], &Extensions { size, ..none.clone() });
+        }
+        let auth = vec![Mechanism::Login, Mechanism::Plain];
+        check(&["AUTH CRAM-MD5 login PLAIN"], &Extensions { auth: auth.clone(), ..none.clone() });
+        check(&["AUTH=LOGIN PLAIN", "AUTH LOGIN PLAIN"], &Extensions { auth, ..none });
+    }
+}
