@@ -209,3 +209,13 @@ pub const ETRN_PAUSE_MS: u64 = 10 * 60 * 1000;
 pub const ETRN_SLICE: usize = 500;
 /// Seconds of a session with a peer, both of its directions together: no message is begun after that.
 pub const TURN_SESSION_S: u64 = 30 * 60;
+/// Seconds that a client waits for the greeting, and for the answer to a command. RFC 5321 §4.5.3.2.1 to §4.5.3.2.3
+pub const CLIENT_REPLY_S: u64 = 5 * 60;
+/// Seconds that a client waits for the answer to DATA. RFC 5321 §4.5.3.2.4
+pub const CLIENT_DATA_S: u64 = 2 * 60;
+/// Seconds that a server may take for a block of the message. RFC 5321 §4.5.3.2.5
+pub const CLIENT_BLOCK_S: u64 = 3 * 60;
+/// Seconds that a client waits for the answer to the end of data. RFC 5321 §4.5.3.2.6
+pub const CLIENT_END_S: u64 = 10 * 60;
+/// Seconds that a client waits for the answer to TURN and ATRN: the server may look through its queue. RFC 2645 §5.2.1
+pub const CLIENT_TURN_S: u64 = 10 * 60;

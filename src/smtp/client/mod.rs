@@ -3,11 +3,17 @@
 //!
 //! Floor F4b.
 
+mod send;
+mod session;
+#[cfg(test)]
+mod tests;
+mod words;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Address, Clock, DomainName, MessageId, QueueId};
+use crate::base::{Address, Clock, DomainName, MessageId, QueueId, limits};
 use crate::net::Connection;
 use crate::queue::{Content, Login, Outcome};
 use crate::tls::ClientTls;
@@ -121,7 +127,21 @@ pub struct Patience {
     pub turn: Duration,
 }
 
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            greeting: Duration::from_secs(limits::CLIENT_REPLY_S),
+            reply: Duration::from_secs(limits::CLIENT_REPLY_S),
+            data: Duration::from_secs(limits::CLIENT_DATA_S),
+            block: Duration::from_secs(limits::CLIENT_BLOCK_S),
+            end: Duration::from_secs(limits::CLIENT_END_S),
+            turn: Duration::from_secs(limits::CLIENT_TURN_S),
+        }
+    }
+}
+
 /// How a session ended.
+#[expect(clippy::large_enum_variant, reason = "there is one for each session, for a moment")]
 pub enum Ended {
     /// It is over.
     Closed(Summary),
@@ -155,6 +175,5 @@ pub struct Failure {
 
 /// Runs a session from the greeting to its end.
 pub async fn drive<C: Courier>(connection: Connection, plan: &Plan, courier: &mut C) -> Ended {
-    let _ = (connection, plan, courier);
-    todo!()
+    session::Session::new(connection, plan, courier).run().await
 }

@@ -1,0 +1,359 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::send::{self, Unsent};
+use super::{Courier, Ended, Failure, Mail, NotOpened, Plan, Summary, Then, Tls};
+use crate::base::{QueueId, Secret, limits};
+use crate::net::{Connection, ConnectionError};
+use crate::queue::{self, Attempt, Outcome};
+use crate::smtp::machine::client::{
+    self as machine, Effect, Effects, Envelope, Fate, Input, Rules, StartTls, State, step,
+};
+use crate::smtp::wire::{Answer, AnswerReader, END_OF_DATA, Outgoing};
+use crate::tls::ClientTls;
+
+/// How long a server whose connection does not take what we send may still say why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// One connection and what belongs to it.
+pub(super) struct Session<'a, C> {
+    connection: Connection,
+    plan: &'a Plan,
+    courier: &'a mut C,
+    reader: AnswerReader,
+    /// The message that is being sent, and when it was taken on.
+    mail: Option<(Mail, u64)>,
+    /// Whose attempt is to be opened while the message is sent.
+    opening: Vec<QueueId>,
+    /// Sending has failed, perhaps in the middle: nothing may be sent behind it.
+    is_mute: bool,
+    /// The first message's attempt has lasted since the server was looked for.
+    began_ms: Option<u64>,
+    summary: Summary,
+}
+
+/// How a session ends.
+enum End {
+    Close,
+    Drop,
+    Swap,
+}
+
+impl<'a, C: Courier> Session<'a, C> {
+    pub(super) fn new(connection: Connection, plan: &'a Plan, courier: &'a mut C) -> Self {
+        Self {
+            connection,
+            plan,
+            courier,
+            reader: AnswerReader::default(),
+            mail: None,
+            opening: Vec::new(),
+            is_mute: false,
+            began_ms: Some(plan.began_ms),
+            summary: Summary::default(),
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Ended {
+        if let Tls::Implicit(tls) = &self.plan.tls
+            && let Err(why) = self.start_tls(tls).await
+        {
+            let words = machine::Words::own(crate::base::Enhanced(4, 7, 5), why);
+            self.summary.failure = Some(Failure { stage: queue::Stage::Tls, words: words.into(), is_busy: false });
+            return Ended::Closed(self.summary);
+        }
+        let mut state = State::new(self.rules(), self.connection.tls().is_some());
+        let mut inputs = VecDeque::new();
+        let end = loop {
+            let input = match inputs.pop_front() {
+                Some(input) => input,
+                None => self.listen(state.patience()).await,
+            };
+            let (next, effects) = step(state, input);
+            state = next;
+            if let Some(end) = self.perform(effects, &mut inputs).await {
+                break end;
+            }
+        };
+        let Self { connection, summary, .. } = self;
+        match end {
+            End::Swap => return Ended::Swap(connection, summary),
+            End::Close => connection.close().await,
+            End::Drop => drop(connection),
+        }
+        Ended::Closed(summary)
+    }
+
+    fn rules(&self) -> Rules {
+        let plan = self.plan;
+        Rules {
+            hostname: plan.hostname.clone(),
+            start_tls: match plan.tls {
+                Tls::Keep | Tls::Never | Tls::Implicit(_) => StartTls::Never,
+                Tls::Opportunistic(_) => StartTls::Offered,
+                Tls::Required(_) => StartTls::Required,
+            },
+            login: plan
+                .login
+                .as_ref()
+                .map(|login| machine::Login { user: login.user.clone(), secret: Secret::new(login.secret.clone()) }),
+            is_loopback: self.connection.is_loopback(),
+            then: match &plan.then {
+                Then::Quit => machine::Then::Quit,
+                Then::Turn => machine::Then::Turn,
+                Then::Atrn(domains) => machine::Then::Atrn(domains.clone()),
+                Then::Etrn(domains) => machine::Then::Etrn(domains.clone()),
+                Then::Look => machine::Then::Look,
+            },
+            messages_max: plan.messages_max,
+        }
+    }
+
+    /// Carries out a step's effects in their order; what they are answered with goes to `inputs`.
+    async fn perform(&mut self, effects: Effects, inputs: &mut VecDeque<Input>) -> Option<End> {
+        for effect in effects {
+            match effect {
+                Effect::Say(line) => self.say(&line),
+                Effect::SendEnd => self.connection.write(END_OF_DATA),
+                Effect::StartTls => inputs.push_back(self.secure().await),
+                Effect::Next => inputs.push_back(self.next().await),
+                Effect::OpenAttempt(recipients) => self.opening = self.ids(&recipients),
+                Effect::SendContent => self.send_content(inputs).await,
+                Effect::Settle(fates) => self.settle(fates).await,
+                Effect::Fail(failure) => self.fail(failure),
+                Effect::Answered(answer) => self.answered(&answer),
+                Effect::Swap => return Some(self.swap().await),
+                Effect::Close => return Some(End::Close),
+                Effect::Drop => return Some(End::Drop),
+            }
+        }
+        None
+    }
+
+    fn say(&mut self, line: &Outgoing) {
+        line.write_to(self.connection.output());
+        if let Some(transcript) = self.connection.transcript() {
+            transcript.said(&line.masked());
+        }
+    }
+
+    /// Sends what is written and waits for a whole reply. The time is for all of it: a server that sends it octet by
+    /// octet gains nothing.
+    async fn listen(&mut self, patience: machine::Patience) -> Input {
+        let within = self.within(patience);
+        let deadline = Instant::now() + within;
+        if !self.is_mute
+            && let Err(error) = self.connection.flush(within).await
+        {
+            return self.last_words(error).await;
+        }
+        self.hear(deadline).await
+    }
+
+    fn within(&self, patience: machine::Patience) -> Duration {
+        let ours = &self.plan.patience;
+        match patience {
+            machine::Patience::Greeting => ours.greeting,
+            machine::Patience::Reply => ours.reply,
+            machine::Patience::Data => ours.data,
+            machine::Patience::End => ours.end,
+            machine::Patience::Turn => ours.turn,
+            machine::Patience::Quit => ours.reply.min(Duration::from_secs(limits::QUIT_REPLY_S)),
+        }
+    }
+
+    async fn hear(&mut self, deadline: Instant) -> Input {
+        loop {
+            let (consumed, answer) = self.reader.read(self.connection.buffered());
+            self.connection.consume(consumed);
+            match answer {
+                Some(Ok(answer)) => return self.heard(answer),
+                Some(Err(error)) => return Input::Garbled(error),
+                None => {}
+            }
+            match self.connection.fill(deadline.saturating_duration_since(Instant::now())).await {
+                Ok(0) => return Input::Lost("the server has closed it".into()),
+                Ok(_) => {}
+                Err(error) => return gone(error),
+            }
+        }
+    }
+
+    fn heard(&self, answer: Answer) -> Input {
+        if let Some(transcript) = self.connection.transcript() {
+            let last = answer.lines().len().saturating_sub(1);
+            for (number, line) in answer.lines().iter().enumerate() {
+                let separator = if number == last { ' ' } else { '-' };
+                transcript.heard(format!("{}{separator}{line}", answer.code()).as_bytes());
+            }
+        }
+        Input::Answer { answer, is_followed: !self.connection.buffered().is_empty() }
+    }
+
+    /// Sending has failed. The server may have said why before it closed.
+    async fn last_words(&mut self, error: ConnectionError) -> Input {
+        self.is_mute = true;
+        match self.hear(Instant::now() + LAST_WORDS).await {
+            said @ Input::Answer { .. } => said,
+            _ => gone(error),
+        }
+    }
+
+    async fn secure(&mut self) -> Input {
+        let (Tls::Opportunistic(tls) | Tls::Required(tls)) = &self.plan.tls else {
+            return Input::NotSecured("there is no configuration".into());
+        };
+        match self.start_tls(tls).await {
+            Ok(()) => Input::Secured,
+            Err(why) => Input::NotSecured(why),
+        }
+    }
+
+    async fn start_tls(&mut self, tls: &ClientTls) -> Result<(), String> {
+        let within = Duration::from_secs(limits::TLS_HANDSHAKE_S);
+        let done = self.connection.start_client_tls(tls, &self.plan.server, within).await;
+        if let Some(transcript) = self.connection.transcript() {
+            match (&done, self.connection.tls()) {
+                (Ok(()), Some(facts)) => transcript.note(&facts.summary()),
+                (Err(error), _) => transcript.note(&error.to_string()),
+                _ => {}
+            }
+        }
+        done.map_err(|error| match error {
+            ConnectionError::TimedOut => "the TLS handshake timed out".to_owned(),
+            error => error.to_string(),
+        })
+    }
+
+    async fn next(&mut self) -> Input {
+        self.mail = None;
+        let Some(mail) = self.courier.next().await else { return Input::NoMail };
+        let envelope = Envelope {
+            sender: mail.sender.clone(),
+            recipients: mail.recipients.iter().map(|(_, address)| address.clone()).collect(),
+            size_bytes: mail.content.size_bytes(),
+            eight_bit: mail.eight_bit,
+            smtputf8: mail.smtputf8,
+        };
+        let began_ms = self.began_ms.take().unwrap_or_else(|| self.plan.clock.monotonic_ms());
+        self.mail = Some((mail, began_ms));
+        Input::Mail(envelope)
+    }
+
+    fn ids(&self, recipients: &[usize]) -> Vec<QueueId> {
+        let Some((mail, _)) = &self.mail else { return Vec::new() };
+        recipients.iter().filter_map(|place| mail.recipients.get(*place)).map(|(id, _)| *id).collect()
+    }
+
+    async fn send_content(&mut self, inputs: &mut VecDeque<Input>) {
+        let (opened, sent) = self.transfer().await;
+        inputs.push_back(match opened {
+            Ok(()) => Input::Opened,
+            Err(refused) => Input::NotOpened(refused.to_string()),
+        });
+        let sent = match sent {
+            None => return,
+            Some(Ok(bytes)) => {
+                if let Some(transcript) = self.connection.transcript() {
+                    transcript.said_data(bytes);
+                }
+                Input::ContentSent
+            }
+            Some(Err(Unsent::Message(why))) => Input::ContentBroken(why),
+            Some(Err(Unsent::Connection(error))) => self.last_words(error).await,
+        };
+        inputs.push_back(sent);
+    }
+
+    /// Sends the message while the attempt is committed. When the commit is refused, not another octet is sent; when
+    /// sending fails, the commit is waited for all the same: what was asked for may not happen behind our back.
+    async fn transfer(&mut self) -> (Result<(), NotOpened>, Option<Result<u64, Unsent>>) {
+        let ids = std::mem::take(&mut self.opening);
+        let Some((mail, _)) = &mut self.mail else {
+            return (Ok(()), Some(Err(Unsent::Message("there is no message".into()))));
+        };
+        let opened = self.courier.open(&ids);
+        let sent = send::content(&mut self.connection, &mut mail.content, self.plan.patience.block);
+        tokio::pin!(opened, sent);
+        tokio::select! {
+            opened = &mut opened => match opened {
+                Ok(()) => (Ok(()), Some(sent.await)),
+                refused => (refused, None),
+            },
+            sent = &mut sent => (opened.await, Some(sent)),
+        }
+    }
+
+    async fn settle(&mut self, fates: Vec<Fate>) {
+        let outcomes: Vec<Outcome> = fates.into_iter().filter_map(|fate| self.outcome(fate)).collect();
+        let is_delivered = |outcome: &Outcome| outcome.verdict == queue::Verdict::Delivered;
+        let is_refused = |outcome: &&Outcome| !is_delivered(outcome) && outcome.attempt.words.code.is_some();
+        self.summary.sent += u64::from(outcomes.iter().any(is_delivered));
+        self.summary.refused += outcomes.iter().filter(is_refused).count() as u64;
+        if !outcomes.is_empty() {
+            self.courier.settle(outcomes).await;
+        }
+    }
+
+    fn outcome(&self, fate: Fate) -> Option<Outcome> {
+        let (mail, began_ms) = self.mail.as_ref()?;
+        let (entry, _) = mail.recipients.get(fate.recipient)?;
+        let clock = &self.plan.clock;
+        let attempt = Attempt {
+            at: clock.now(),
+            actor: self.plan.actor.clone(),
+            server: Some(self.plan.server.clone()),
+            server_ip: Some(self.connection.peer().ip()),
+            tls: self.connection.tls().map(crate::tls::Facts::summary),
+            stage: fate.stage.into(),
+            words: fate.words.into(),
+            duration_ms: clock.monotonic_ms().saturating_sub(*began_ms),
+        };
+        Some(Outcome { entry: *entry, verdict: fate.verdict.into(), attempt })
+    }
+
+    fn fail(&mut self, failure: machine::Failure) {
+        let machine::Failure { stage, words, is_busy } = failure;
+        tracing::debug!(server = %self.plan.server, peer = %self.connection.peer(), ?stage, text = words.text, "session broke");
+        if let Some(transcript) = self.connection.transcript()
+            && words.code.is_none()
+        {
+            transcript.note(&words.text);
+        }
+        self.summary.failure = Some(Failure { stage: stage.into(), words: words.into(), is_busy });
+    }
+
+    /// Of several answers to ETRN, the first refusal is kept.
+    fn answered(&mut self, answer: &Answer) {
+        let is_refused = self.summary.answer.as_ref().is_some_and(|(code, _)| *code >= 400);
+        if !is_refused {
+            self.summary.answer = Some((answer.code(), answer.text()));
+        }
+    }
+
+    async fn swap(&mut self) -> End {
+        let what = match self.connection.is_quiet().await {
+            Ok(true) => {
+                if let Some(transcript) = self.connection.transcript() {
+                    transcript.note("the roles are swapped");
+                }
+                return End::Swap;
+            }
+            Ok(false) => "the server said more than it was asked".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let words = machine::Words::own(crate::base::Enhanced(4, 5, 0), what);
+        self.fail(machine::Failure { stage: machine::Stage::Sender, words, is_busy: false });
+        End::Drop
+    }
+}
+
+fn gone(error: ConnectionError) -> Input {
+    match error {
+        ConnectionError::TimedOut => Input::TimedOut,
+        ConnectionError::Lost(error) => Input::Lost(error.to_string()),
+        error => Input::Lost(error.to_string()),
+    }
+}

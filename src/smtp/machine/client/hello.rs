@@ -1,0 +1,119 @@
+use super::effect::Effect;
+use super::fate::{Stage, Words};
+use super::rules::{StartTls, Then};
+use super::state::{Link, Place, Session, Slate};
+use super::step::{self, Stepped};
+use crate::base::{Enhanced, limits};
+use crate::sasl::{Mechanism, Responder};
+use crate::smtp::wire::{Answer, Extensions, Outgoing};
+
+/// The greeting.
+pub(super) fn greeting(session: Session, answer: &Answer) -> Stepped {
+    // RFC 5321 §3.1: after anything but 220 there is only QUIT.
+    if answer.class() == 2 { ehlo(session) } else { step::leave(Stage::Greeting, answer.into()) }
+}
+
+/// Says EHLO: at the start, and again inside TLS.
+pub(super) fn ehlo(session: Session) -> Stepped {
+    let effects = vec![Effect::Say(Outgoing::Ehlo(session.rules.hostname.clone()))];
+    Stepped::new(Place::Ehlo(session), effects)
+}
+
+/// The answer to EHLO.
+pub(super) fn ehlo_answered(session: Session, answer: &Answer) -> Stepped {
+    match answer.class() {
+        2 => {
+            let extensions = Extensions::read(answer);
+            secure(session, extensions)
+        }
+        // RFC 5321 §3.2: a server that does not know EHLO is greeted again, as of old.
+        5 => {
+            let effects = vec![Effect::Say(Outgoing::Helo(session.rules.hostname.clone()))];
+            Stepped::new(Place::Helo(session), effects)
+        }
+        _ => step::leave(Stage::Hello, answer.into()),
+    }
+}
+
+/// The answer to HELO.
+pub(super) fn helo_answered(session: Session, answer: &Answer) -> Stepped {
+    match answer.class() {
+        2 => secure(session, Extensions::default()),
+        _ => step::leave(Stage::Hello, answer.into()),
+    }
+}
+
+fn secure(session: Session, extensions: Extensions) -> Stepped {
+    match session.start_tls() {
+        StartTls::Offered | StartTls::Required if extensions.starttls => {
+            Stepped::new(Place::AskingTls(session, extensions), vec![Effect::Say(Outgoing::Starttls)])
+        }
+        StartTls::Required => {
+            let words = Words::own(Enhanced(4, 7, 4), "TLS is required, and the server does not offer STARTTLS");
+            step::leave(Stage::Tls, words)
+        }
+        StartTls::Never | StartTls::Offered => log_in(session, extensions),
+    }
+}
+
+/// The answer to STARTTLS.
+// RFC 3207 §4: 220, or 454 and 501, and then it is ours to say whether that is enough.
+pub(super) fn starttls_answered(session: Session, extensions: Extensions, answer: &Answer) -> Stepped {
+    match answer.class() {
+        2 => Stepped::new(Place::Securing(session), vec![Effect::StartTls]),
+        4 | 5 if session.rules.start_tls == StartTls::Offered => log_in(session, extensions),
+        _ => step::leave(Stage::Tls, answer.into()),
+    }
+}
+
+/// TLS is active: what was announced before it is forgotten.
+// RFC 3207 §4.2
+pub(super) fn secured(session: Session) -> Stepped {
+    ehlo(Session { is_secured: true, ..session })
+}
+
+fn log_in(session: Session, extensions: Extensions) -> Stepped {
+    let Some(login) = session.rules.login.clone() else {
+        return ready(Link { session, extensions, messages: 0 });
+    };
+    let refuse = |text| step::leave(Stage::Login, Words::own(Enhanced(4, 7, 4), text));
+    if !session.is_private() {
+        return refuse("a password is not sent without TLS");
+    }
+    // PLAIN before LOGIN: it takes one round trip, and its form is a standard.
+    let known = Mechanism::ALL.into_iter().find(|mechanism| extensions.auth.contains(mechanism));
+    let Some(mechanism) = known else {
+        return refuse("the server offers neither AUTH PLAIN nor AUTH LOGIN");
+    };
+    let Ok(mut responder) = Responder::new(mechanism, &login.user, &login.secret) else {
+        return refuse("the login or the password can't be sent");
+    };
+    // RFC 4954 §4: without the initial response where the line would be too long with it
+    let room = limits::AUTH_INITIAL_LINE_BYTES.saturating_sub("AUTH PLAIN \r\n".len());
+    let fits = responder.peek().is_some_and(|initial| initial.expose().len() <= room);
+    let initial = if fits { responder.initial() } else { None };
+    let link = Link { session, extensions, messages: 0 };
+    Stepped::new(Place::LoggingIn(link, responder), vec![Effect::Say(Outgoing::Auth(mechanism, initial))])
+}
+
+/// An answer in the AUTH exchange.
+// RFC 4954 §4: 334 asks, 235 is success, everything else a failure.
+pub(super) fn auth_answered(link: Link, responder: Responder, answer: &Answer) -> Stepped {
+    match answer.class() {
+        2 => ready(link),
+        3 => match responder.answer() {
+            Some((response, rest)) => {
+                Stepped::new(Place::LoggingIn(link, rest), vec![Effect::Say(Outgoing::Response(response))])
+            }
+            None => step::leave(Stage::Login, Words::own(Enhanced(4, 7, 0), "the server asks on and on in AUTH")),
+        },
+        _ => step::leave(Stage::Login, answer.into()),
+    }
+}
+
+fn ready(link: Link) -> Stepped {
+    match link.session.rules.then {
+        Then::Look => step::quit(Vec::new()),
+        _ => step::proceed(link, Slate::Clean, Vec::new()),
+    }
+}
