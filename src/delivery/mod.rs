@@ -13,6 +13,7 @@ use crate::dns::Resolver;
 use crate::intake::Outbound;
 use crate::smtp::client::{Courier, Mail, NotOpened, Patience};
 use crate::store::Store;
+use crate::tls::Roots;
 
 /// What delivery needs. One for the whole server.
 pub struct Context {
@@ -24,6 +25,8 @@ pub struct Context {
     pub random: Arc<dyn Random>,
     /// The DNS.
     pub resolver: Resolver,
+    /// The CAs whose word counts where a server's certificate is verified.
+    pub roots: Roots,
     /// The server's name, and how long mail is tried.
     pub outbound: Arc<Outbound>,
     /// `delivery.allow_networks`: of addresses that are not global, those that may be dialled all the same.

@@ -1,16 +1,26 @@
 //! TURN, ETRN and ATRN: the one room that runs a connection as server and as client.
 //!
-//! Floor F4c.
+//! Floor F4c. A session that a peer begins comes from a listener: [`serve`] runs it, and when the roles are swapped sends
+//! over the same connection what waits for the peer. A session that we begin is a [`call`]: it sends first, asks for the
+//! swap, and serves the peer on the connection that it has dialled. Nothing is taken from the queue by either: what is
+//! sent is settled message by message, so that a session may break at any moment.
+
+mod answer;
+mod call;
+mod courier;
+mod journal;
+mod words;
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+pub use journal::Live;
+
 use crate::base::SessionId;
-use crate::delivery;
 use crate::net::Connection;
-use crate::smtp;
-use crate::turn::Verb;
+use crate::turn::{self, Verb};
+use crate::{delivery, smtp};
 
 /// What the room needs. One for the whole server.
 pub struct Context {
@@ -18,6 +28,21 @@ pub struct Context {
     pub server: Arc<smtp::server::Context>,
     /// The way out.
     pub delivery: Arc<delivery::Context>,
+    /// The sessions that run: begin with the default.
+    pub live: Live,
+}
+
+/// A session with a peer that we are to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Its id, under which [`turn::session`] finds it from the beginning.
+    pub session: SessionId,
+    /// The peer.
+    pub peer: String,
+    /// What is asked for; `None`: the best of its verbs: ATRN, TURN, ETRN.
+    pub verb: Option<Verb>,
+    /// Connects, logs in, looks, and leaves.
+    pub dry_run: bool,
 }
 
 /// Why a session with a peer could not be begun.
@@ -26,7 +51,7 @@ pub enum NotBegun {
     /// There is no such peer.
     #[error("there is no such peer")]
     Unknown,
-    /// It is disabled, we may not dial it, it has no host, no login, or no domain for that verb: what to do.
+    /// It is disabled, we may not dial it, or it has no domain for that verb: what to do.
     #[error("{0}")]
     Unfit(String),
     /// A session with it runs.
@@ -39,37 +64,36 @@ pub enum NotBegun {
 
 /// Serves a connection of a listener that speaks SMTP, whatever roles are swapped in it.
 pub async fn serve(connection: Connection, context: Arc<Context>, profile: smtp::server::Profile) {
-    let _ = (connection, context, profile);
-    todo!()
+    match smtp::server::serve(connection, Arc::clone(&context.server), profile).await {
+        smtp::server::Ended::Closed(_) => {}
+        smtp::server::Ended::Swap(connection, turned) => answer::answer(*connection, turned, &context).await,
+    }
 }
 
-/// Dials a peer, sends it what waits for it, asks for a swap (`None`: the best of its verbs: ATRN, TURN, ETRN) and takes
-/// its mail. `dry_run`: connects, logs in and looks. The caller names the session, so that it can be followed while it
-/// runs; [`crate::turn::session`] finds under `id` what came of it, also where it did not end as
-/// [`crate::turn::SessionState::Done`].
+/// Dials a peer, sends it what waits for it, asks for a swap and takes its mail. Gives the session as it was written
+/// down at its end, however it ended: [`turn::SessionState`]. It goes on to its end when this is dropped; to end it early,
+/// cancel it.
+///
+/// # Errors
+/// [`NotBegun`]; the session has no row then.
+pub async fn call(context: Arc<Context>, call: Call, cancel: CancellationToken) -> Result<turn::Session, NotBegun> {
+    call::call(context, call, cancel).await
+}
+
+/// Whether a call could be begun now: the same errors, before there is a job for it.
 ///
 /// # Errors
 /// [`NotBegun`].
-pub async fn call(
-    context: Arc<Context>,
-    id: SessionId,
-    peer: String,
-    verb: Option<Verb>,
-    dry_run: bool,
-    cancel: CancellationToken,
-) -> Result<(), NotBegun> {
-    let _ = (context, id, peer, verb, dry_run, cancel);
-    todo!()
+pub fn check(context: &Context, peer: &str, verb: Option<Verb>) -> Result<(), NotBegun> {
+    call::fit(context, peer, verb).map(drop)
 }
 
-/// Ends a session with a peer, whoever dialled, between two messages; whether there is one of that id.
-pub fn abort(context: &Context, id: SessionId) -> bool {
-    let _ = (context, id);
-    todo!()
+/// The dialogue of a session that runs, so far; `None` when it does not run.
+pub fn dialogue(context: &Context, session: SessionId) -> Option<String> {
+    context.live.dialogue(session)
 }
 
-/// The dialogue so far of a session with a peer that runs: masked and cut as [`crate::turn::Session::transcript`] will be.
-pub fn dialogue(context: &Context, id: SessionId) -> Option<String> {
-    let _ = (context, id);
-    todo!()
+/// Ends a session that runs, between two messages; whether there was one.
+pub fn abort(context: &Context, session: SessionId) -> bool {
+    context.live.abort(session)
 }

@@ -21,6 +21,8 @@ pub struct Received<'a> {
     pub tls: Option<&'a str>,
     /// It is logged in.
     pub authenticated: bool,
+    /// It is a server that we have dialled and that has swapped roles with us.
+    pub turned: bool,
     /// The transaction uses SMTPUTF8.
     pub utf8: bool,
     /// The message's id.
@@ -41,6 +43,9 @@ pub fn received(facts: &Received<'_>) -> String {
     words.extend(["by".to_owned(), name(facts.by), "with".to_owned(), protocol(facts)]);
     if let Some(tls) = facts.tls {
         words.push(format!("({})", comment(tls)));
+    }
+    if facts.turned {
+        words.push("(turned)".to_owned());
     }
     words.extend(["id".to_owned(), facts.id.to_string()]);
     // RFC 6532 §3.2: an address beyond ASCII may stand only in the head of an internationalized message.
@@ -110,6 +115,7 @@ mod tests {
             extended: true,
             tls: None,
             authenticated: false,
+            turned: false,
             utf8: false,
             id: MessageId(1_795_341_900_123 << 16),
             recipient: None,
@@ -148,6 +154,13 @@ mod tests {
             &format!(
                 "Received: from mx.other.test ([IPv6:2001:db8::1]) by mail.example.test with ESMTPSA \
                  (TLSv1.3 TLS13_AES_256_GCM_SHA384) id {id} for <alice@example.test>; {date}"
+            ),
+        );
+        check(
+            &Received { tls: Some("TLSv1.3"), authenticated: true, turned: true, ..facts() },
+            &format!(
+                "Received: from mx.other.test ([192.0.2.1]) by mail.example.test with ESMTPSA (TLSv1.3) (turned) \
+                 id {id}; {date}"
             ),
         );
         let mapped = Received { peer_ip: Some("::ffff:192.0.2.1".parse().unwrap()), ..facts() };

@@ -104,6 +104,7 @@ impl Session {
             extended: facts.hello.is_extended,
             tls: self.tls_text().as_deref(),
             authenticated: facts.identity.is_some(),
+            turned: self.reversed.is_some(),
             utf8: transaction.sender.smtputf8,
             id,
             recipient,

@@ -42,6 +42,7 @@ impl Session {
             let Framed { frame, consumed } = self.framer.next(buffered, state.line_limit());
             if let Some(frame) = frame {
                 let is_followed = buffered.len() > consumed;
+                self.note_line(&frame, state.line_limit());
                 let stepped = step(
                     state,
                     match frame {

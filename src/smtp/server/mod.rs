@@ -10,6 +10,7 @@ mod context;
 mod data;
 mod listen;
 mod policy;
+mod record;
 mod report;
 mod session;
 mod submission;

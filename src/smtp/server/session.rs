@@ -73,6 +73,8 @@ pub(super) struct Session {
     pub(super) reversed: Option<Arc<turn::Peer>>,
     /// What came of it.
     pub(super) served: Served,
+    /// The last reply, where it was a refusal: what a session that is closed on it was closed for.
+    refusal: Option<String>,
 }
 
 /// Why a session ends without a word.
@@ -113,6 +115,7 @@ impl Session {
             is_known: false,
             reversed: None,
             served: Served::default(),
+            refusal: None,
         }
     }
 
@@ -129,7 +132,7 @@ impl Session {
                 // The registry learns of the end before the client can: it may come back at once.
                 drop(self.intake);
                 self.connection.close().await;
-                Ended::Closed(Served { failure: None, ..self.served })
+                Ended::Closed(self.served)
             }
             Ok(Some(mut turned)) => {
                 turned.served = self.served;
@@ -193,7 +196,10 @@ impl Session {
                     tokio::time::sleep(context.refusal_delay).await;
                     continue;
                 }
-                Effect::Close => return Ok(Done::Close),
+                Effect::Close => {
+                    self.served.failure = self.refusal.take();
+                    return Ok(Done::Close);
+                }
                 Effect::Drop => return Err(End::Dropped),
                 Effect::Swap(turned) => return Ok(Done::Swap(turned)),
                 Effect::CheckSender { facts, sender } => {
@@ -214,7 +220,10 @@ impl Session {
                 Effect::ReceiveData { facts, line_ends, bytes_max } => {
                     self.asked = state.receiving().map(|transaction| Asked::data(&facts, transaction));
                     match self.receive(line_ends, bytes_max).await {
-                        Ok(end) => Input::Data(end),
+                        Ok(end) => {
+                            self.note_data(&end);
+                            Input::Data(end)
+                        }
                         Err(End::Connection(ConnectionError::TimedOut)) if self.budget.is_spent(Instant::now()) => {
                             Input::Exhausted
                         }
@@ -241,6 +250,8 @@ impl Session {
     /// Writes a reply down. What it refuses goes to the trace, what is our fault to the log.
     fn reply(&mut self, reply: &Reply) {
         reply.write_to(self.connection.output());
+        self.refusal = (!reply.is_positive()).then(|| reply.to_string());
+        self.note_reply(reply);
         if let Some(asked) = self.asked.take()
             && !reply.is_positive()
         {
@@ -282,6 +293,7 @@ impl Session {
                 tracing::info!(%peer, login, name = found.name, mechanism = mechanism.name(), "a peer logged in");
                 self.connection.authenticated();
                 self.is_known = true;
+                self.begin_record(&found);
                 return Ok(Identity::Peer(Arc::new(found)));
             }
             // Accounts log in where they submit. There, what follows takes the same time for every other name.

@@ -1,0 +1,66 @@
+use std::sync::Arc;
+
+use super::Context;
+use super::courier::Bounded;
+use super::journal::{Journal, Opening};
+use super::words;
+use crate::delivery::PeerCourier;
+use crate::net::{Connection, Transcript};
+use crate::smtp::client::{self, Plan, Then, Tls};
+use crate::smtp::server::Turned;
+use crate::turn::{Role, SessionState};
+
+/// A peer that has dialled us has swapped roles: sends it what waits for its domains. Nobody else does so as long as
+/// this runs.
+pub(super) async fn answer(mut connection: Connection, turned: Turned, context: &Arc<Context>) {
+    let Turned { peer, verb, domains, lease, served } = turned;
+    let transcript = connection.transcript().cloned().unwrap_or_else(|| {
+        let transcript = Transcript::new();
+        connection.record(transcript.clone());
+        transcript
+    });
+    transcript.note("the roles are swapped: we send");
+    let cancel = context.server.stop.child_token();
+    let opening = Opening {
+        id: context.server.ids.session(context.server.clock.now()),
+        peer: peer.name.clone(),
+        verb,
+        role: Role::Accepted,
+        peer_ip: Some(connection.peer().ip()),
+    };
+    let mut journal = match Journal::begin(context, opening, transcript, cancel.clone()).await {
+        Ok(journal) => journal,
+        Err(error) => {
+            tracing::error!(name = peer.name, error, "a session with a peer can't be written down");
+            return;
+        }
+    };
+    journal.session.received = served.received;
+    let plan = Plan {
+        hostname: context.server.hostname.clone(),
+        actor: format!("{} {}", verb.as_str(), peer.name),
+        server: peer.name.clone(),
+        // The peer speaks over the TLS that it began as a client.
+        tls: Tls::Keep,
+        login: None,
+        then: Then::Quit,
+        messages_max: usize::MAX,
+        patience: context.delivery.patience,
+        clock: Arc::clone(&context.delivery.clock),
+        began_ms: context.delivery.clock.monotonic_ms(),
+    };
+    let courier = PeerCourier::new(Arc::clone(&context.delivery), domains, plan.actor.clone());
+    let mut courier = Bounded::new(courier, cancel);
+    let (client::Ended::Closed(summary) | client::Ended::Swap(_, summary)) =
+        client::drive(connection, &plan, &mut courier).await;
+    (journal.session.sent, journal.session.refused) = (summary.sent, summary.refused);
+    let sent = words::messages(summary.sent);
+    match &summary.failure {
+        None => journal.end(SessionState::Done, format!("{sent} sent")).await,
+        Some(failure) => {
+            let why = words::failure(failure);
+            journal.end(SessionState::Failed, format!("{sent} sent, then it broke: {why}")).await
+        }
+    };
+    drop(lease);
+}

@@ -1,0 +1,63 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::base::{QueueId, limits};
+use crate::queue::{Outcome, Stage, Verdict};
+use crate::smtp::client::{Courier, Mail, NotOpened};
+
+/// A courier whose session has an end: when it has taken its time or is cancelled, no more messages are begun. What is
+/// being sent is sent to its end.
+pub(super) struct Bounded<C> {
+    inner: C,
+    until: Instant,
+    cancel: CancellationToken,
+    takes_mail: bool,
+}
+
+impl<C> Bounded<C> {
+    /// For a session that begins now.
+    pub(super) fn new(inner: C, cancel: CancellationToken) -> Self {
+        let until = Instant::now() + Duration::from_secs(limits::TURN_SESSION_S);
+        Self { inner, until, cancel, takes_mail: true }
+    }
+
+    /// When the session must have come to its end.
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+}
+
+impl<C: Courier> Courier for Bounded<C> {
+    async fn next(&mut self) -> Option<Mail> {
+        if !self.takes_mail || self.cancel.is_cancelled() || self.until <= Instant::now() {
+            return None;
+        }
+        self.inner.next().await
+    }
+
+    async fn open(&mut self, recipients: &[QueueId]) -> Result<(), NotOpened> {
+        self.inner.open(recipients).await
+    }
+
+    async fn settle(&mut self, mut outcomes: Vec<Outcome>) {
+        for outcome in &mut outcomes {
+            // A listener that is for ATRN alone knows no MAIL: that says nothing of the message, which waits for
+            // another session.
+            if is_no_mail_here(outcome) {
+                outcome.verdict = Verdict::Deferred;
+                self.takes_mail = false;
+            }
+        }
+        self.inner.settle(outcomes).await;
+    }
+}
+
+// RFC 2645 §5.1; RFC 5321 §4.2.4
+fn is_no_mail_here(outcome: &Outcome) -> bool {
+    let attempt = &outcome.attempt;
+    outcome.verdict == Verdict::Failed
+        && attempt.stage == Stage::Sender
+        && matches!(attempt.words.code, Some(500 | 502 | 503))
+}

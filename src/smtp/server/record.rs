@@ -1,0 +1,44 @@
+use super::commit::Taken;
+use super::session::Session;
+use crate::base::Reply;
+use crate::net::Transcript;
+use crate::smtp::machine::DataEnd;
+use crate::smtp::wire::{Frame, LineLimit};
+use crate::turn;
+
+/// What is written down of a session with a peer: nothing of any other.
+impl Session {
+    /// A peer has logged in: from here on, what is said may become part of the record of a swap.
+    pub(super) fn begin_record(&mut self, peer: &turn::Peer) {
+        let transcript = Transcript::new();
+        transcript.note(&format!("{} has logged in", peer.name));
+        self.connection.record(transcript);
+    }
+
+    /// The client's line; of an answer within AUTH nothing is kept.
+    pub(super) fn note_line(&self, frame: &Frame<'_>, limit: LineLimit) {
+        let Some(transcript) = self.connection.transcript() else { return };
+        match frame {
+            Frame::Line(_) if limit == LineLimit::AuthAnswer => transcript.heard_secret(),
+            Frame::Line(line) => transcript.heard(line),
+            Frame::TooLong { .. } | Frame::BareLf => transcript.note("a line that can't be read"),
+        }
+    }
+
+    /// The message's end was seen.
+    pub(super) fn note_data(&self, end: &DataEnd<Taken>) {
+        if let (Some(transcript), DataEnd::Taken(taken)) = (self.connection.transcript(), end) {
+            transcript.heard_data(taken.bytes);
+        }
+    }
+
+    /// Our reply, line by line.
+    pub(super) fn note_reply(&self, reply: &Reply) {
+        let Some(transcript) = self.connection.transcript() else { return };
+        let mut lines = Vec::new();
+        reply.write_to(&mut lines);
+        for line in String::from_utf8_lossy(&lines).lines() {
+            transcript.said(line);
+        }
+    }
+}
