@@ -239,6 +239,12 @@ impl Address {
         Ok(Self { local: LocalPart::parse(local)?, host: Host::parse(host)? })
     }
 
+    /// The address that every domain must have.
+    // RFC 5321 §4.5.1
+    pub fn postmaster(domain: &DomainName) -> Self {
+        Self { local: LocalPart("postmaster".to_owned()), host: Host::Name(domain.clone()) }
+    }
+
     /// What it is looked up by: `local@host` with both sides normalised. Unquoted, so not for the wire.
     pub fn key(&self) -> String {
         format!("{}@{}", self.local.key(), self.host)

@@ -3,6 +3,7 @@
 //! Floor F3e.
 
 mod accept;
+mod bounce;
 mod check;
 mod newest;
 mod outbound;

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
+use super::bounce::Bounce;
 use super::outbound::Outbound;
-use crate::base::Timestamp;
-use crate::queue::{Fate, Outcome};
+use crate::base::{QueueId, Timestamp};
+use crate::queue::{self, Fate, Outcome, Refused, Stage, Verdict};
 use crate::store::{Halt, Op, StoreError, Tx};
 
 /// Writes the outcomes of one message: what was delivered leaves the queue, what was deferred gets its next time, and of
@@ -22,24 +23,48 @@ pub struct Settle {
 
 impl Op for Settle {
     type Plan = ();
-    type Out = Vec<(crate::base::QueueId, Fate)>;
-    type Refused = crate::queue::Refused;
+    type Out = Vec<(QueueId, Fate)>;
+    type Refused = Refused;
 
     fn name(&self) -> &'static str {
         "intake.settle"
+    }
+
+    fn weight_bytes(&self) -> usize {
+        // A bounce with its copy of the header, where there is one.
+        16 * 1024 + 1024 * self.outcomes.len()
     }
 
     fn runs_when_full(&self) -> bool {
         true
     }
 
-    fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<Self::Refused>> {
-        let _ = tx;
-        todo!()
+    /// What an attempt has brought is always taken. What was decided here, without an attempt, is refused for an entry
+    /// that is gone, and for one whose message may be crossing the wire at this moment.
+    fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<Refused>> {
+        for outcome in self.outcomes.iter().filter(|outcome| is_decision(outcome)) {
+            if queue::open_attempt(tx, outcome.entry)?.is_some() {
+                return Err(Halt::Refused(Refused::InFlight(outcome.entry)));
+            }
+            if queue::entry(tx, outcome.entry)?.is_none() {
+                return Err(Halt::Refused(Refused::Gone(outcome.entry)));
+            }
+        }
+        Ok(())
     }
 
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<Self::Out, StoreError> {
-        let _ = tx;
-        todo!()
+        let Some(settlement) = queue::settle(tx, &self.outcomes, &self.outbound.policy, self.at, self.jitter)? else {
+            return Ok(Vec::new());
+        };
+        if let Some(bounce) = Bounce::of(&settlement, &self.outbound, self.at) {
+            bounce.send(tx)?;
+        }
+        Ok(settlement.entries.into_iter().map(|settled| (settled.id, settled.fate)).collect())
     }
+}
+
+/// Whether an operator, or time, has ended it: no server was asked.
+fn is_decision(outcome: &Outcome) -> bool {
+    outcome.verdict == Verdict::Failed && outcome.attempt.stage == Stage::Queue
 }

@@ -7,6 +7,7 @@
 
 mod address_list;
 mod field;
+pub mod report;
 mod scan;
 mod splitter;
 

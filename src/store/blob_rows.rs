@@ -46,6 +46,15 @@ impl Tx<'_> {
         Ok(id)
     }
 
+    /// Makes a body that is made here and now part of the file, with so many references, at least one. It is compressed on
+    /// the writer's thread: not for what comes from outside, which may be long.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn put_small_blob(&mut self, bytes: &[u8], references: u32) -> Result<BlobId, StoreError> {
+        self.adopt_blob(&StagedBlob::small(bytes), references)
+    }
+
     /// Adds references to a body.
     ///
     /// # Errors

@@ -69,6 +69,21 @@ fn wait_for(store: &Store, expected: [usize; 5]) {
     assert_eq!(counts(store), expected);
 }
 
+#[test]
+fn a_body_made_inside_a_transaction_is_as_any_other() {
+    let store = memory();
+    for len in [1, 5000, 131 * KIB, 300 * KIB] {
+        let body = body(len);
+        let bytes = body.clone();
+        let id = store.write_blocking(run(move |tx| tx.put_small_blob(&bytes, 2))).expect("puts").into_inner();
+        assert!(read(&store, id, 0).expect("reads") == body, "{len}");
+        // The same by the other way is the same body, as far as bodies are looked for.
+        let again = store.write_blocking(adopt(stage(&store, &body, 1000), 1)).expect("adopts").into_inner();
+        assert_eq!(again == id, len >= 32 * KIB, "{len}");
+    }
+    assert_eq!(store.check().expect("checks").lines(), [] as [&str; 0]);
+}
+
 fn check(store: &Store, len: usize, piece: usize) {
     let body = body(len);
     let staged = stage(store, &body, piece);

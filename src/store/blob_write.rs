@@ -205,6 +205,24 @@ impl BlobWriter {
 }
 
 impl StagedBlob {
+    /// All of a body at once.
+    pub(super) fn small(bytes: &[u8]) -> Self {
+        let mut stored = Vec::new();
+        let frames: Vec<Frame> = bytes.chunks(limits::FRAME_BYTES).map(|raw| Frame::append(raw, &mut stored)).collect();
+        let runs = if stored.is_empty() { Vec::new() } else { vec![stored.len() as u64] };
+        let rows = ladder::cut(&stored).map(chunk_row).collect();
+        Self {
+            size_bytes: bytes.len() as u64,
+            hash: *blake3::hash(bytes).as_bytes(),
+            runs,
+            frames,
+            rows,
+            chunk: 0,
+            pending: None,
+            _taken: None,
+        }
+    }
+
     /// The blake3 hash of the body's bytes.
     pub fn hash(&self) -> [u8; 32] {
         self.hash

@@ -1,6 +1,6 @@
 use super::context::Context;
 use super::session::Smtp;
-use crate::base::{Address, Enhanced, Host, LocalPart, Reply};
+use crate::base::{Address, Enhanced, LocalPart, Reply};
 use crate::directory::{self, Resolution};
 use crate::intake::Recipient;
 use crate::mailbox;
@@ -52,16 +52,18 @@ pub(super) fn check_recipient(
     let is_known = may_relay(facts);
     let (given, resolution, has_room) = with_view(context, |view| {
         let (given, resolution) = match recipient {
-            ForwardPath::Postmaster => (postmaster(context), directory::resolve_postmaster(view, &context.hostname)?),
+            ForwardPath::Postmaster => {
+                let resolution = directory::resolve_postmaster(view, &context.hostname)?;
+                (Address::postmaster(&context.hostname), resolution)
+            }
             ForwardPath::Mailbox(mailbox) => {
                 let resolution = directory::resolve(view, &mailbox.address)?;
-                (Some(mailbox.address), resolution)
+                (mailbox.address, resolution)
             }
         };
         let has_room = has_room(view, sender, &resolution)?;
         Ok((given, resolution, has_room))
     })?;
-    let given = given.ok_or_else(|| broken("the host name makes no address"))?;
     match resolution {
         Resolution::InternalOnly(_) | Resolution::Forwards { internal_only: true, .. } if !is_known => {
             Err(Reply::new(550, Enhanced(5, 7, 1), "This address takes mail from our own users only"))
@@ -149,11 +151,6 @@ pub(super) fn too_many_logins() -> Reply {
 /// A password could not be verified.
 pub(super) fn login_broken(cause: String) -> Reply {
     Reply::our_fault(454, Enhanced(4, 7, 0), "Authentication is not possible at the moment", cause)
-}
-
-// RFC 5321 §4.5.1
-fn postmaster(context: &Context) -> Option<Address> {
-    Some(Address { local: LocalPart::parse("postmaster").ok()?, host: Host::Name(context.hostname.clone()) })
 }
 
 /// A few rows are read at once; the view is gone before anybody waits.

@@ -1,8 +1,13 @@
+mod remote;
+mod settle;
+
 use std::sync::Arc;
 
 use super::unconfirmed::{UNCONFIRMED, UNCONFIRMED_BY_TIME};
 use super::*;
-use crate::base::{AccountId, Address, Clock, DomainName, MessageId, SeededRandom, Timestamp, TurnedClock, limits};
+use crate::base::{
+    AccountId, Address, Clock, DomainName, MessageId, QueueId, SeededRandom, Timestamp, TurnedClock, limits,
+};
 use crate::directory::{
     self, AccountChange, AccountFields, AliasFields, DomainFields, Precondition, PutAlias, PutDomain, Resolution,
 };
@@ -30,6 +35,7 @@ struct Mail {
     to: Vec<&'static str>,
     header: String,
     body: String,
+    notify: Notify,
 }
 
 impl Default for Mail {
@@ -39,6 +45,7 @@ impl Default for Mail {
             to: vec!["alice@example.test"],
             header: HEADER.into(),
             body: BODY.into(),
+            notify: Notify::Sender,
         }
     }
 }
@@ -69,14 +76,7 @@ impl World {
         world.store.write(put).await.unwrap().into_inner();
         world.put_account("alice@example.test", None).await;
         world.put_account("bob@example.test", None).await;
-        let fields = AliasFields {
-            targets: vec![address("alice@example.test"), address("bob@example.test")],
-            enabled: true,
-            internal_only: false,
-            note: String::new(),
-        };
-        let put = PutAlias { address: address("both@example.test"), fields, precondition, at };
-        world.store.write(put).await.unwrap().into_inner();
+        world.put_alias("both@example.test", &["alice@example.test", "bob@example.test"]).await;
         world
     }
 
@@ -127,7 +127,7 @@ impl World {
             delivered_to: scan.delivered_to,
             body: Some(writer.finish().await.unwrap()),
             message_id_field: scan.message_id,
-            notify: Notify::Sender,
+            notify: mail.notify,
             eight_bit: !mail.body.is_ascii(),
             smtputf8: false,
             outbound: Arc::clone(&self.outbound),
@@ -151,6 +151,33 @@ impl World {
             self.store.ride(accepted.confirm());
         }
         accepted
+    }
+
+    async fn put_alias(&self, text: &str, targets: &[&str]) {
+        let fields = AliasFields {
+            targets: targets.iter().map(|target| address(target)).collect(),
+            enabled: true,
+            internal_only: false,
+            note: String::new(),
+        };
+        let put = PutAlias { address: address(text), fields, precondition: Precondition::None, at: Timestamp(1) };
+        self.store.write(put).await.unwrap().into_inner();
+    }
+
+    /// Mail for elsewhere stays here, in bob's INBOX.
+    fn capturing(mut self) -> Self {
+        let Outbound { hostname, policy, ids, .. } = &*self.outbound;
+        let (hostname, policy, ids) = (hostname.clone(), policy.clone(), Arc::clone(ids));
+        let capture_to = Some(address("bob@example.test"));
+        self.outbound = Arc::new(Outbound { hostname, policy, capture_to, ids });
+        self
+    }
+
+    /// What is queued: recipient, and the address that was named where it is another one.
+    fn queued(&self) -> Vec<(QueueId, String, Option<String>)> {
+        let entries = queue::entries(&self.store.view().unwrap(), None, usize::MAX).unwrap();
+        let text = |address: &Address| address.to_string();
+        entries.into_iter().map(|w| (w.id, text(&w.entry.recipient), w.entry.original.as_ref().map(text))).collect()
     }
 
     fn inbox(&self, who: &str) -> Vec<MessageId> {
@@ -242,21 +269,21 @@ async fn what_a_sender_repeats_because_it_missed_our_answer_is_stored_once() {
     let new = world.deliver(&mail, true).await;
     assert!(!new.again && new.id != first.id);
     assert_eq!(world.inbox("alice@example.test"), [first.id, new.id]);
-    world.store.write(Settle).await.unwrap().into_inner();
+    world.store.write(Flush).await.unwrap().into_inner();
     assert_eq!(world.unconfirmed(), 0);
     world.is_sound();
 }
 
 /// Does nothing, so that what rides before it is done when it comes back.
-struct Settle;
+struct Flush;
 
-impl crate::store::Op for Settle {
+impl crate::store::Op for Flush {
     type Plan = ();
     type Out = ();
     type Refused = std::convert::Infallible;
 
     fn name(&self) -> &'static str {
-        "test.settle"
+        "test.flush"
     }
 
     fn check(&self, _: &crate::store::Tx<'_>) -> Result<(), crate::store::Halt<std::convert::Infallible>> {
