@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::report::median;
+use crate::median;
 use crate::site::Site;
 use crate::wire::Smtp;
 
