@@ -174,9 +174,9 @@ impl Contender {
 
     fn measure(mut self, messages: usize) -> Measure {
         self.fill(messages);
+        // The attempts that the last of them caused are to be over, too.
+        std::thread::sleep(Duration::from_secs(3));
         assert_eq!(self.waiting(), messages, "all are queued");
-        // The attempts that the last of them caused are over, too.
-        std::thread::sleep(Duration::from_secs(2));
         self.sink.up();
         let roots = self.site.roots();
         let own = || processes::own_cpu_seconds(std::process::id());
@@ -268,19 +268,21 @@ fn open_to_all(folder: &Path) {
 fn print(ours: &[Measure], theirs: &[Measure]) {
     let of = |measures: &[Measure], value: fn(&Measure) -> f64| median(measures.iter().map(value).collect());
     let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| ours.per_second / theirs.per_second).collect();
-    let (lowest, highest) = ratios
-        .iter()
-        .fold((f64::INFINITY, 0.0_f64), |(lowest, highest), ratio| (lowest.min(*ratio), highest.max(*ratio)));
+    let lowest = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+    let highest = ratios.iter().copied().fold(0.0, f64::max);
+    let ratio = match ratios.len() {
+        0 => "–".to_owned(),
+        _ => format!("{:.2} ({lowest:.2} to {highest:.2})", median(ratios)),
+    };
     let all: Vec<Measure> = ours.iter().chain(theirs).copied().collect();
     println!(
         "| Pillarbox messages/s | Postfix messages/s | ratio (lowest to highest) | CPU ms/message | theirs | other load |\n\
          |---:|---:|---:|---:|---:|---:|"
     );
     println!(
-        "| {:.0} | {:.0} | {:.2} ({lowest:.2} to {highest:.2}) | {:.2} | {:.2} | {:.0} % |",
+        "| {:.0} | {:.0} | {ratio} | {:.2} | {:.2} | {:.0} % |",
         of(ours, |measure| measure.per_second),
         of(theirs, |measure| measure.per_second),
-        median(ratios),
         of(ours, |measure| measure.cpu_ms),
         of(theirs, |measure| measure.cpu_ms),
         of(&all, |measure| measure.others_percent),
