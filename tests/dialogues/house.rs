@@ -4,14 +4,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use pillarbox::base::{Address, Clock, DomainName, Random, Secret, SeededRandom, Timestamp, TurnedClock};
+use pillarbox::base::{
+    Address, Clock, DomainName, Host, Networks, Random, Secret, SeededRandom, Timestamp, TurnedClock,
+};
 use pillarbox::directory::{
     AccountChange, AccountFields, AliasFields, DomainFields, PasswordHash, Precondition, PutAlias, PutDomain,
 };
 use pillarbox::mailbox::PutAccount;
 use pillarbox::net::{self, Connection, Listener};
+use pillarbox::queue::{self, Login};
 use pillarbox::server::{Config, House};
 use pillarbox::store::Op;
+use pillarbox::turn::{self, Direction, PeerFields, PutPeer, ServerTls, Verb};
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep};
 
@@ -21,6 +25,9 @@ use crate::stage::PASSWORD;
 const BEGIN: Timestamp = Timestamp(1_795_341_600_000);
 /// Octets on their way in each direction.
 const PIPE_BYTES: usize = 64 * 1024;
+
+/// The secret of every peer.
+pub const SECRET: &str = "s3cret";
 
 /// A server with the cast.
 pub struct Furnished {
@@ -85,6 +92,72 @@ impl Furnished {
         self.write(PutAlias { address: address(&format!("{local}@example.test")), fields, precondition, at }).await
     }
 
+    /// A peer that dials us, enabled, with the secret `s3cret`; the fields say what is otherwise.
+    pub async fn peer(&self, fields: &[String]) -> Result<(), String> {
+        let [name, fields @ ..] = fields else { return Err("expected: given peer NAME FIELD=VALUE …".into()) };
+        let mut peer = PeerFields {
+            verbs: vec![Verb::Turn, Verb::Atrn],
+            direction: Direction::Accept,
+            host: None,
+            port: 25,
+            domains: Vec::new(),
+            login: Some(Login { user: name.clone(), secret: SECRET.to_owned() }),
+            tls: ServerTls::Verified,
+            networks: Networks::default(),
+            enabled: true,
+            note: String::new(),
+        };
+        for field in fields {
+            let (key, value) = field.split_once('=').ok_or_else(|| format!("not FIELD=VALUE: {field}"))?;
+            match (key, value) {
+                ("verbs", verbs) => peer.verbs = verbs.split(',').map(verb).collect::<Result<_, _>>()?,
+                ("domains", domains) => peer.domains = domains.split(',').map(self::name).collect(),
+                ("networks", networks) => {
+                    peer.networks = networks.parse().map_err(|_| format!("not networks: {field}"))?
+                }
+                ("user", user) => peer.login = Some(Login { user: user.to_owned(), secret: SECRET.to_owned() }),
+                ("login", "none") => peer.login = None,
+                ("enabled", "no") => peer.enabled = false,
+                ("direction", "initiate") => {
+                    (peer.direction, peer.host) = (Direction::Initiate, Some(Host::Name(self::name("isp.test"))));
+                }
+                _ => return Err(format!("a peer has no such field: {field}")),
+            }
+        }
+        let (precondition, at) = (Precondition::None, self.clock.now());
+        self.write(PutPeer { name: name.clone(), fields: peer, keep_secret: false, precondition, at }).await
+    }
+
+    /// Recipients in a domain that are queued.
+    pub fn queued(&self, domain: &str) -> Result<usize, String> {
+        let view = self.house.store.view().map_err(|error| error.to_string())?;
+        let entries = queue::entries_of_domain(&view, domain, None, usize::MAX).map_err(|error| error.to_string())?;
+        Ok(entries.len())
+    }
+
+    /// Whether the newest session with a peer is as the fields say.
+    pub fn session_is(&self, fields: &[String]) -> Result<(), String> {
+        let view = self.house.store.view().map_err(|error| error.to_string())?;
+        let newest = turn::sessions(&view, None, None, 1).map_err(|error| error.to_string())?.pop();
+        let (_, session) = newest.ok_or("there was no session")?;
+        for field in fields {
+            let (key, value) = field.split_once('=').ok_or_else(|| format!("not FIELD=VALUE: {field}"))?;
+            let seen = match key {
+                "peer" => session.peer.clone(),
+                "verb" => session.verb.as_str().to_owned(),
+                "state" => format!("{:?}", session.state).to_lowercase(),
+                "sent" => session.sent.to_string(),
+                "received" => session.received.to_string(),
+                "refused" => session.refused.to_string(),
+                _ => return Err(format!("a session has no such field: {field}")),
+            };
+            if seen != value {
+                return Err(format!("its {key} is {seen}: {session:#?}"));
+            }
+        }
+        Ok(())
+    }
+
     async fn write<O: Op>(&self, op: O) -> Result<(), String>
     where
         O::Refused: std::fmt::Debug,
@@ -136,6 +209,11 @@ impl Furnished {
     pub fn turn_clock(&self, by: Duration) {
         self.clock.advance_ms(u64::try_from(by.as_millis()).unwrap_or(u64::MAX));
     }
+}
+
+fn verb(text: &str) -> Result<Verb, String> {
+    let all = [Verb::Turn, Verb::Atrn, Verb::Etrn];
+    all.into_iter().find(|verb| verb.as_str() == text).ok_or_else(|| format!("not a verb: {text}"))
 }
 
 fn name(text: &str) -> DomainName {

@@ -20,12 +20,17 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use script::{Action, Script};
 use stage::Stage;
 
+/// The folders, and the listener that a dialogue in them is with where it names no other.
+const FOLDERS: [(&str, &str); 5] =
+    [("smtp", "smtp"), ("submission", "submission"), ("pop3", "pop3"), ("turn", "smtp"), ("odmr", "odmr")];
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dialogues");
     let stage = Stage::from_environment().map(|stage| Arc::new(Mutex::new(stage)));
-    let trials = ["smtp", "submission", "pop3"].iter().flat_map(|listener| {
-        files(&root.join(listener)).into_iter().map(|file| trial(listener, &file, stage.clone())).collect::<Vec<_>>()
+    let trials = FOLDERS.iter().flat_map(|(folder, listener)| {
+        let files = files(&root.join(folder)).into_iter();
+        files.map(|file| trial(folder, listener, &file, stage.clone())).collect::<Vec<_>>()
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
@@ -37,8 +42,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn trial(listener: &'static str, file: &Path, stage: Option<Arc<Mutex<Stage>>>) -> Trial {
-    let name = format!("{listener}::{}", file.file_stem().unwrap_or_default().to_string_lossy());
+fn trial(folder: &str, listener: &'static str, file: &Path, stage: Option<Arc<Mutex<Stage>>>) -> Trial {
+    let name = format!("{folder}::{}", file.file_stem().unwrap_or_default().to_string_lossy());
     let script = match Script::read(file) {
         Ok(script) => script,
         Err(error) => return Trial::test(name, move || Err(Failed::from(error))),
@@ -73,7 +78,7 @@ fn trial(listener: &'static str, file: &Path, stage: Option<Arc<Mutex<Stage>>>) 
 fn fits(script: &Script, listener: &str, stage: &Stage) -> bool {
     let step_fits = |action: &Action| match action {
         Action::Connection { listener: Some(listener), .. } => stage.has(listener),
-        Action::Clock { .. } | Action::From(_) => false,
+        Action::Clock { .. } | Action::From(_) | Action::Peer(_) | Action::Queue { .. } | Action::Session(_) => false,
         _ => true,
     };
     let for_all = script.only_pillarbox.is_none() || stage.peer() == "pillarbox";

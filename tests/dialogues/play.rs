@@ -120,6 +120,12 @@ impl Play<'_> {
                 let message = text::octets(message, &self.variables)?;
                 maildrop::put(self.stage, address, &message).await
             }
+            Action::Peer(fields) => self.stage.peer_there(fields).await,
+            Action::Queue { domain, count } => {
+                let seen = self.stage.queued(domain)?;
+                (seen == *count).then_some(()).ok_or_else(|| format!("{seen} recipients are queued in {domain}"))
+            }
+            Action::Session(fields) => self.stage.session_is(fields),
             Action::Mailbox { address, holds } => self.expect_mailbox(address, holds).await,
         }
     }

@@ -62,6 +62,12 @@ pub enum Action {
     Same(String, String),
     /// Puts a message into a mailbox before the dialogue goes on.
     Given { address: String, message: String },
+    /// There is a peer: its name, and its fields as `name=value`.
+    Peer(Vec<String>),
+    /// The queue holds so many recipients in a domain.
+    Queue { domain: String, count: usize },
+    /// The newest session with a peer is so: fields as `name=value`.
+    Session(Vec<String>),
     /// What a mailbox holds.
     Mailbox { address: String, holds: Holds },
 }
@@ -169,7 +175,14 @@ impl Script {
                 let (a, b) = rest.split_once(' ').ok_or("expected: same A B")?;
                 Action::Same(a.to_owned(), b.to_owned())
             }
+            "given" if rest.starts_with("peer ") => Action::Peer(rest.split(' ').skip(1).map(str::to_owned).collect()),
             "given" => Action::Given { address: rest.to_owned(), message: String::new() },
+            "expect" if rest.starts_with("queue ") => {
+                read_queue(rest).ok_or("expected: expect queue DOMAIN count N")?
+            }
+            "expect" if rest.starts_with("session ") => {
+                Action::Session(rest.split(' ').skip(1).map(str::to_owned).collect())
+            }
             "expect" => read_mailbox(rest)?,
             _ => return Err(format!("no such directive: {word}")),
         };
@@ -232,6 +245,11 @@ fn read_replies(text: &str) -> Option<Action> {
         "replies" => Some(Action::Replies { code, count: count.parse().ok()? }),
         _ => None,
     }
+}
+
+fn read_queue(rest: &str) -> Option<Action> {
+    let (domain, count) = rest.strip_prefix("queue ")?.split_once(" count ")?;
+    Some(Action::Queue { domain: domain.to_owned(), count: count.parse().ok()? })
 }
 
 fn read_mailbox(rest: &str) -> Result<Action, String> {

@@ -115,6 +115,30 @@ impl Stage {
         }
     }
 
+    /// Makes a peer: `branch verbs=turn,atrn domains=branch.test user=branch …`.
+    pub async fn peer_there(&self, fields: &[String]) -> Result<(), String> {
+        match self {
+            Self::House(house) => house.peer(fields).await,
+            Self::Sockets { .. } => Err("a server behind a socket gets no peers".into()),
+        }
+    }
+
+    /// Recipients in a domain that are queued.
+    pub fn queued(&self, domain: &str) -> Result<usize, String> {
+        match self {
+            Self::House(house) => house.queued(domain),
+            Self::Sockets { .. } => Err("the queue of a server behind a socket can't be seen".into()),
+        }
+    }
+
+    /// Whether the newest session with a peer is as the fields say.
+    pub fn session_is(&self, fields: &[String]) -> Result<(), String> {
+        match self {
+            Self::House(house) => house.session_is(fields),
+            Self::Sockets { .. } => Err("the sessions of a server behind a socket can't be seen".into()),
+        }
+    }
+
     /// The variables that every dialogue begins with.
     pub fn variables(&self) -> Variables {
         let login = format!("\0alice@example.test\0{PASSWORD}");

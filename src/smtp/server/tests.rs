@@ -288,6 +288,101 @@ async fn a_message_that_is_too_large_is_read_to_its_end_and_not_kept() {
     assert!(messages(&context, "alice@example.test").await.is_empty());
 }
 
+/// Says the script from an address, all of it at once; what was heard.
+async fn say(context: &Context, profile: Profile, from: &str, script: &str) -> String {
+    let (mut stream, session) = dial(context, profile, from);
+    let mut heard = hear(&mut stream, "220 ").await;
+    stream.write_all(script.as_bytes()).await.unwrap();
+    stream.read_to_string(&mut heard).await.unwrap();
+    drop(stream);
+    session.await.unwrap();
+    heard
+}
+
+/// Makes a peer that holds `branch.test`, with all verbs and the secret `s3cret`.
+async fn make_peer(context: &Context, networks: &str) {
+    let fields = turn::PeerFields {
+        verbs: vec![turn::Verb::Turn, turn::Verb::Atrn, turn::Verb::Etrn],
+        direction: turn::Direction::Accept,
+        host: None,
+        port: 25,
+        domains: vec![DomainName::parse("branch.test").unwrap()],
+        login: Some(queue::Login { user: "branch".into(), secret: "s3cret".into() }),
+        tls: turn::ServerTls::Verified,
+        networks: networks.parse().unwrap(),
+        enabled: true,
+        note: String::new(),
+    };
+    let (precondition, at) = (Precondition::None, context.clock.now());
+    let put = turn::PutPeer { name: "branch".into(), fields, keep_secret: false, precondition, at };
+    let _ = context.store.write(put).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stranger_can_not_tell_whether_there_are_peers() {
+    let (empty, any, near) = (context().await, context().await, context().await);
+    make_peer(&any, "").await;
+    make_peer(&near, "198.51.100.0/24").await;
+    let login = STANDARD.encode("\0branch\0s3cret");
+    let script = format!(
+        "TURN\r\nATRN\r\nETRN branch.test\r\nEHLO c.test\r\nHELP\r\nHELP TURN\r\nHELP ATRN\r\nHELP ETRN\r\n\
+         HELP AUTH\r\nTURN\r\nTURN x\r\nATRN\r\nATRN branch.test\r\nATRN !\r\nETRN branch.test\r\n\
+         ETRN @branch.test\r\nETRN #branch\r\nETRN nobody.test\r\nETRN\r\nMAIL FROM:<a@b.test>\r\n\
+         RCPT TO:<x@branch.test>\r\nTURN\r\nATRN branch.test\r\nQUIT\r\n"
+    );
+    let knock = format!("EHLO c.test\r\nAUTH PLAIN {login}\r\nTURN\r\nQUIT\r\n");
+    for profile in [Profile::Mx, Profile::Submission, Profile::Odmr] {
+        let heard = say(&empty, profile, PEER, &script).await;
+        assert!(heard.lines().count() > 15, "{heard}");
+        assert_eq!(say(&any, profile, PEER, &script).await, heard, "{profile:?}");
+        // From elsewhere than where the peer dials from, the login itself is no sign, even where a password may pass.
+        for (script, from) in [(&script, PEER), (&script, LOOPBACK), (&knock, PEER), (&knock, LOOPBACK)] {
+            let heard = say(&empty, profile, from, script).await;
+            assert_eq!(say(&near, profile, from, script).await, heard, "{profile:?} from {from}");
+        }
+    }
+    // Whoever may dial as a peer is offered the login where it can't be read, and nothing else.
+    let heard = say(&any, Profile::Mx, LOOPBACK, "EHLO c.test\r\nQUIT\r\n").await;
+    let without = heard.replace("250-AUTH PLAIN LOGIN\r\n", "");
+    assert_ne!(without, heard);
+    assert_eq!(say(&empty, Profile::Mx, LOOPBACK, "EHLO c.test\r\nQUIT\r\n").await, without);
+}
+
+#[tokio::test]
+async fn a_peer_is_told_what_a_crowd_could_use() {
+    let context = context().await;
+    make_peer(&context, "").await;
+    let login = STANDARD.encode("\0branch\0s3cret");
+    let lease = context.leases.take("branch");
+    let script = format!("EHLO c.test\r\nAUTH PLAIN {login}\r\nATRN branch.test\r\nTURN x\r\nATRN x.test\r\n");
+    let codes = async |script: &str| {
+        let heard = say(&context, Profile::Mx, LOOPBACK, script).await;
+        heard.lines().skip_while(|line| !line.starts_with("235")).map(|line| line[..9].to_owned()).collect::<Vec<_>>()
+    };
+    // Said at once, the first of them is followed.
+    assert_eq!(codes(&script).await, ["235 2.7.0", "503 5.5.1"]);
+    let (mut stream, session) = dial(&context, Profile::Mx, LOOPBACK);
+    hear(&mut stream, "220 ").await;
+    let mut ask = async |line: &str, code: &str| {
+        stream.write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
+        hear(&mut stream, code).await
+    };
+    ask("EHLO c.test", "250 ").await;
+    ask(&format!("AUTH PLAIN {login}"), "235 2.7.0").await;
+    ask("TURN", "450 4.3.2").await;
+    ask("ATRN", "450 4.3.2").await;
+    drop(lease);
+    ask("ATRN", "453 4.3.0").await;
+    // The peer loses its login: what it has said before counts no more.
+    let delete = turn::DeletePeer { name: "branch".into(), precondition: Precondition::None };
+    let _ = context.store.write(delete).await.unwrap();
+    ask("ATRN", "450 4.7.1").await;
+    ask("ETRN branch.test", "459 4.7.1").await;
+    ask("QUIT", "221 ").await;
+    drop(stream);
+    session.await.unwrap();
+}
+
 #[tokio::test]
 async fn a_refused_recipient_is_in_the_trace() {
     let context = context().await;
