@@ -68,6 +68,37 @@ pub const DNS_TTL_S: u64 = 60 * 60;
 pub const DNS_NEGATIVE_TTL_S: u64 = 5 * 60;
 /// Seconds in which a question to the DNS must be answered, with its repetitions.
 pub const DNS_ANSWER_S: u64 = 15;
+/// Addresses that are dialled for a message in one attempt. Postfix: 5
+pub const SERVERS_TRIED: usize = 5;
+/// Addresses of one host among them while other hosts have none. RFC 5321 §5.1 asks for two in all.
+pub const ADDRESSES_TRIED: usize = 2;
+/// Recipients of one transaction with another server: so many every one takes. RFC 5321 §4.5.3.1.8
+pub const TRANSACTION_RECIPIENTS: usize = 100;
+/// Sessions to a destination of which nothing is known.
+pub const SESSIONS_AT_FIRST: usize = 2;
+/// Entries of one destination that are in memory to be sent next.
+pub const WINDOW_ENTRIES: usize = 500;
+/// Entries of all destinations that are.
+pub const WINDOWS_ENTRIES: usize = 10_000;
+/// Destinations of which something is known at a time.
+pub const DESTINATIONS: usize = 10_000;
+/// Servers of which it is known that they want to be left alone.
+pub const RESTING_SERVERS: usize = 4096;
+/// Milliseconds for which a server is tried last after its connection broke or it answered 421.
+pub const RESTING_MS: u64 = 60 * 1000;
+/// Milliseconds for which mail for a destination that can't be reached is postponed at most.
+pub const TROUBLE_MS: u64 = 10 * 60 * 1000;
+/// Milliseconds after which new mail for it may try again.
+pub const TROUBLE_PROBE_MS: u64 = 10 * 1000;
+/// Entries of the schedule that are looked at together.
+pub const SCHEDULE_SLICE: usize = 500;
+/// Milliseconds behind the last look within which the schedule is looked at again: what came in was stamped before it was
+/// written.
+pub const SCHEDULE_SLACK_MS: u64 = 10 * 1000;
+/// Milliseconds after which the whole schedule is looked at, whatever happens.
+pub const SCHEDULE_TICK_MS: u64 = 60 * 1000;
+/// Outcomes of earlier messages that may wait for their commit while a session goes on.
+pub const SETTLING: usize = 4;
 /// Octets of a POP3 command line with its CRLF. RFC 2449 §4
 pub const POP3_LINE_BYTES: usize = 255;
 /// Octets of a SASL response, encoded. RFC 4954 §4

@@ -1,4 +1,4 @@
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -33,14 +33,22 @@ impl Resolver {
     /// question with all its repetitions.
     ///
     /// # Errors
-    /// What is wrong with the system's configuration.
+    /// Why there can be none.
     pub fn new(servers: &[SocketAddr], timeout: Duration) -> Result<Self, String> {
-        let mut builder = if servers.is_empty() {
-            TokioResolver::builder_tokio().map_err(|error| format!("/etc/resolv.conf: {error}"))?
-        } else {
-            let servers = servers.iter().map(|server| name_server(*server)).collect();
-            let config = ResolverConfig::from_name_servers(servers);
+        let named = || {
+            // As the C library does where nothing is configured.
+            let local = [SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 53)];
+            let servers = if servers.is_empty() { &local } else { servers };
+            let config = ResolverConfig::from_name_servers(servers.iter().copied().map(name_server).collect());
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        };
+        let mut builder = if servers.is_empty() {
+            TokioResolver::builder_tokio().unwrap_or_else(|error| {
+                tracing::warn!(%error, "/etc/resolv.conf names no name server: asking 127.0.0.1");
+                named()
+            })
+        } else {
+            named()
         };
         let options = builder.options_mut();
         options.timeout = timeout / TRIES;

@@ -1,0 +1,103 @@
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::anchor::{Anchor, due_spans};
+use super::claims::Claims;
+use crate::base::{Clock, Networks, Random, Timestamp};
+use crate::dns::Resolver;
+use crate::intake::Outbound;
+use crate::smtp::client::Patience;
+use crate::store::Store;
+use crate::tls::Roots;
+
+/// What delivery needs. One for the whole server.
+pub struct Context {
+    /// The file.
+    pub store: Store,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// For the order of equal MX records and the jitter of the schedule.
+    pub random: Arc<dyn Random>,
+    /// The DNS.
+    pub resolver: Resolver,
+    /// The CAs whose word counts where a server's certificate is verified.
+    pub roots: Roots,
+    /// The server's name, and how long mail is tried.
+    pub outbound: Arc<Outbound>,
+    /// `delivery.allow_networks`: of addresses that are not global, those that may be dialled all the same.
+    pub allow_networks: Networks,
+    /// `--remote-port`: where the servers of the DNS listen: 25.
+    pub remote_port: u16,
+    /// Connections at a time.
+    pub connections_max: usize,
+    /// Connections to one destination at a time.
+    pub connections_per_destination_max: usize,
+    /// Messages over one connection.
+    pub messages_per_connection_max: usize,
+    /// How long a connection may take to be made.
+    pub connect: Duration,
+    /// How long the other side may take.
+    pub patience: Patience,
+    /// Entries that somebody is about to send: nobody else picks them.
+    pub claims: Claims,
+    /// Ends all sessions between two messages.
+    pub stop: CancellationToken,
+    /// What changes while it runs: begin with the default.
+    pub state: State,
+}
+
+/// What changes while the server runs.
+#[derive(Debug, Default)]
+pub struct State {
+    anchor: Mutex<Option<Anchor>>,
+    listeners: OnceLock<Vec<SocketAddr>>,
+    pub(super) wake: Notify,
+}
+
+impl State {
+    /// Where we take mail: no mail for others is sent there. Once known, it stays.
+    pub(super) fn listeners(&self) -> &[SocketAddr] {
+        self.listeners.get().map_or(&[], Vec::as_slice)
+    }
+
+    fn anchor(&self) -> MutexGuard<'_, Option<Anchor>> {
+        self.anchor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Context {
+    /// Says where this server takes mail from other servers, every address of its own, once: mail that the DNS sends
+    /// there is in a loop.
+    pub fn listens_at(&self, addresses: Vec<SocketAddr>) {
+        let _ = self.state.listeners.set(addresses);
+    }
+
+    /// Looks at the whole schedule now: for tests that have turned the clock.
+    pub fn wake(&self) {
+        self.state.wake.notify_one();
+    }
+
+    /// What time it is by the schedule: as the wall clock, but it does not go back, and what a jump of the wall clock
+    /// has passed over is not due by that.
+    pub fn now(&self) -> Timestamp {
+        let mut anchor = self.state.anchor();
+        anchor.get_or_insert_with(|| Anchor::new(&*self.clock)).now(&*self.clock)
+    }
+
+    /// What is due: now, and the stretches of the schedule up to it.
+    pub(super) fn due(&self) -> (Timestamp, Vec<(Timestamp, Timestamp)>) {
+        let mut anchor = self.state.anchor();
+        let anchor = anchor.get_or_insert_with(|| Anchor::new(&*self.clock));
+        let now = anchor.now(&*self.clock);
+        (now, due_spans(now, anchor.gaps()))
+    }
+
+    /// For the time of a next attempt: 0..=2000, as [`crate::queue::Policy::next`] takes it.
+    pub(super) fn jitter(&self) -> u32 {
+        u32::try_from(self.random.next_u64() % 2001).unwrap_or(1000)
+    }
+}

@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use super::Context;
+use super::board::Board;
+use super::desk::{Desk, is_waiting};
+use super::destination::Bundle;
+use crate::base::QueueId;
+use crate::queue::{Attempt, Outcome, Verdict};
+use crate::smtp::client::{Courier, Mail, NotOpened};
+
+/// Who sends what the schedule says, for the trace.
+pub(super) const ACTOR: &str = "delivery";
+
+/// Brings a destination's mail to a session, as long as there is some.
+pub(super) struct QueueCourier {
+    context: Arc<Context>,
+    board: Arc<Board>,
+    key: String,
+    /// What the session was begun for.
+    first: Option<Bundle>,
+    pub(super) desk: Desk,
+}
+
+impl QueueCourier {
+    pub(super) fn new(context: Arc<Context>, board: Arc<Board>, key: String, first: Bundle) -> Self {
+        let desk = Desk::new(Arc::clone(&context), ACTOR.to_owned());
+        Self { context, board, key, first: Some(first), desk }
+    }
+
+    /// Puts what the session has in its hands first again: another server is tried.
+    pub(super) fn rewind(&mut self) {
+        if let Some(left) = self.desk.take_left() {
+            self.first = Some(left);
+        }
+    }
+
+    /// Settles what the session has in its hands without a server; whether there was something.
+    pub(super) async fn give_up(&mut self, verdict: Verdict, attempt: &Attempt) -> bool {
+        self.rewind();
+        let Some(bundle) = self.first.take() else { return false };
+        let outcome = |id: QueueId| Outcome { entry: id, verdict, attempt: attempt.clone() };
+        let outcomes = bundle.recipients.iter().map(|recipient| outcome(recipient.id)).collect();
+        self.desk.hold(bundle);
+        self.desk.settle(outcomes).await;
+        true
+    }
+
+    /// The same for all that is ready for the destination.
+    pub(super) async fn give_up_all(&mut self, verdict: Verdict, attempt: &Attempt) {
+        while self.give_up(verdict, attempt).await {
+            self.first = self.board.next(&self.key);
+        }
+    }
+
+    /// Waits until every outcome is in the file, and gives back what has none.
+    pub(super) async fn finish(&mut self) {
+        self.desk.finish().await;
+        self.rewind();
+        if let Some(bundle) = self.first.take() {
+            self.board.give_back(&self.key, bundle);
+        }
+    }
+}
+
+impl Courier for QueueCourier {
+    async fn next(&mut self) -> Option<Mail> {
+        // What the client has dropped without an outcome is for another session.
+        if let Some(left) = self.desk.take_left() {
+            self.board.give_back(&self.key, left);
+            return None;
+        }
+        loop {
+            if self.context.stop.is_cancelled() {
+                return None;
+            }
+            let bundle = match self.first.take() {
+                Some(first) => first,
+                None => self.board.next(&self.key)?,
+            };
+            let now = self.context.now();
+            if let Some(mail) = self.desk.load(bundle, |entry| is_waiting(entry) && entry.due <= now) {
+                return Some(mail);
+            }
+        }
+    }
+
+    async fn open(&mut self, recipients: &[QueueId]) -> Result<(), NotOpened> {
+        self.desk.open(recipients).await
+    }
+
+    async fn settle(&mut self, outcomes: Vec<Outcome>) {
+        let delivered = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Delivered).count();
+        self.board.answered(&self.key, delivered);
+        self.desk.settle(outcomes).await;
+    }
+}

@@ -1,0 +1,196 @@
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task;
+use std::time::Duration;
+
+use super::Context;
+use super::destination::{Bundle, Recipient};
+use crate::base::{QueueId, limits};
+use crate::intake;
+use crate::queue::{self, Entry, OpenAttempt, Outcome, State};
+use crate::smtp::client::{Mail, NotOpened};
+use crate::store::{StoreError, WriteError};
+
+/// How often an outcome is written that the store could not take.
+const WRITES_MAX: u32 = 5;
+/// How long it is waited for between two of these.
+const WRITE_PAUSE: Duration = Duration::from_secs(1);
+
+type Writing = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What every courier does: it reads a message, opens the attempt, writes the outcome.
+pub(super) struct Desk {
+    context: Arc<Context>,
+    actor: String,
+    /// The server that is spoken to, for the open attempt.
+    pub(super) server: String,
+    /// What is with the client now, without those whose outcome is known.
+    current: Option<Bundle>,
+    /// Outcomes that are on their way into the file.
+    settling: VecDeque<Writing>,
+    /// Outcomes that were given.
+    pub(super) settled: usize,
+    /// The store did not take an attempt.
+    pub(super) not_opened: bool,
+}
+
+impl Desk {
+    pub(super) fn new(context: Arc<Context>, actor: String) -> Self {
+        let server = actor.clone();
+        Self { context, actor, server, current: None, settling: VecDeque::new(), settled: 0, not_opened: false }
+    }
+
+    /// Reads a message for those of its recipients that are still to be sent to, which is for `is_wanted` to say: since
+    /// they were picked much may have happened. `None`: for none of them.
+    pub(super) fn load(&mut self, bundle: Bundle, is_wanted: impl Fn(&Entry) -> bool) -> Option<Mail> {
+        debug_assert!(self.current.is_none(), "one message at a time");
+        match self.read(bundle, is_wanted) {
+            Ok(Some((bundle, mail))) => {
+                self.current = Some(bundle);
+                Some(mail)
+            }
+            Ok(None) => None,
+            Err(error) => {
+                tracing::error!(%error, "a queued message can't be read");
+                None
+            }
+        }
+    }
+
+    fn read(
+        &self,
+        mut bundle: Bundle,
+        is_wanted: impl Fn(&Entry) -> bool,
+    ) -> Result<Option<(Bundle, Mail)>, StoreError> {
+        let store = &self.context.store;
+        let view = store.view()?;
+        let mut wanted = Vec::with_capacity(bundle.recipients.len());
+        for recipient in bundle.recipients {
+            let is_free = queue::open_attempt(&view, recipient.id)?.is_none();
+            if is_free && queue::entry(&view, recipient.id)?.is_some_and(|entry| is_wanted(&entry)) {
+                wanted.push(recipient);
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        bundle.recipients = wanted;
+        let Some(message) = queue::message(&view, bundle.message)? else { return Ok(None) };
+        drop(view);
+        let Some(content) = queue::content(store, bundle.message)? else { return Ok(None) };
+        let recipients = bundle.recipients.iter().map(|recipient| (recipient.id, recipient.address.clone())).collect();
+        let mail = Mail {
+            id: bundle.message,
+            sender: message.sender,
+            recipients,
+            eight_bit: message.eight_bit,
+            smtputf8: message.smtputf8,
+            content,
+        };
+        Ok(Some((bundle, mail)))
+    }
+
+    /// Notes that the end of data is about to be sent.
+    pub(super) async fn open(&mut self, recipients: &[QueueId]) -> Result<(), NotOpened> {
+        let attempt =
+            OpenAttempt { at: self.context.clock.now(), server: self.server.clone(), actor: self.actor.clone() };
+        let opened = self.context.store.write(queue::Open { entries: recipients.to_vec(), attempt }).await;
+        opened.map(drop).map_err(|error| {
+            self.not_opened = true;
+            NotOpened(match error {
+                WriteError::Refused(refused) => refused.to_string(),
+                error => error.to_string(),
+            })
+        })
+    }
+
+    /// Writes outcomes down. They are handed to the store at once and in their order; that they are in the file is not
+    /// waited for, so that a session has one sync to wait for with each message, that of its attempt.
+    pub(super) async fn settle(&mut self, outcomes: Vec<Outcome>) {
+        if outcomes.is_empty() {
+            return;
+        }
+        self.settled += outcomes.len();
+        let done = self.release(&outcomes);
+        let mut writing: Writing = Box::pin(write(Arc::clone(&self.context), outcomes, done));
+        if begin(&mut writing).is_pending() {
+            self.settling.push_back(writing);
+        }
+        while self.settling.len() > limits::SETTLING {
+            self.settle_first().await;
+        }
+    }
+
+    /// Waits until every outcome is in the file.
+    pub(super) async fn finish(&mut self) {
+        while !self.settling.is_empty() {
+            self.settle_first().await;
+        }
+    }
+
+    /// What was given to the client and has no outcome.
+    pub(super) fn take_left(&mut self) -> Option<Bundle> {
+        self.current.take().filter(|bundle| !bundle.recipients.is_empty())
+    }
+
+    /// Takes something that the client was not given, to settle it without.
+    pub(super) fn hold(&mut self, bundle: Bundle) {
+        self.current = Some(bundle);
+    }
+
+    async fn settle_first(&mut self) {
+        if let Some(writing) = self.settling.front_mut() {
+            writing.await;
+            self.settling.pop_front();
+        }
+    }
+
+    /// Those with an outcome leave what is with the client; their claims last until it is in the file.
+    fn release(&mut self, outcomes: &[Outcome]) -> Vec<Recipient> {
+        let Some(current) = &mut self.current else { return Vec::new() };
+        let has_outcome = |recipient: &Recipient| outcomes.iter().any(|outcome| outcome.entry == recipient.id);
+        let (done, left) = std::mem::take(&mut current.recipients).into_iter().partition(has_outcome);
+        current.recipients = left;
+        if current.recipients.is_empty() {
+            self.current = None;
+        }
+        done
+    }
+}
+
+/// The first step of a write puts it into the store's queue; from there on it is done whether it is waited for or not.
+fn begin(writing: &mut Writing) -> task::Poll<()> {
+    writing.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop()))
+}
+
+/// Writes outcomes, again and again where the store has a bad moment: an attempt that stays open is sent by nobody.
+async fn write(context: Arc<Context>, outcomes: Vec<Outcome>, claims: Vec<Recipient>) {
+    for turn in 1..=WRITES_MAX {
+        let op = intake::Settle {
+            outcomes: outcomes.clone(),
+            outbound: Arc::clone(&context.outbound),
+            at: context.now(),
+            jitter: context.jitter(),
+        };
+        match context.store.write(op).await {
+            Ok(_) => break,
+            Err(WriteError::Refused(refused)) => {
+                tracing::error!(%refused, "an outcome was refused");
+                break;
+            }
+            Err(WriteError::Closed(_)) => break,
+            Err(error) => {
+                tracing::error!(%error, turn, "an outcome could not be written");
+                tokio::time::sleep(WRITE_PAUSE).await;
+            }
+        }
+    }
+    drop(claims);
+}
+
+/// Whether an operator, a peer's wish or the schedule lets it go now.
+pub(super) fn is_waiting(entry: &Entry) -> bool {
+    matches!(entry.state, State::Waiting { .. })
+}

@@ -1,0 +1,87 @@
+use std::net::{IpAddr, SocketAddr};
+
+use super::Context;
+use super::global::may_be_dialled;
+use super::servers::{Candidate, Own, Server, Unroutable, servers};
+use super::way::Way;
+use crate::base::{DomainName, Enhanced, Host};
+use crate::dns::MailServers;
+
+/// Finds the servers to dial for a way, in their order, never none.
+///
+/// # Errors
+/// [`Unroutable`].
+pub(super) async fn locate(context: &Context, way: &Way) -> Result<Vec<Server>, Unroutable> {
+    match way {
+        Way::Mx(Host::Name(domain)) => by_mx(context, domain).await,
+        Way::Mx(Host::Literal(ip)) => literal(context, *ip),
+        Way::Relay { host, port, .. } | Way::Peer { host, port, .. } => by_host(context, host, *port).await,
+    }
+}
+
+async fn by_mx(context: &Context, domain: &DomainName) -> Result<Vec<Server>, Unroutable> {
+    let named = match context.resolver.mail_servers(domain).await {
+        Ok(MailServers::Mx(named)) => named,
+        // RFC 5321 §5.1: "as if it was associated with an implicit MX RR, with a preference of 0"
+        Ok(MailServers::Implicit) => vec![(0, domain.clone())],
+        Ok(MailServers::Null) => return Err(Unroutable::null_mx(domain)),
+        Err(error) => return Err(Unroutable::dns(&error)),
+    };
+    let lookups = named.into_iter().map(|(preference, host)| async move {
+        Candidate { preference, addresses: context.resolver.addresses(&host).await, host }
+    });
+    // At most ten: one after the other would add their time-outs up.
+    let candidates = join_all(lookups).await;
+    let listeners = context.state.listeners();
+    let own = Own { hostname: &context.outbound.hostname, listeners: &listeners };
+    servers(domain, candidates, &own, context.remote_port, &context.allow_networks, &*context.random)
+}
+
+// RFC 5321 §4.1.3
+fn literal(context: &Context, ip: IpAddr) -> Result<Vec<Server>, Unroutable> {
+    if !may_be_dialled(ip, &context.allow_networks) {
+        let text = format!("{ip} is not an address of the public internet");
+        return Err(Unroutable::permanent(Enhanced(5, 4, 4), text));
+    }
+    let address = SocketAddr::new(ip.to_canonical(), context.remote_port);
+    if context.state.listeners().contains(&address) {
+        return Err(Unroutable::permanent(Enhanced(5, 4, 6), format!("{ip} is this server, which does not take it")));
+    }
+    Ok(vec![Server { name: Host::Literal(ip).to_string(), address, preference: 0 }])
+}
+
+/// An administrator has named the host: its addresses may be any. That there are none is for the administrator to mend,
+/// and no reason to bounce mail.
+async fn by_host(context: &Context, host: &Host, port: u16) -> Result<Vec<Server>, Unroutable> {
+    let addresses = match host {
+        Host::Literal(ip) => vec![*ip],
+        Host::Name(name) => match context.resolver.addresses(name).await {
+            Ok(addresses) => addresses,
+            Err(error) => return Err(Unroutable::temporary(Enhanced(4, 4, 3), error.to_string())),
+        },
+    };
+    if addresses.is_empty() {
+        return Err(Unroutable::temporary(Enhanced(4, 4, 4), format!("the DNS names no address for {host}")));
+    }
+    let server = |ip: IpAddr| Server { name: host.to_string(), address: SocketAddr::new(ip, port), preference: 0 };
+    Ok(addresses.into_iter().take(crate::base::limits::SERVERS_TRIED).map(server).collect())
+}
+
+/// Waits for some futures together, and gives what they gave in their order.
+async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut waiting: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|cx| {
+        let mut is_ready = true;
+        for (future, output) in &mut waiting {
+            if output.is_none() {
+                match future.as_mut().poll(cx) {
+                    std::task::Poll::Ready(value) => *output = Some(value),
+                    std::task::Poll::Pending => is_ready = false,
+                }
+            }
+        }
+        if is_ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    waiting.into_iter().filter_map(|(_, output)| output).collect()
+}

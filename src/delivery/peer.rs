@@ -1,0 +1,144 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Context;
+use super::desk::Desk;
+use super::destination::{Bundle, Recipient};
+use crate::base::{DomainName, QueueId, limits};
+use crate::queue::{self, Outcome, State, Waiting};
+use crate::smtp::client::{Courier, Mail, NotOpened};
+use crate::store::{Read, StoreError};
+
+/// Entries of a domain that are read together.
+const SLICE: usize = 50;
+
+/// The mail that waits for some domains, for a session with a peer: what the schedule says is passed over, what is held
+/// by an operator is not sent. Each entry is offered once; what comes in during the session is sent in it.
+pub struct PeerCourier {
+    context: Arc<Context>,
+    /// Each with the last entry that was looked at: ids only ever rise, so that what comes in stands behind it.
+    domains: BTreeMap<DomainName, Option<QueueId>>,
+    desk: Desk,
+}
+
+impl PeerCourier {
+    /// A courier for what waits for `domains`. `actor` is for the trace, as in `atrn branch`.
+    pub fn new(context: Arc<Context>, domains: Vec<DomainName>, actor: String) -> Self {
+        let desk = Desk::new(Arc::clone(&context), actor);
+        Self { context, domains: domains.into_iter().map(|domain| (domain, None)).collect(), desk }
+    }
+
+    /// Whether anything waits that a peer could be sent now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn has_mail(context: &Context, domains: &[DomainName]) -> Result<bool, StoreError> {
+        let view = context.store.view()?;
+        for domain in domains {
+            let mut after = None;
+            loop {
+                let slice = queue::entries_of_domain(&view, domain.as_str(), after, SLICE)?;
+                let Some(last) = slice.last() else { break };
+                after = Some(last.id);
+                for waiting in &slice {
+                    if is_for_peers(&waiting.entry.state)
+                        && !context.claims.has(waiting.id)
+                        && queue::open_attempt(&view, waiting.id)?.is_none()
+                    {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Waits until every outcome is in the file.
+    pub async fn finish(&mut self) {
+        self.desk.finish().await;
+    }
+
+    /// The next message of which some entry is free: with all its free entries in these domains.
+    fn pick(&mut self) -> Result<Option<Bundle>, StoreError> {
+        let view = self.context.store.view()?;
+        while let Some(first) = self.first(&view)? {
+            let id = first.id.message;
+            let mut recipients = Vec::new();
+            for waiting in queue::entries_of_message(&view, id)? {
+                let host = &waiting.entry.recipient.host;
+                let is_ours = host.name().is_some_and(|domain| match self.domains.get(domain) {
+                    Some(seen) => seen.is_none_or(|seen| waiting.id > seen),
+                    None => false,
+                });
+                if !is_ours || !is_for_peers(&waiting.entry.state) || recipients.len() >= limits::TRANSACTION_RECIPIENTS
+                {
+                    continue;
+                }
+                if let Some(claim) = self.context.claims.claim(waiting.id) {
+                    recipients.push(Recipient { id: waiting.id, address: waiting.entry.recipient, _claim: claim });
+                }
+            }
+            let last = recipients.last().map_or(first.id, |recipient| recipient.id);
+            // Looked at up to here, in every domain: what a message has beyond one transaction stands behind it.
+            for seen in self.domains.values_mut() {
+                *seen = Some(seen.map_or(last, |seen| seen.max(last)));
+            }
+            if !recipients.is_empty() {
+                return Ok(Some(Bundle { message: id, recipients }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first entry, by id, of any of the domains that was not looked at yet.
+    fn first(&self, read: &impl Read) -> Result<Option<Waiting>, StoreError> {
+        let mut first: Option<Waiting> = None;
+        for (domain, after) in &self.domains {
+            let next = queue::entries_of_domain(read, domain.as_str(), *after, 1)?.pop();
+            first = match (first, next) {
+                (Some(first), Some(next)) if first.id < next.id => Some(first),
+                (first, next) => next.or(first),
+            };
+        }
+        Ok(first)
+    }
+}
+
+impl Courier for PeerCourier {
+    async fn next(&mut self) -> Option<Mail> {
+        // Its claims end: the client has no use for it.
+        drop(self.desk.take_left());
+        loop {
+            if self.context.stop.is_cancelled() {
+                return None;
+            }
+            match self.pick() {
+                Ok(Some(bundle)) => {
+                    if let Some(mail) = self.desk.load(bundle, |entry| is_for_peers(&entry.state)) {
+                        return Some(mail);
+                    }
+                }
+                Ok(None) => {
+                    self.desk.finish().await;
+                    return None;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the queue can't be read");
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn open(&mut self, recipients: &[QueueId]) -> Result<(), NotOpened> {
+        self.desk.open(recipients).await
+    }
+
+    async fn settle(&mut self, outcomes: Vec<Outcome>) {
+        self.desk.settle(outcomes).await;
+    }
+}
+
+fn is_for_peers(state: &State) -> bool {
+    matches!(state, State::Waiting { .. } | State::Parked { .. })
+}

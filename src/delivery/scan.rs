@@ -1,0 +1,235 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Context;
+use super::board::{Board, Due};
+use super::claims::Claims;
+use super::courier::ACTOR;
+use super::destination::{Offered, Place};
+use super::way::{Choice, Way, choose};
+use crate::base::{Address, Enhanced, Host, MessageId, QueueId, Timestamp, limits};
+use crate::intake;
+use crate::queue::{
+    self, Attempt, Entry, Message, Notify, Outcome, Park, Postpone, Stage, State, Verdict, Waiting, Words,
+};
+use crate::store::{Op, Store, StoreError, View};
+
+/// What is to be looked at.
+#[derive(Debug, Clone)]
+pub(super) enum Scope {
+    /// All that is due and stands behind this.
+    From(Option<Timestamp>),
+    /// What is due for these destinations, from that place on.
+    Of(Vec<String>, Place),
+}
+
+/// An entry that is due, and what is to become of it.
+struct Found {
+    id: QueueId,
+    entry: Entry,
+    what: What,
+    /// Its end has come, or the sender is to be told that it is late: an attempt that has failed says so.
+    is_owed: bool,
+}
+
+enum What {
+    Send(Way),
+    Park(String),
+    /// Nobody has fetched it.
+    Unfetched,
+}
+
+/// Looks at what is due, in slices: hands the board what it has room for, parks what is held for peers, postpones what is
+/// for destinations that can't be reached, and ends what nobody has fetched.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) async fn scan(context: &Arc<Context>, board: &Board, scope: Scope) -> Result<(), StoreError> {
+    let (now, spans) = context.due();
+    let (start, keys) = match scope {
+        Scope::From(from) => (from.map(|from| (from, FIRST)), None),
+        Scope::Of(keys, place) => (Some(place), Some(keys)),
+    };
+    for (from, to) in spans {
+        let mut after = start.filter(|start| start.0 > from).or((from > Timestamp(0)).then_some((from, FIRST)));
+        loop {
+            if after.is_some_and(|after| after.0 > to) || context.stop.is_cancelled() {
+                break;
+            }
+            let slice = read(context, now, to, after).await?;
+            let Some(last) = slice.last else { break };
+            after = Some(last);
+            let mut todo = Todo::default();
+            for found in slice.found {
+                todo.take(found, context, board, keys.as_deref(), now);
+            }
+            todo.write(context, now).await;
+            let is_sated = keys.as_ref().is_some_and(|keys| keys.iter().all(|key| board.is_sated(key)));
+            if !slice.has_more || is_sated {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Before every id.
+const FIRST: QueueId = QueueId { message: MessageId(0), number: 0 };
+
+/// Some entries of the schedule that stand together.
+struct Slice {
+    found: Vec<Found>,
+    /// The last that was looked at; `None` when there was none.
+    last: Option<Place>,
+    /// There may be more behind it.
+    has_more: bool,
+}
+
+async fn read(
+    context: &Arc<Context>,
+    now: Timestamp,
+    to: Timestamp,
+    after: Option<Place>,
+) -> Result<Slice, StoreError> {
+    let notice_ms = context.outbound.policy.delay_notice_seconds.saturating_mul(1000);
+    let claims = context.claims.clone();
+    let slice = move |view: &View| {
+        let due = queue::due(view, to, after, limits::SCHEDULE_SLICE)?;
+        let has_more = due.len() == limits::SCHEDULE_SLICE;
+        let last = due.last().map(|waiting| (waiting.entry.due, waiting.id));
+        let mut eyes = Eyes { view, claims, now, notice_ms, message: None, choices: HashMap::new() };
+        let found = due.into_iter().filter_map(|waiting| eyes.look(waiting).transpose()).collect::<Result<_, _>>()?;
+        Ok(Slice { found, last, has_more })
+    };
+    context.store.read(slice).await
+}
+
+/// What a slice is looked at with.
+struct Eyes<'a> {
+    view: &'a View,
+    claims: Claims,
+    now: Timestamp,
+    notice_ms: u64,
+    /// The last message that was looked at: its recipients stand together.
+    message: Option<(MessageId, Message)>,
+    /// What was found for mail to a host from a sender, released or not.
+    choices: HashMap<(Host, Option<Address>, bool), Choice>,
+}
+
+impl Eyes<'_> {
+    fn look(&mut self, waiting: Waiting) -> Result<Option<Found>, StoreError> {
+        let Waiting { id, entry } = waiting;
+        if self.claims.has(id) || queue::open_attempt(self.view, id)?.is_some() {
+            return Ok(None);
+        }
+        let Some(message) = self.message(id.message)? else { return Ok(None) };
+        let is_late = self.notice_ms > 0
+            && !entry.delay_told
+            && message.notify == Notify::Sender
+            && self.now >= message.at.plus_ms(self.notice_ms);
+        let is_owed = is_late || self.now >= entry.expires_at;
+        let what = match entry.state {
+            State::Held { .. } => return Ok(None),
+            State::Parked { .. } => What::Unfetched,
+            State::Waiting { released } => match self.choose(&entry.recipient.host, message.sender, released)? {
+                Choice::Send(way) => What::Send(way),
+                Choice::Park(peer) => What::Park(peer),
+            },
+        };
+        Ok(Some(Found { id, entry, what, is_owed }))
+    }
+
+    fn choose(&mut self, host: &Host, sender: Option<Address>, released: bool) -> Result<Choice, StoreError> {
+        let key = (host.clone(), sender, released);
+        if let Some(choice) = self.choices.get(&key) {
+            return Ok(choice.clone());
+        }
+        let choice = choose(self.view, host, released, key.1.as_ref())?;
+        self.choices.insert(key, choice.clone());
+        Ok(choice)
+    }
+
+    fn message(&mut self, id: MessageId) -> Result<Option<Message>, StoreError> {
+        if self.message.as_ref().is_none_or(|(known, _)| *known != id) {
+            self.message = queue::message(self.view, id)?.map(|message| (id, message));
+        }
+        Ok(self.message.as_ref().map(|(_, message)| message.clone()))
+    }
+}
+
+/// What a slice asks to be written.
+#[derive(Default)]
+struct Todo {
+    park: HashMap<String, Vec<QueueId>>,
+    postpone: HashMap<Timestamp, Vec<QueueId>>,
+    settle: HashMap<MessageId, Vec<Outcome>>,
+}
+
+impl Todo {
+    fn take(&mut self, found: Found, context: &Context, board: &Board, keys: Option<&[String]>, now: Timestamp) {
+        let id = found.id;
+        match found.what {
+            What::Park(peer) => self.park.entry(peer).or_default().push(id),
+            What::Unfetched => self.settle(id, unfetched(context)),
+            What::Send(way) => {
+                let key = way.key();
+                if keys.is_some_and(|keys| !keys.contains(&key)) {
+                    return;
+                }
+                let entry = &found.entry;
+                let due = Due { id, address: &entry.recipient, at: entry.due };
+                if let Offered::Postpone(until) = board.offer(&way, &due, &context.claims, now) {
+                    match board.trouble(&key).filter(|_| found.is_owed) {
+                        Some(attempt) => self.settle(id, attempt),
+                        None => self.postpone.entry(until).or_default().push(id),
+                    }
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, id: QueueId, attempt: Attempt) {
+        let outcome = Outcome { entry: id, verdict: Verdict::Deferred, attempt };
+        self.settle.entry(id.message).or_default().push(outcome);
+    }
+
+    async fn write(self, context: &Arc<Context>, now: Timestamp) {
+        let policy = &context.outbound.policy;
+        for (peer, entries) in self.park {
+            let hold_expiry_seconds = policy.hold_expiry_seconds;
+            put(&context.store, Park { entries, peer: Some(peer), hold_expiry_seconds, at: now }).await;
+        }
+        for (until, entries) in self.postpone {
+            put(&context.store, Postpone { entries, until }).await;
+        }
+        for outcomes in self.settle.into_values() {
+            let outbound = Arc::clone(&context.outbound);
+            put(&context.store, intake::Settle { outcomes, outbound, at: now, jitter: context.jitter() }).await;
+        }
+    }
+}
+
+/// Writes what is of no harm when it is not written: the next look finds it again.
+pub(super) async fn put<O: Op>(store: &Store, op: O)
+where
+    O::Refused: std::fmt::Debug + Send,
+{
+    let name = op.name();
+    if let Err(error) = store.write(op).await {
+        tracing::warn!(op = name, ?error, "the schedule could not be changed");
+    }
+}
+
+fn unfetched(context: &Context) -> Attempt {
+    Attempt {
+        at: context.clock.now(),
+        actor: ACTOR.to_owned(),
+        server: None,
+        server_ip: None,
+        tls: None,
+        stage: Stage::Queue,
+        // RFC 3463 §3.5: delivery time expired
+        words: Words::own(Enhanced(5, 4, 7), "the peer that it was held for has not fetched it in time"),
+        duration_ms: 0,
+    }
+}

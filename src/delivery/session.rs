@@ -1,0 +1,272 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Context;
+use super::board::{Board, Seat};
+use super::courier::{ACTOR, QueueCourier};
+use super::destination::Bundle;
+use super::locate::locate;
+use super::servers::{Server, Unroutable};
+use super::way::Way;
+use crate::base::{DomainName, Enhanced, limits};
+use crate::net::{Connection, ConnectionError};
+use crate::queue::{Attempt, Login, Stage, TlsUse, Verdict, Words};
+use crate::smtp::client::{self, Ended, Failure, Plan, Summary, Then, Tls};
+
+/// How long nothing is tried after the store did not take an attempt.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Works one destination off: finds its servers, dials the first that answers, and sends what is ready until there is no
+/// more, or the connection has had enough.
+pub(super) async fn run(context: Arc<Context>, seat: Seat, way: Way, first: Bundle) {
+    let courier = QueueCourier::new(Arc::clone(&context), Arc::clone(&seat.board), seat.key.clone(), first);
+    let began_ms = context.clock.monotonic_ms();
+    let mut session =
+        Session { board: Arc::clone(&seat.board), key: seat.key.clone(), context, way, courier, began_ms };
+    session.run().await;
+    session.courier.finish().await;
+    if session.courier.desk.not_opened {
+        tokio::time::sleep(STORE_PAUSE).await;
+    }
+    drop(seat);
+}
+
+struct Session {
+    context: Arc<Context>,
+    board: Arc<Board>,
+    key: String,
+    way: Way,
+    courier: QueueCourier,
+    began_ms: u64,
+}
+
+/// What became of dialling one server.
+enum Tried {
+    /// There was a session, in which mail got its answers.
+    Spoken,
+    /// The next server may do.
+    Failed(Attempt),
+    /// It is ourselves.
+    Looped(Attempt),
+}
+
+impl Session {
+    async fn run(&mut self) {
+        let servers = match locate(&self.context, &self.way).await {
+            Ok(servers) => servers,
+            Err(unroutable) => return self.unroutable(unroutable).await,
+        };
+        let mut failed: Option<Attempt> = None;
+        for server in self.in_order(servers) {
+            // Between two servers, as between two messages.
+            if self.context.stop.is_cancelled() {
+                return;
+            }
+            match self.speak(&server).await {
+                Tried::Spoken => return,
+                // A server's own words say more than that another one does not answer.
+                Tried::Failed(attempt) => {
+                    if failed.as_ref().is_none_or(|failed| failed.words.code.is_none()) {
+                        failed = Some(attempt);
+                    }
+                }
+                // RFC 5321 §5.1: those behind us would send it back. Who is before us may answer another time.
+                Tried::Looped(attempt) => match failed {
+                    None => return self.looped(attempt).await,
+                    Some(_) => break,
+                },
+            }
+        }
+        if let Some(attempt) = failed {
+            self.unreachable(attempt).await;
+        }
+    }
+
+    /// Servers that want to be left alone for a while go last.
+    fn in_order(&self, mut servers: Vec<Server>) -> Vec<Server> {
+        let now = self.context.now();
+        servers.sort_by_key(|server| self.board.rests(server.address, now));
+        servers
+    }
+
+    async fn unroutable(&mut self, unroutable: Unroutable) {
+        let attempt = self.attempt(None, Stage::Route, unroutable.words);
+        if unroutable.is_permanent {
+            self.board.answered(&self.key, 0);
+            self.courier.give_up_all(Verdict::Failed, &attempt).await;
+        } else {
+            self.unreachable(attempt).await;
+        }
+    }
+
+    /// A slip in a route is for the administrator to mend; a domain whose mail the DNS sends to us gets none.
+    async fn looped(&mut self, attempt: Attempt) {
+        if matches!(self.way, Way::Mx(_)) {
+            self.board.answered(&self.key, 0);
+            self.courier.give_up_all(Verdict::Failed, &attempt).await;
+        } else {
+            self.unreachable(attempt).await;
+        }
+    }
+
+    /// What the session was begun for has had its attempt; the rest of the destination's mail is postponed.
+    async fn unreachable(&mut self, attempt: Attempt) {
+        self.courier.give_up(Verdict::Deferred, &attempt).await;
+        // So that what is postponed is not due before this one is in the file.
+        self.courier.desk.finish().await;
+        let context = &self.context;
+        self.board.failed(&self.key, attempt, &context.outbound.policy, context.jitter(), context.now());
+    }
+
+    /// Dials a server, a second time in the clear where TLS is not asked for and its handshake fails.
+    async fn speak(&mut self, server: &Server) -> Tried {
+        let tls = match self.tls() {
+            Ok(tls) => tls,
+            Err(error) => {
+                let words = Words::own(Enhanced(4, 3, 0), format!("TLS can't be used: {error}"));
+                return Tried::Failed(self.attempt(Some(server), Stage::Tls, words));
+            }
+        };
+        let is_opportunistic = matches!(tls, Tls::Opportunistic(_));
+        match self.dial(server, tls).await {
+            Tried::Failed(attempt) if is_opportunistic && attempt.stage == Stage::Tls => {
+                tracing::info!(server = server.name, address = %server.address, cause = attempt.words.text, "no TLS");
+                self.dial(server, Tls::Never).await
+            }
+            tried => tried,
+        }
+    }
+
+    async fn dial(&mut self, server: &Server, tls: Tls) -> Tried {
+        let mut connection = match Connection::dial(server.address, self.context.connect).await {
+            Ok(connection) => connection,
+            Err(error) => return self.not_connected(server, Stage::Connect, &error),
+        };
+        let is_plain = !matches!(tls, Tls::Implicit(_));
+        if is_plain {
+            match greets_as(&mut connection, &self.context.outbound.hostname, self.context.patience.greeting).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    let words = Words::own(Enhanced(5, 4, 6), "the server greets us with our own name: a mail loop");
+                    return Tried::Looped(self.attempt(Some(server), Stage::Greeting, words));
+                }
+                Err(error) => return self.not_connected(server, Stage::Greeting, &error),
+            }
+        }
+        let plan = self.plan(server, tls);
+        self.courier.desk.server = format!("{} [{}]:{}", server.name, server.address.ip(), server.address.port());
+        let settled = self.courier.desk.settled;
+        let summary = match client::drive(connection, &plan, &mut self.courier).await {
+            Ended::Closed(summary) | Ended::Swap(_, summary) => summary,
+        };
+        self.judge(server, summary, self.courier.desk.settled > settled)
+    }
+
+    /// What a session's end says of the server and of the destination.
+    fn judge(&mut self, server: &Server, summary: Summary, has_settled: bool) -> Tried {
+        let Some(failure) = summary.failure else { return Tried::Spoken };
+        tracing::debug!(server = server.name, address = %server.address, stage = %failure.stage, "a session broke");
+        if failure.is_busy {
+            self.broke(server);
+        }
+        if has_settled || self.courier.desk.not_opened {
+            return Tried::Spoken;
+        }
+        self.courier.rewind();
+        let Failure { stage, words, .. } = failure;
+        Tried::Failed(self.attempt(Some(server), stage, words))
+    }
+
+    fn not_connected(&mut self, server: &Server, stage: Stage, error: &ConnectionError) -> Tried {
+        self.broke(server);
+        // RFC 3463 §3.5: no answer from host; bad connection
+        let (enhanced, what) = match stage {
+            Stage::Connect => (Enhanced(4, 4, 1), "connecting"),
+            _ => (Enhanced(4, 4, 2), "waiting for the greeting"),
+        };
+        let address = server.address;
+        let words =
+            Words::own(enhanced, format!("{what} to {} [{}]:{}: {error}", server.name, address.ip(), address.port()));
+        Tried::Failed(self.attempt(Some(server), stage, words))
+    }
+
+    fn broke(&self, server: &Server) {
+        let now = self.context.now();
+        let pause_ms = self.context.outbound.policy.next(now, 1, 1000).ms_since(now).min(limits::RESTING_MS);
+        self.board.broke(&self.key, server.address, now.plus_ms(pause_ms), now);
+    }
+
+    fn tls(&self) -> Result<Tls, rustls::Error> {
+        let roots = &self.context.roots;
+        Ok(match &self.way {
+            Way::Mx(_) | Way::Peer { pinned: None, .. } | Way::Relay { tls: TlsUse::Opportunistic, .. } => {
+                Tls::Opportunistic(roots.opportunistic()?)
+            }
+            Way::Peer { pinned: Some(sha256), .. } => Tls::Required(roots.pinned(*sha256)?),
+            Way::Relay { tls: TlsUse::Required, .. } => Tls::Required(roots.opportunistic()?),
+            Way::Relay { tls: TlsUse::Verified, .. } => Tls::Required(roots.verified()?),
+            Way::Relay { tls: TlsUse::Implicit, .. } => Tls::Implicit(roots.verified()?),
+        })
+    }
+
+    fn login(&self) -> Option<Login> {
+        match &self.way {
+            Way::Relay { login, .. } => login.clone(),
+            Way::Mx(_) | Way::Peer { .. } => None,
+        }
+    }
+
+    fn plan(&self, server: &Server, tls: Tls) -> Plan {
+        Plan {
+            hostname: self.context.outbound.hostname.clone(),
+            actor: ACTOR.to_owned(),
+            server: server.name.clone(),
+            tls,
+            login: self.login(),
+            then: Then::Quit,
+            messages_max: self.context.messages_per_connection_max,
+            patience: self.context.patience,
+            clock: Arc::clone(&self.context.clock),
+            began_ms: self.began_ms,
+        }
+    }
+
+    fn attempt(&self, server: Option<&Server>, stage: Stage, words: Words) -> Attempt {
+        Attempt {
+            at: self.context.clock.now(),
+            actor: ACTOR.to_owned(),
+            server: server.map(|server| server.name.clone()),
+            server_ip: server.map(|server| server.address.ip()),
+            tls: None,
+            stage,
+            words,
+            duration_ms: self.context.clock.monotonic_ms().saturating_sub(self.began_ms),
+        }
+    }
+}
+
+/// Waits for the greeting's first line and leaves it where it is; whether it names ourselves.
+// RFC 5321 §4.2: 220 and the server's domain
+async fn greets_as(
+    connection: &mut Connection,
+    hostname: &DomainName,
+    within: Duration,
+) -> Result<bool, ConnectionError> {
+    let line = tokio::time::timeout(within, async {
+        loop {
+            let buffered = connection.buffered();
+            if let Some(end) = buffered.iter().position(|byte| *byte == b'\n') {
+                return Ok(buffered[..end].to_vec());
+            }
+            // What is longer, or ends here, is for the client to judge.
+            if buffered.len() >= limits::REPLY_LINE_BYTES || connection.fill(within).await? == 0 {
+                return Ok(Vec::new());
+            }
+        }
+    });
+    let line: Result<Vec<u8>, ConnectionError> = line.await.map_err(|_| ConnectionError::TimedOut)?;
+    let line = line?;
+    let text = line.strip_prefix(b"220").and_then(|rest| rest.strip_prefix(b" ").or(rest.strip_prefix(b"-")));
+    let name = text.unwrap_or_default().split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    Ok(name.eq_ignore_ascii_case(hostname.as_str().as_bytes()))
+}

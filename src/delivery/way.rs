@@ -1,0 +1,95 @@
+use crate::base::{Address, Host};
+use crate::queue::{self, Login, Match, RouteKind, TlsUse};
+use crate::store::{Read, StoreError};
+use crate::turn::{self, Peer, ServerTls};
+
+/// How a message for somebody gets there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Way {
+    /// To the servers that the DNS names for the domain, or to the address itself.
+    Mx(Host),
+    /// To a server that an administrator has named.
+    Relay { host: Host, port: u16, tls: TlsUse, login: Option<Login> },
+    /// To the host of a peer that has asked for what is held for it.
+    Peer { host: Host, port: u16, pinned: Option<[u8; 32]> },
+}
+
+/// What is to be done with an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// It is sent.
+    Send(Way),
+    /// It waits for that peer.
+    Park(String),
+}
+
+impl Way {
+    /// What sets it apart from other ways: mail with the same key shares connections.
+    pub(super) fn key(&self) -> String {
+        match self {
+            Self::Mx(host) => format!("mx {host}"),
+            Self::Relay { host, port, tls, login } => {
+                let user = login.as_ref().map_or("", |login| login.user.as_str());
+                format!("relay {host}:{port} {tls:?} {user}")
+            }
+            Self::Peer { host, port, .. } => format!("peer {host}:{port}"),
+        }
+    }
+
+    /// For people.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Mx(host) | Self::Relay { host, .. } | Self::Peer { host, .. } => host.to_string(),
+        }
+    }
+}
+
+/// What is to be done with mail to that host. The first that fits: a route for its domain, the peer that the domain is
+/// held for, a route for its sender, the default route, the DNS. `released`: it goes although it is held for a peer.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) fn choose(
+    read: &impl Read,
+    host: &Host,
+    released: bool,
+    sender: Option<&Address>,
+) -> Result<Choice, StoreError> {
+    let route = queue::route_for(read, host, sender)?;
+    let is_of_domain = route.as_ref().is_some_and(|route| matches!(route.fields.matches, Match::Domain(_)));
+    if !is_of_domain && let Some(peer) = holder(read, host)? {
+        return Ok(held(peer.name.clone(), Some(&peer), released, host));
+    }
+    Ok(match route.map(|route| route.fields.kind) {
+        None | Some(RouteKind::Mx) => Choice::Send(Way::Mx(host.clone())),
+        Some(RouteKind::Relay { host, port, tls, login }) => Choice::Send(Way::Relay { host, port, tls, login }),
+        Some(RouteKind::Hold { peer: name }) => {
+            let peer = turn::peer(read, &name)?;
+            held(name, peer.as_ref(), released, host)
+        }
+    })
+}
+
+fn holder(read: &impl Read, host: &Host) -> Result<Option<Peer>, StoreError> {
+    match host.name() {
+        Some(domain) => turn::peer_holding(read, domain),
+        None => Ok(None),
+    }
+}
+
+/// What is released goes where the peer says that it is, for one attempt.
+fn held(name: String, peer: Option<&Peer>, released: bool, to: &Host) -> Choice {
+    if !released {
+        return Choice::Park(name);
+    }
+    Choice::Send(match peer.and_then(|peer| Some((peer, peer.fields.host.clone()?))) {
+        Some((peer, host)) => {
+            let pinned = match peer.fields.tls {
+                ServerTls::Pinned(sha256) => Some(sha256),
+                ServerTls::Verified => None,
+            };
+            Way::Peer { host, port: peer.fields.port, pinned }
+        }
+        None => Way::Mx(to.clone()),
+    })
+}
