@@ -68,6 +68,8 @@ pub const DNS_TTL_S: u64 = 60 * 60;
 pub const DNS_NEGATIVE_TTL_S: u64 = 5 * 60;
 /// Seconds in which a question to the DNS must be answered, with its repetitions.
 pub const DNS_ANSWER_S: u64 = 15;
+/// Open attempts that one transaction closes at start.
+pub const RECOVERED_ATTEMPTS: usize = 500;
 /// Addresses that are dialled for a message in one attempt. Postfix: 5
 pub const SERVERS_TRIED: usize = 5;
 /// Addresses of one host among them while other hosts have none. RFC 5321 §5.1 asks for two in all.

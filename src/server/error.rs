@@ -42,6 +42,17 @@ pub enum ServerError {
     /// `delivery.capture_to`
     #[error("setting delivery.capture_to: {0:?} is not an address, as in captured@example.org")]
     CaptureTo(String),
+    /// There can be no resolver.
+    #[error("the DNS can't be asked: {0}; name the name servers with --resolver")]
+    Resolver(String),
+    /// `delivery.ca_file`
+    #[error("setting delivery.ca_file: {path}: {what}")]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// `--http-token-file`
     #[error("{path}: {what}")]
     TokenFile {
@@ -84,11 +95,16 @@ impl ServerError {
             Self::Bind { error, .. } => io_code(error),
             Self::Http(http::StartError::Bind { error, .. } | http::StartError::Socket { error, .. }) => io_code(error),
             Self::Http(http::StartError::SocketTaken { .. }) => 4,
-            Self::Setting(_) | Self::Hostname(_) | Self::CaptureTo(_) | Self::TokenFile { .. } => 2,
+            Self::Setting(_)
+            | Self::Hostname(_)
+            | Self::CaptureTo(_)
+            | Self::CaFile { .. }
+            | Self::TokenFile { .. } => 2,
             Self::Http(http::StartError::Threads(_))
             | Self::Tls(_)
             | Self::ReadyFile { .. }
             | Self::Preset(_)
+            | Self::Resolver(_)
             | Self::Runtime(_) => 1,
         }
     }

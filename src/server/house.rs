@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +10,19 @@ use tokio::io::DuplexStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{Config, ServerError, sizing};
-use crate::base::{Clock, DomainName, MessageIds, Random, Secret};
+use crate::base::{Clock, DomainName, MessageIds, Random, Secret, limits};
 use crate::directory::{Authenticator, FileTokenError, SetFileToken};
+use crate::dns::Resolver;
 use crate::jobs::Jobs;
 use crate::net::{Connection, Listener, Sessions};
+use crate::queue::Recover;
 use crate::schema::SCHEMA;
 use crate::settings::{self, Settings};
+use crate::smtp::client::Patience;
 use crate::smtp::server::Profile;
 use crate::store::{Medium, Options, Store};
-use crate::tls::Certificates;
-use crate::{intake, pop3, smtp, turn};
+use crate::tls::{Certificates, Roots};
+use crate::{delivery, exchange, intake, pop3, smtp, turn};
 
 /// Octets that a pipe of [`House::connect`] holds in each direction.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -48,8 +52,11 @@ pub struct House {
     pub sessions: Sessions,
     /// Runs long work.
     pub jobs: Arc<Jobs>,
+    /// The way out. Nothing is sent before [`House::deliver`].
+    pub delivery: Arc<delivery::Context>,
+    /// Sessions with peers.
+    pub exchange: Arc<exchange::Context>,
     tls: BTreeMap<Listener, Arc<ServerConfig>>,
-    smtp: Arc<smtp::server::Context>,
     pop3: Arc<pop3::server::Context>,
 }
 
@@ -79,6 +86,7 @@ impl House {
         let outbound = intake::Outbound::of(&settings, hostname.clone(), Arc::clone(&ids))
             .map_err(|_| ServerError::CaptureTo(settings.delivery_capture_to.clone()))?;
         let outbound = Arc::new(outbound);
+        recover(&store, &*clock).await?;
         let jobs = Jobs::new(store.clone(), Arc::clone(&clock), Arc::clone(&ids));
         jobs.recover().await.map_err(|error| ServerError::Store(error.to_string()))?;
         let refusal_delay = Duration::from_millis(settings.limits_refusal_delay_ms);
@@ -91,7 +99,7 @@ impl House {
             leases: turn::Leases::new(),
             flushes: turn::Flushes::new(),
             hostname: hostname.clone(),
-            outbound,
+            outbound: Arc::clone(&outbound),
             tls: Some(Arc::clone(&tls[&Listener::Smtp])),
             message_bytes_max: settings.limits_message_bytes,
             recipients_max: settings.limits_recipients,
@@ -110,6 +118,31 @@ impl House {
             idle: Duration::from_secs(settings.pop3_idle_seconds),
             refusal_delay,
         });
+        let way_out = delivery::Context {
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+            resolver: Resolver::new(&config.resolver, Duration::from_secs(limits::DNS_ANSWER_S))
+                .map_err(ServerError::Resolver)?,
+            roots: roots(&settings)?,
+            outbound,
+            allow_networks: settings.delivery_allow_networks.clone(),
+            remote_port: config.remote_port,
+            connections_max: settings.delivery_connections_total,
+            connections_per_destination_max: settings.delivery_connections_per_destination,
+            messages_per_connection_max: settings.delivery_messages_per_connection,
+            connect: Duration::from_secs(settings.delivery_connect_seconds),
+            patience: patience(&settings),
+            claims: delivery::Claims::default(),
+            stop: stop.clone(),
+            state: delivery::State::default(),
+        };
+        let delivery = Arc::new(way_out);
+        let exchange = Arc::new(exchange::Context {
+            server: smtp,
+            delivery: Arc::clone(&delivery),
+            live: exchange::Live::default(),
+        });
         let house = Self {
             store,
             authenticator,
@@ -120,8 +153,9 @@ impl House {
             stop,
             sessions: Sessions::new(),
             jobs,
+            delivery,
+            exchange,
             tls,
-            smtp,
             pop3,
         };
         Ok(house)
@@ -145,23 +179,26 @@ impl House {
 
     /// What serves a connection of a mail listener until it ends. With implicit TLS the handshake is done by then.
     pub fn session(&self, listener: Listener) -> impl Fn(Connection) -> SessionFuture + Clone + Send + 'static + use<> {
-        let (smtp, pop3) = (Arc::clone(&self.smtp), Arc::clone(&self.pop3));
+        let (exchange, pop3) = (Arc::clone(&self.exchange), Arc::clone(&self.pop3));
         move |connection| {
-            let (smtp, pop3) = (Arc::clone(&smtp), Arc::clone(&pop3));
+            let (exchange, pop3) = (Arc::clone(&exchange), Arc::clone(&pop3));
             Box::pin(async move {
-                match listener {
-                    Listener::Smtp => drop(smtp::server::serve(connection, smtp, Profile::Mx).await),
-                    Listener::Submission | Listener::Submissions => {
-                        drop(smtp::server::serve(connection, smtp, Profile::Submission).await);
-                    }
-                    Listener::Odmr | Listener::Odmrs => {
-                        drop(smtp::server::serve(connection, smtp, Profile::Odmr).await);
-                    }
-                    Listener::Pop3 | Listener::Pop3s => pop3::server::serve(connection, pop3).await,
-                    Listener::Http | Listener::Https => {}
-                }
+                let profile = match listener {
+                    Listener::Smtp => Profile::Mx,
+                    Listener::Submission | Listener::Submissions => Profile::Submission,
+                    Listener::Odmr | Listener::Odmrs => Profile::Odmr,
+                    Listener::Pop3 | Listener::Pop3s => return pop3::server::serve(connection, pop3).await,
+                    Listener::Http | Listener::Https => return,
+                };
+                exchange::serve(connection, exchange, profile).await;
             })
         }
+    }
+
+    /// Begins to send what is queued, until [`House::stop`]. `listeners`: where this machine takes mail from others.
+    pub fn deliver(&self, listeners: Vec<SocketAddr>) {
+        self.delivery.listens_at(listeners);
+        self.sessions.spawn(delivery::run(Arc::clone(&self.delivery)));
     }
 
     /// Serves an in-memory pipe as a connection from `peer`, in the clear also where the listener has implicit TLS.
@@ -187,6 +224,40 @@ fn options(config: &Config, settings: &Settings, clock: Arc<dyn Clock>) -> Optio
         clock,
         ..Options::at(data)
     }
+}
+
+/// Closes the attempts that a crash has left open.
+async fn recover(store: &Store, clock: &dyn Clock) -> Result<(), ServerError> {
+    loop {
+        let recover = Recover { at: clock.now(), limit: limits::RECOVERED_ATTEMPTS };
+        let left = store.write(recover).await.map_err(|error| ServerError::Store(error.to_string()))?.into_inner();
+        if left == 0 {
+            return Ok(());
+        }
+        tracing::warn!(recipients = left, "the outcome of attempts is uncertain: they are made again");
+    }
+}
+
+fn patience(settings: &Settings) -> Patience {
+    Patience {
+        greeting: Duration::from_secs(settings.delivery_greeting_seconds),
+        reply: Duration::from_secs(settings.delivery_reply_seconds),
+        data: Duration::from_secs(settings.delivery_data_seconds),
+        block: Duration::from_secs(settings.delivery_block_seconds),
+        end: Duration::from_secs(settings.delivery_end_seconds),
+        turn: Duration::from_secs(settings.delivery_turn_seconds),
+    }
+}
+
+/// The public CAs, and those of `delivery.ca_file`.
+fn roots(settings: &Settings) -> Result<Roots, ServerError> {
+    let path = PathBuf::from(&settings.delivery_ca_file);
+    if path.as_os_str().is_empty() {
+        return Roots::public().map_err(|error| ServerError::CaFile { path, what: error.to_string() });
+    }
+    let pem =
+        std::fs::read(&path).map_err(|error| ServerError::CaFile { path: path.clone(), what: error.to_string() })?;
+    Roots::public_and(&pem).map_err(|error| ServerError::CaFile { path, what: error.to_string() })
 }
 
 /// The flag, else the setting, else the machine's name, else `localhost`.

@@ -5,6 +5,7 @@
 mod config;
 mod error;
 mod house;
+mod own;
 mod preset;
 mod ready;
 mod run;

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ready::Ready;
-use super::{Config, House, ServerError};
+use super::{Config, House, ServerError, own};
 use crate::base::{SystemClock, SystemRandom};
 use crate::net::{self, Crowded, Door, Listener, PermitLimits, Permits};
 use crate::{http, pop3, smtp};
@@ -43,6 +43,7 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     bound.extend(web.http.map(|address| (Listener::Http, address)));
     bound.extend(web.https.map(|address| (Listener::Https, address)));
     readiness.set_ready();
+    house.deliver(own::addresses(&bound));
     if let Some(path) = &config.ready_file {
         let ready = Ready::new(web.socket.clone(), &bound);
         ready.write(path).map_err(|error| ServerError::ReadyFile { path: path.clone(), error })?;

@@ -70,6 +70,8 @@ settings! {
     "queue.delay_notice_seconds" => queue_delay_notice_seconds: u64 = "14400";
     /// Of addresses that are not global (private, loopback, link-local), those that mail may be sent to all the same when the DNS names them.
     "delivery.allow_networks" => delivery_allow_networks: Networks = "";
+    /// A file with further CAs in PEM form, beside the public ones: for servers whose certificate is verified. Empty: none.
+    "delivery.ca_file" => delivery_ca_file: String = "";
     /// Mail for other domains goes to this account instead, and none leaves the machine. Empty: it is sent.
     "delivery.capture_to" => delivery_capture_to: String = "";
     /// Connections to other servers at a time.
