@@ -133,6 +133,10 @@ pub const BODIES_IN_MEMORY_BYTES: usize = 32 * 1024 * 1024;
 pub const PENDING_BODY_BYTES: usize = 1024 * 1024;
 /// Octets that a session may hold of what came and is not yet used: the longest line and one read.
 pub const INPUT_BYTES: usize = 64 * 1024;
+/// Events of the trace that one transaction looks at to prune it.
+pub const PRUNED_EVENTS: usize = 500;
+/// Seconds between two prunings of the trace.
+pub const PRUNE_EVERY_S: u64 = 3600;
 /// Octets of a message's header that a report on its delivery repeats.
 pub const REPORTED_HEADER_BYTES: usize = 32 * 1024;
 /// Characters of a header field's value that the trace keeps.

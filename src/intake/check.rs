@@ -1,7 +1,8 @@
 use std::collections::HashMap;
 
 use crate::base::BlobId;
-use crate::store::{CrossCheck, Findings, StoreError, View};
+use crate::store::{CrossCheck, Findings, StoreError, Tx, View};
+use crate::trace::Subject;
 use crate::{mailbox, queue};
 
 /// The room's cross-checks.
@@ -9,6 +10,17 @@ pub const CHECKS: &[CrossCheck] = &[
     CrossCheck { name: "unconfirmed messages and their times", run: super::unconfirmed::check_times },
     CrossCheck { name: "bodies and who refers to them", run: check_bodies },
 ];
+
+/// Whether the story of a message is needed, however old it is: it is still queued. For [`crate::trace::prune`].
+///
+/// # Errors
+/// [`StoreError`].
+pub fn needs_story(tx: &Tx<'_>, subject: Subject) -> Result<bool, StoreError> {
+    match subject {
+        Subject::Message(id) => Ok(queue::message(tx, id)?.is_some()),
+        Subject::Refused(_) => Ok(false),
+    }
+}
 
 /// A body counts the copies in mailboxes and the queued messages that it belongs to.
 fn check_bodies(view: &View, findings: &mut Findings) -> Result<(), StoreError> {

@@ -13,7 +13,7 @@ mod settle;
 mod unconfirmed;
 
 pub use accept::{Accept, Accepted, Origin, Recipient, Refused};
-pub use check::CHECKS;
+pub use check::{CHECKS, needs_story};
 pub use newest::newest_id;
 pub use outbound::Outbound;
 pub use received::{Received, received};

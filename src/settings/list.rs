@@ -58,6 +58,8 @@ settings! {
     "smtp.idle_seconds" => smtp_idle_seconds: u64 = "300";
     /// Seconds that a POP3 session may be silent.
     "pop3.idle_seconds" => pop3_idle_seconds: u64 = "600";
+    /// Seconds for which the trace tells of a message after the last that happened to it; of what is queued it always does. 0: for ever.
+    "trace.keep_seconds" => trace_keep_seconds: u64 = "2592000";
     /// Seconds from each failed attempt to the next: after the first, the second, and so on; the last one repeats.
     "queue.retry_seconds" => queue_retry_seconds: Vec<u64> = "60,300,600,1200,2400,3600,3600,7200,14400";
     /// Seconds after which mail that can't be delivered goes back to its sender.

@@ -4,10 +4,12 @@
 //! its event rides on a later batch.
 
 mod event;
+mod prune;
 mod record;
 mod search;
 
 pub use event::{Event, Kind, Subject};
+pub use prune::{Needed, Prune, Pruned, prune};
 pub use record::{EVENTS, Record, TABLES, record};
 pub use search::{CHECKS, Wanted, find, story};
 

@@ -34,6 +34,20 @@ pub fn record(tx: &mut Tx<'_>, subject: Subject, event: Event) -> Result<(), Sto
     tx.put(&EVENTS, &(subject, number), &event)
 }
 
+/// Removes an event with its index rows. Other events of the subject may have had the same: it is for a whole story.
+pub(super) fn unrecord(tx: &mut Tx<'_>, subject: Subject, number: u32, event: &Event) -> Result<(), StoreError> {
+    for address in addresses(event) {
+        tx.remove(&BY_ADDRESS, &(address, subject))?;
+    }
+    if let Some(hash) = event.message_id.as_deref().and_then(message_id_hash) {
+        tx.remove(&BY_MESSAGE_ID, &(hash, subject))?;
+    }
+    if let Some(ip) = event.peer_ip {
+        tx.remove(&BY_IP, &(ip_key(ip), subject))?;
+    }
+    tx.remove(&EVENTS, &(subject, number)).map(drop)
+}
+
 /// Records an event that no change of the file goes with: a refusal. To be given to [`crate::store::Store::ride`].
 #[derive(Debug, Clone)]
 pub struct Record {

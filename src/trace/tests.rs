@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::record::{BY_ADDRESS, BY_IP, BY_MESSAGE_ID};
 use super::*;
 use crate::base::{Enhanced, MessageId, Reply, SystemClock, Timestamp, TraceId};
-use crate::store::{Halt, Key, Op, Options, Schema, Store, StoreError, Tx};
+use crate::store::{Halt, Key, Op, Options, Row, Schema, Store, StoreError, Tx};
 
 static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: CHECKS };
 
@@ -121,6 +121,125 @@ fn a_reply_is_kept_with_its_cause() {
         (event.code, event.enhanced, event.text.as_str()),
         (Some(550), Some((5, 7, 1)), "No relaying (not ours)")
     );
+}
+
+#[test]
+fn rows_of_the_first_version_are_read() {
+    #[derive(serde::Serialize)]
+    struct First {
+        at: Timestamp,
+        kind: Kind,
+        actor: String,
+        peer_ip: Option<std::net::IpAddr>,
+        helo: Option<String>,
+        tls: Option<String>,
+        sender: Option<String>,
+        recipient: Option<String>,
+        message_id: Option<String>,
+        size_bytes: Option<u64>,
+        code: Option<u16>,
+        enhanced: Option<(u8, u16, u16)>,
+        text: String,
+    }
+    let first = First {
+        at: Timestamp(7),
+        kind: Kind::Expunged,
+        actor: "pop3".into(),
+        peer_ip: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+        helo: None,
+        tls: Some("TLSv1.3".into()),
+        sender: None,
+        recipient: Some("a@x.test".into()),
+        message_id: None,
+        size_bytes: Some(300),
+        code: Some(250),
+        enhanced: Some((2, 0, 0)),
+        text: "gone".into(),
+    };
+    let bytes = postcard::to_stdvec(&first).unwrap();
+    let expected = Event {
+        peer_ip: first.peer_ip,
+        tls: first.tls,
+        recipient: first.recipient,
+        size_bytes: first.size_bytes,
+        code: first.code,
+        enhanced: first.enhanced,
+        text: first.text,
+        ..Event::new(Timestamp(7), Kind::Expunged, "pop3")
+    };
+    assert_eq!(Event::decode(1, &bytes), Some(expected.clone()));
+    assert_eq!(Event::decode(2, &bytes), None, "it is too short");
+    assert_eq!(Event::decode(3, &bytes), None);
+    let whole = Event { server: Some("mx".into()), stage: Some("end".into()), duration_ms: Some(5), ..expected };
+    let mut now = Vec::new();
+    whole.encode(&mut now);
+    assert_eq!(Event::decode(2, &now), Some(whole));
+    assert_eq!(Event::decode(1, &now), None, "it is too long");
+}
+
+/// Prunes in slices of one event, as often as there is more.
+fn prune_all(store: &Store, before: u64) -> usize {
+    fn needed(_: &Tx<'_>, subject: Subject) -> Result<bool, StoreError> {
+        Ok(subject == message(2))
+    }
+    let (mut after, mut subjects) = (None, 0);
+    loop {
+        let slice = Prune { before: Timestamp(before), after, limit: 1, needed };
+        let pruned = store.write_blocking(slice).unwrap().into_inner();
+        subjects += pruned.subjects;
+        after = pruned.next;
+        if after.is_none() {
+            return subjects;
+        }
+    }
+}
+
+#[test]
+fn old_stories_go_whole_and_leave_nothing_behind() {
+    let store = store();
+    for number in 1..=5 {
+        let at = Timestamp(number);
+        let accepted = Event {
+            at,
+            sender: Some(format!("a{number}@x.test")),
+            message_id: Some(format!("<{number}@x.test>")),
+            peer_ip: Some("192.0.2.1".parse().unwrap()),
+            ..event(Kind::Accepted)
+        };
+        write(&store, message(number), accepted);
+        write(&store, message(number), Event { at, recipient: Some("b@x.test".into()), ..event(Kind::Delivered) });
+    }
+    // Something has happened to it lately.
+    write(&store, message(3), Event { at: Timestamp(9), ..event(Kind::Expunged) });
+    assert_eq!(prune_all(&store, 1), 0);
+    assert_eq!(prune_all(&store, 4), 1);
+    assert_eq!(found(&store, &Wanted::All, None, 9), [message(5), message(4), message(3), message(2)]);
+    assert_eq!(found(&store, &Wanted::Address("a1@x.test".into()), None, 9), []);
+    assert_eq!(found(&store, &Wanted::MessageId("1@x.test".into()), None, 9), []);
+    assert_eq!(found(&store, &Wanted::Ip("192.0.2.1".parse().unwrap()), None, 9).len(), 4);
+    assert_eq!(store.check().unwrap().lines(), [] as [&str; 0]);
+    // The newest stays, and what is needed.
+    assert_eq!(prune_all(&store, 100), 2);
+    assert_eq!(found(&store, &Wanted::All, None, 9), [message(5), message(2)]);
+    assert_eq!(found(&store, &Wanted::Address("b@x.test".into()), None, 9), [message(5), message(2)]);
+    assert_eq!(store.check().unwrap().lines(), [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn the_trace_is_pruned_until_the_server_stops() {
+    let (store, stop) = (store(), tokio_util::sync::CancellationToken::new());
+    for number in [1, 2] {
+        write(&store, message(number), Event { at: Timestamp(number), ..event(Kind::Accepted) });
+    }
+    let clock = Arc::new(crate::base::TurnedClock::new(Timestamp(10_000)));
+    let keep = std::time::Duration::from_secs(9);
+    let task = tokio::spawn(prune(store.clone(), clock, keep, |_, _| Ok(false), stop.clone()));
+    while found(&store, &Wanted::All, None, 9).len() > 1 {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    assert_eq!(found(&store, &Wanted::All, None, 9), [message(2)]);
+    stop.cancel();
+    task.await.unwrap();
 }
 
 /// Does damage.
