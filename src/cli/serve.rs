@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use super::args::ServeFlags;
 use super::logs;
-use crate::server::{self, Config, ListenFlag, Preset};
+use crate::server::{self, Config, ListenFlag};
 
 /// Added to every port in `dev`: no port below 1024, and none that browsers refuse.
 const DEV_PORT_OFFSET: u16 = 3000;
@@ -36,7 +36,7 @@ pub fn dev(mut flags: ServeFlags) -> ExitCode {
     flags.port_offset.get_or_insert(DEV_PORT_OFFSET);
     flags.hostname.get_or_insert_with(|| "localhost".to_owned());
     match config(flags) {
-        Ok(config) => server::run(Config { loopback_only: true, preset: Some(preset()), ..config }),
+        Ok(config) => server::run(config.for_development()),
         Err(message) => usage(&message),
     }
 }
@@ -44,15 +44,6 @@ pub fn dev(mut flags: ServeFlags) -> ExitCode {
 fn usage(message: &str) -> ExitCode {
     eprintln!("pillarbox: {message}");
     ExitCode::from(2)
-}
-
-fn preset() -> Preset {
-    Preset {
-        domain: "example.test".into(),
-        accounts: vec!["alice".into(), "bob".into()],
-        password: "pillarbox".into(),
-        print_token: true,
-    }
 }
 
 fn config(flags: ServeFlags) -> Result<Config, String> {

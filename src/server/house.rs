@@ -22,7 +22,7 @@ use crate::smtp::client::Patience;
 use crate::smtp::server::Profile;
 use crate::store::{Medium, Options, Store};
 use crate::tls::{Certificates, Roots};
-use crate::{delivery, exchange, intake, pop3, smtp, turn};
+use crate::{delivery, exchange, intake, pop3, smtp, trace, turn};
 
 /// Octets that a pipe of [`House::connect`] holds in each direction.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -199,6 +199,13 @@ impl House {
     pub fn deliver(&self, listeners: Vec<SocketAddr>) {
         self.delivery.listens_at(listeners);
         self.sessions.spawn(delivery::run(Arc::clone(&self.delivery)));
+    }
+
+    /// Begins to forget what the trace need not tell any more, until [`House::stop`].
+    pub fn prune(&self) {
+        let keep = Duration::from_secs(self.settings.trace_keep_seconds);
+        let (store, clock, stop) = (self.store.clone(), Arc::clone(&self.clock), self.stop.clone());
+        tokio::spawn(trace::prune(store, clock, keep, intake::needs_story, stop));
     }
 
     /// Serves an in-memory pipe as a connection from `peer`, in the clear also where the listener has implicit TLS.

@@ -44,6 +44,7 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     bound.extend(web.https.map(|address| (Listener::Https, address)));
     readiness.set_ready();
     house.deliver(own::addresses(&bound));
+    house.prune();
     if let Some(path) = &config.ready_file {
         let ready = Ready::new(web.socket.clone(), &bound);
         ready.write(path).map_err(|error| ServerError::ReadyFile { path: path.clone(), error })?;
@@ -52,7 +53,7 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
         tracing::info!(%listener, %address, "listening");
     }
     if let Some(preset) = &config.preset {
-        preset.welcome(&bound, token.as_ref());
+        preset.welcome(&bound, &house.settings.delivery_capture_to, token.as_ref());
     }
     let signal = signals.next().await;
     tracing::info!(signal, sessions = house.sessions.count(), "stopping");

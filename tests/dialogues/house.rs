@@ -68,6 +68,7 @@ impl Furnished {
         self.alias("abuse", &["alice@example.test"], false).await?;
         self.alias("team", &["alice@example.test", "bob@example.test"], false).await?;
         self.alias("staff", &["alice@example.test", "bob@example.test"], true).await?;
+        self.alias("away", &["bob@example.test", "bob@elsewhere.test"], false).await?;
         self.domain("catchall.test", DomainFields { catch_all: Some(address("bob@example.test")), ..fields }).await
     }
 
