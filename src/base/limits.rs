@@ -258,3 +258,7 @@ pub const CLIENT_BLOCK_S: u64 = 3 * 60;
 pub const CLIENT_END_S: u64 = 10 * 60;
 /// Seconds that a client waits for the answer to TURN and ATRN: the server may look through its queue. RFC 2645 §5.2.1
 pub const CLIENT_TURN_S: u64 = 10 * 60;
+/// Queue entries that one transaction of a flush or of an action on many looks at.
+pub const QUEUE_SLICE: usize = 200;
+/// Items that a dry run shows.
+pub const PREVIEW_ITEMS: usize = 20;

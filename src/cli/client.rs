@@ -216,13 +216,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::base::{Clock, MessageIds, SystemClock, SystemRandom};
+    use crate::base::{Clock, SystemClock, SystemRandom};
     use crate::cli::args::Output;
-    use crate::directory::Authenticator;
-    use crate::http::{self, Context, Handle, Listen, Readiness};
-    use crate::jobs::Jobs;
+    use crate::http::{self, Context, Handle, Listen};
     use crate::schema::SCHEMA;
-    use crate::settings::Settings;
     use crate::store::{Options, Store};
 
     fn place(data: &Path, url: Option<String>) -> Place {
@@ -232,16 +229,7 @@ mod tests {
     fn start(data: &Path) -> Handle {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = Store::open(Options::memory(clock.clone()), &SCHEMA).unwrap();
-        let context = Context {
-            jobs: Jobs::new(store.clone(), clock.clone(), Arc::new(MessageIds::default())),
-            authenticator: Arc::new(Authenticator::new(store.clone(), clock.clone(), Arc::new(SystemRandom))),
-            store,
-            settings: Arc::new(Settings::default()),
-            clock,
-            random: Arc::new(SystemRandom),
-            hostname: "mail.example.test".into(),
-            readiness: Arc::new(Readiness::default()),
-        };
+        let context = Context::in_memory(store, clock, Arc::new(SystemRandom));
         let http = Some("127.0.0.1:0".parse().unwrap());
         http::start(Arc::new(context), Listen { http, https: None, socket: Some(socket_path(data)) }).unwrap()
     }

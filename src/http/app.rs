@@ -1,13 +1,13 @@
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
 use actix_web::{App, Error, HttpRequest, HttpResponse, web};
 use utoipa_actix_web::AppExt;
 
 use super::context::Context;
 use super::frame::frame;
-use super::problem::{Code, Problem};
+use super::problem::Problem;
 use super::routes::routes;
 use super::{admin, document};
 
@@ -32,7 +32,5 @@ async fn unknown(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let Some(methods) = document::methods(request.path()) else {
         return Err(Problem::from_status(StatusCode::NOT_FOUND));
     };
-    let methods = methods.join(", ");
-    let problem = Problem::new(Code::MethodNotAllowed, format!("At this path there are {methods}."));
-    Err(problem.with_header(header::ALLOW, &methods))
+    Err(document::wrong_method(&methods))
 }

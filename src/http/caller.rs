@@ -9,7 +9,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use super::context::Context;
 use super::problem::{Code, Problem};
 use super::via::is_socket;
-use crate::base::{DomainName, limits};
+use crate::base::{Address, DomainName, limits};
 use crate::directory::{self, Scope, Token, TokenFields, TokenUsed};
 
 /// Who asks.
@@ -53,6 +53,31 @@ impl Caller {
         Err(Problem::new(Code::Forbidden, format!("The token is restricted to other domains than {domain}.")))
     }
 
+    /// Whether it may see and change mail between those two: one of them is in a domain that it reaches.
+    pub fn reaches_mail(&self, sender: Option<&Address>, recipient: &Address) -> bool {
+        let reaches = |address: &Address| address.host.name().is_some_and(|domain| self.reaches(domain));
+        !self.is_restricted() || sender.is_some_and(reaches) || reaches(recipient)
+    }
+
+    /// Whether it is restricted to some domains.
+    pub fn is_restricted(&self) -> bool {
+        match self {
+            Self::Owner => false,
+            Self::Token(token) => !token.fields.restrict_domains.is_empty(),
+        }
+    }
+
+    /// 403 where it is restricted to some domains: for what is about all mail.
+    pub fn need_unrestricted(&self, what: &str) -> Result<(), Problem> {
+        if self.is_restricted() {
+            return Err(Problem::new(
+                Code::Forbidden,
+                format!("A token that is restricted to domains may not {what}."),
+            ));
+        }
+        Ok(())
+    }
+
     /// 403 unless it may do everything: for what would let it become more than it is.
     pub fn need_admin(&self, what: &str) -> Result<(), Problem> {
         let is_whole = match self {
@@ -81,8 +106,8 @@ impl Caller {
 
 /// What a handler asks of its caller.
 pub(super) trait Permission {
-    /// The scope.
-    const SCOPE: Scope;
+    /// The scope; `None`: none, but it must be known who calls.
+    const SCOPE: Option<Scope>;
 }
 
 macro_rules! permissions {
@@ -90,11 +115,31 @@ macro_rules! permissions {
         #[doc = concat!("A caller with the scope `", stringify!($name), "`.")]
         pub(super) struct $name;
         impl Permission for $name {
-            const SCOPE: Scope = Scope::$name;
+            const SCOPE: Option<Scope> = Some(Scope::$name);
         }
     )*};
 }
-permissions!(DomainsRead, DomainsWrite, AccountsRead, AccountsWrite, TokensWrite);
+permissions!(
+    DomainsRead,
+    DomainsWrite,
+    AccountsRead,
+    AccountsWrite,
+    QueueRead,
+    QueueWrite,
+    TurnRead,
+    TurnWrite,
+    MessagesRead,
+    TokensWrite,
+    JobsRead,
+    JobsWrite
+);
+
+/// Any caller who is known, whatever it may do.
+pub(super) struct Anybody;
+
+impl Permission for Anybody {
+    const SCOPE: Option<Scope> = None;
+}
 
 /// A caller who has the permission. It stands first among a handler's arguments and is ready at once, so that 401 and
 /// 403 win over whatever else is wrong with the request.
@@ -117,17 +162,17 @@ impl<P: Permission + 'static> FromRequest for Allowed<P> {
 #[derive(Clone)]
 pub(super) struct CallerName(pub String);
 
-fn allow(request: &HttpRequest, scope: Scope) -> Result<Caller, Problem> {
+fn allow(request: &HttpRequest, scope: Option<Scope>) -> Result<Caller, Problem> {
     let caller = identify(request)?;
     let name = match &caller {
         Caller::Owner => "socket".to_owned(),
         Caller::Token(token) => token.id.clone(),
     };
     request.extensions_mut().insert(CallerName(name));
-    if caller.has(scope) {
-        return Ok(caller);
+    match scope.filter(|scope| !caller.has(*scope)) {
+        None => Ok(caller),
+        Some(scope) => Err(Problem::new(Code::Forbidden, format!("This needs a token with the scope {scope}."))),
     }
-    Err(Problem::new(Code::Forbidden, format!("This needs a token with the scope {scope}.")))
 }
 
 fn identify(request: &HttpRequest) -> Result<Caller, Problem> {

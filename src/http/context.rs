@@ -6,6 +6,7 @@ use crate::directory::Authenticator;
 use crate::jobs::Jobs;
 use crate::settings::Settings;
 use crate::store::Store;
+use crate::{delivery, exchange};
 
 /// What the handlers need.
 pub struct Context {
@@ -23,6 +24,10 @@ pub struct Context {
     pub hostname: String,
     /// Whether the whole server takes work; the same value that the wiring sets.
     pub readiness: Arc<Readiness>,
+    /// The way out: what is being sent, and how bounces are made.
+    pub delivery: Arc<delivery::Context>,
+    /// Sessions with peers.
+    pub exchange: Arc<exchange::Context>,
     /// Runs long work.
     pub jobs: Arc<Jobs>,
 }

@@ -1,13 +1,14 @@
 use std::sync::OnceLock;
 
 use actix_web::App;
+use actix_web::http::header;
 use serde_json::{Value, json};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_actix_web::AppExt;
 
-use super::problem::{Fault, ProblemDocument};
+use super::problem::{Code, Fault, Problem, ProblemDocument};
 use super::routes::routes;
 
 const DESCRIPTION: &str = "\
@@ -40,6 +41,13 @@ pub(super) fn methods(path: &str) -> Option<Vec<String>> {
         methods.push("HEAD".into());
     }
     Some(methods)
+}
+
+/// 405 for a path that has these methods alone.
+pub(super) fn wrong_method(methods: &[String]) -> Problem {
+    let methods = methods.join(", ");
+    let problem = Problem::new(Code::MethodNotAllowed, format!("At this path there are {methods}."));
+    problem.with_header(header::ALLOW, &methods)
 }
 
 /// What the document says of an operation.

@@ -1,5 +1,6 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName};
+use serde::Serialize;
 
 use super::problem::{Code, Problem};
 use crate::directory::Precondition;
@@ -14,6 +15,28 @@ pub(super) fn of(version: u64) -> String {
 pub(super) fn moving(version: u64, figures: &[u64]) -> String {
     let figures: Vec<String> = figures.iter().map(|figure| format!("{figure:x}")).collect();
     format!("\"{version}.{}\"", figures.join("."))
+}
+
+/// The ETag of a resource that has no version: it changes with whatever is shown of it.
+pub(super) fn of_content(resource: &impl Serialize) -> String {
+    let text = serde_json::to_vec(resource).unwrap_or_default();
+    format!("\"c{}\"", &blake3::hash(&text).to_hex()[..16])
+}
+
+/// Compares a write's preconditions with the ETag of what is there now, for resources without a version.
+///
+/// # Errors
+/// 412 when they do not hold; 400 when they can't be read.
+pub(super) fn expect_content(request: &HttpRequest, etag: &str) -> Result<(), Problem> {
+    let failed = |detail: &str| Err(Problem::new(Code::PreconditionFailed, detail));
+    let names = |tag: &Tag| tag.any || (!tag.weak && tag.opaque == etag);
+    match (tags(request, header::IF_MATCH)?, tags(request, header::IF_NONE_MATCH)?) {
+        (Some(tags), _) if !tags.iter().any(names) => {
+            failed("It has changed since that ETag was given out: read it again.")
+        }
+        (None, Some(tags)) if tags.iter().any(names) => failed("It exists already, in just this state."),
+        _ => Ok(()),
+    }
 }
 
 /// Reads a write's preconditions (RFC 9110 §13.1) and compares them with the version that is there now; the write then
@@ -111,6 +134,18 @@ mod tests {
         check(("if-none-match", "*"), None, Some(Precondition::Absent));
         check(("if-none-match", "*"), Some(3), None);
         check(("if-none-match", "\"2\""), Some(3), Some(Precondition::Version(3)));
+    }
+
+    #[test]
+    fn what_has_no_version_is_compared_as_a_whole() {
+        let etag = of_content(&"state");
+        assert_ne!(etag, of_content(&"other"));
+        let holds = |name: &'static str, value: &str| {
+            expect_content(&TestRequest::delete().insert_header((name, value)).to_http_request(), &etag).is_ok()
+        };
+        assert!(holds("if-match", &etag) && holds("if-match", "*") && holds("x-none", ""));
+        assert!(!holds("if-match", &format!("W/{etag}")) && !holds("if-match", "\"3\"") && !holds("if-match", "3"));
+        assert!(holds("if-none-match", "\"3\"") && !holds("if-none-match", &etag));
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod document;
 mod etag;
 mod frame;
 mod health;
+#[cfg(test)]
+mod memory;
 mod page;
 mod problem;
 mod routes;

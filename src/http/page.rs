@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 
 use super::caller::Caller;
 use super::problem::{Fault, Problem};
-use crate::base::{Address, DomainName, limits};
+use crate::base::{Address, DomainName, Timestamp, limits};
 
 /// The parameters that every list has, for the OpenAPI document.
 #[derive(IntoParams)]
@@ -52,11 +52,31 @@ impl ListQuery {
 
     /// The filter `domain`, where the caller reaches it.
     pub fn domain(&self, caller: &Caller) -> Result<Option<DomainName>, Problem> {
-        let Some(text) = self.filter("domain") else { return Ok(None) };
-        let domain = DomainName::parse(text)
-            .map_err(|error| Problem::invalid(vec![Fault::parameter("domain", "malformed", error.to_string())]))?;
-        caller.need_domain(&domain)?;
-        Ok(Some(domain))
+        let domain = self.read("domain", DomainName::parse)?;
+        domain.iter().try_for_each(|domain| caller.need_domain(domain))?;
+        Ok(domain)
+    }
+
+    /// A filter that is read by `parse`.
+    pub fn read<T, E: std::fmt::Display>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, Problem> {
+        let fault = |error: E| Problem::invalid(vec![Fault::parameter(name, "malformed", error.to_string())]);
+        self.filter(name).map(parse).transpose().map_err(fault)
+    }
+
+    /// A filter that is a time.
+    pub fn time(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
+        self.read(name, |text| Timestamp::parse_rfc3339(text).ok_or("not a time as in 2027-01-31T00:00:00Z (RFC 3339)"))
+    }
+
+    /// A filter that is one word of a closed list; `words` names them for people.
+    pub fn word<T: serde::de::DeserializeOwned>(&self, name: &str, words: &str) -> Result<Option<T>, Problem> {
+        let fault = || Problem::invalid(vec![Fault::parameter(name, "not_allowed", format!("expected {words}"))]);
+        let parse = |text: &str| serde_json::from_value(serde_json::Value::from(text)).map_err(|_| fault());
+        self.filter(name).map(parse).transpose()
     }
 
     /// Refuses filters that the list does not have.
@@ -111,6 +131,30 @@ impl FromRequest for NoQuery {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(pairs(request.query_string()).and_then(|pairs| refuse_unknown(&pairs, &[])).map(|()| Self))
+    }
+}
+
+/// `confirm=silent`, which must be there: for what is done without telling the sender.
+pub(super) struct ConfirmSilent;
+
+impl FromRequest for ConfirmSilent {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::parse(request.query_string()))
+    }
+}
+
+impl ConfirmSilent {
+    fn parse(query: &str) -> Result<Self, Problem> {
+        let pairs = pairs(query)?;
+        refuse_unknown(&pairs, &["confirm"])?;
+        if pairs.iter().any(|(_, value)| value == "silent") {
+            return Ok(Self);
+        }
+        let message = "the sender is not told: say confirm=silent, or use the action bounce";
+        Err(Problem::invalid(vec![Fault::parameter("confirm", "required", message)]))
     }
 }
 

@@ -228,6 +228,9 @@ impl From<StoreError> for Problem {
 
 /// How an op's own refusal reads to the client.
 pub(super) trait Refusal {
+    /// Whether it is that a precondition does not hold (any more).
+    fn is_precondition(&self) -> bool;
+
     /// The problem that says it.
     fn problem(self) -> Problem;
 }

@@ -1,7 +1,8 @@
 use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::api::{about, accounts, aliases, domains, resolve, tokens};
+use super::api::queue::{act, bulk, content, flush};
+use super::api::{about, accounts, aliases, domains, jobs, mail_routes, peers, queue, resolve, tokens, turn_sessions};
 use super::health;
 
 /// Every operation of the OpenAPI document.
@@ -29,6 +30,37 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
             .service(tokens::list_tokens)
             .service(tokens::get_token)
             .service(tokens::create_token)
-            .service(tokens::delete_token);
+            .service(tokens::delete_token)
+            .service(queue::list_queue)
+            .service(queue::get_queue_summary)
+            .service(flush::flush_queue)
+            .service(bulk::act_on_queue)
+            .service(content::get_queue_message_raw)
+            .service(content::get_queue_message_headers)
+            .service(queue::get_queue_message)
+            // Behind the words that stand at the same place.
+            .service(queue::get_queue_entry)
+            .service(act::retry_queue_entry)
+            .service(act::hold_queue_entry)
+            .service(act::release_queue_entry)
+            .service(act::bounce_queue_entry)
+            .service(act::drop_queue_entry)
+            .service(mail_routes::list_routes)
+            .service(mail_routes::get_route)
+            .service(mail_routes::put_route)
+            .service(mail_routes::delete_route)
+            .service(peers::list_peers)
+            .service(peers::get_peer)
+            .service(peers::put_peer)
+            .service(peers::patch_peer)
+            .service(peers::delete_peer)
+            .service(turn_sessions::start_turn_session)
+            .service(turn_sessions::list_turn_sessions)
+            .service(turn_sessions::get_turn_session)
+            .service(turn_sessions::abort_turn_session)
+            .service(turn_sessions::get_turn_waiting)
+            .service(jobs::list_jobs)
+            .service(jobs::get_job)
+            .service(jobs::cancel_job);
     }));
 }

@@ -123,6 +123,8 @@ fn open_web(config: &Config, house: &House, readiness: &Arc<http::Readiness>) ->
         random: Arc::clone(&house.random),
         hostname: house.hostname.to_string(),
         readiness: Arc::clone(readiness),
+        delivery: Arc::clone(&house.delivery),
+        exchange: Arc::clone(&house.exchange),
         jobs: Arc::clone(&house.jobs),
     });
     let listen = http::Listen {

@@ -5,8 +5,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::show;
+use crate::http::caller::{Allowed, Anybody};
 use crate::http::context::Context;
 use crate::http::document;
+use crate::http::page::NoQuery;
 
 /// Which server this is.
 #[derive(Serialize, ToSchema)]
@@ -19,10 +21,14 @@ pub(in crate::http) struct Version {
     hostname: String,
 }
 
-/// Which release answers, and as which host.
-#[utoipa::path(tag = "about", security(()), responses((status = 200, description = "The release", body = Version)))]
+/// Which release answers, and as which host. Any token will do.
+#[utoipa::path(tag = "about", responses((status = 200, description = "The release", body = Version)))]
 #[get("/version")]
-pub(in crate::http) async fn get_version(context: web::Data<Context>) -> web::Json<Version> {
+pub(in crate::http) async fn get_version(
+    _allowed: Allowed<Anybody>,
+    _none: NoQuery,
+    context: web::Data<Context>,
+) -> web::Json<Version> {
     web::Json(Version { name: "pillarbox", version: env!("CARGO_PKG_VERSION"), hostname: context.hostname.clone() })
 }
 

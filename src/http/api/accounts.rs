@@ -1,16 +1,16 @@
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, put, web};
 
-use super::{address_of, at_version, count, gather, lost_race, show, stored};
+use super::{Guard, address_of, list, show, stored};
 use crate::base::{Address, DomainName, Secret};
-use crate::directory::{self, AccountChange, AccountFields, LoginError, PasswordHash, Precondition, Refused};
+use crate::directory::{self, AccountChange, AccountFields, LoginError, PasswordHash};
 use crate::http::body::{Body, Patch};
 use crate::http::caller::{AccountsRead, AccountsWrite, Allowed};
 use crate::http::context::Context;
-use crate::http::etag::{self, expect};
-use crate::http::page::{ListParams, ListQuery, NoQuery, cursor, page};
+use crate::http::etag;
+use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Code, Fault, Problem};
 use crate::mailbox::{self, DeleteAccount, PutAccount};
-use crate::store::{Read, StoreError, WriteError};
+use crate::store::{Read, StoreError};
 
 mod shape;
 
@@ -37,7 +37,7 @@ pub(in crate::http) async fn list_accounts(
     let after = query.after_key(Address::parse)?;
     let domain = query.domain(&allowed.caller)?;
     let part = query.filter("q").unwrap_or_default().to_lowercase();
-    let (items, next, counted) = context
+    let found = context
         .store
         .read(move |view| {
             let fetch = |after: Option<&Address>, limit| directory::accounts(view, domain.as_ref(), after, limit);
@@ -46,19 +46,10 @@ pub(in crate::http) async fn list_accounts(
                     && (row.address.key().contains(&part) || row.fields.display_name.to_lowercase().contains(&part))
             };
             let key = |row: &directory::Account| row.address.clone();
-            let found = gather(query.limit, after, fetch, keep, key)?;
-            let items = found.items.iter().map(|row| Ok(seen(view, row)?.0)).collect::<Result<Vec<_>, StoreError>>()?;
-            Ok((items, found.next, count(query.count, fetch, keep, key)?))
+            list(&query, after, fetch, keep, key)?.try_map(|row| Ok(seen(view, &row)?.0))
         })
         .await?;
-    let next_cursor = next.map(|address| cursor(&address.to_string()));
-    let body = AccountPage {
-        items,
-        next_cursor: next_cursor.clone(),
-        count: counted.map(|count| count.rows),
-        count_exact: counted.map(|count| count.is_exact),
-    };
-    Ok(page(&request, next_cursor.as_deref(), &body))
+    Ok(found.answer_as::<AccountPage>(&request))
 }
 
 /// Shows an account.
@@ -107,13 +98,11 @@ pub(in crate::http) async fn put_account(
     let (address, domain) = address_of(&path)?;
     allowed.caller.need_domain(&domain)?;
     let old = find(&context, &address)?;
-    let asked = expect(&request, old.as_ref().map(|account| account.version))?;
+    let guard = Guard::read(&request, old.as_ref().map(|account| account.version))?;
     let (fields, password) = body.0.read(&allowed.caller, old.as_ref())?;
     let password = hash(&context, password).await?;
     // What the caller may change was decided by what is there: it must still be that when the write runs.
-    let at = old.as_ref().map_or(asked, |old| at_version(asked, old.version));
-    let done = write(&context, address, fields, password, at).await;
-    done.map_err(|error| lost_race(error, asked))
+    write(&context, address, fields, password, guard).await
 }
 
 /// Changes some fields of an account (RFC 7396), or its password.
@@ -138,13 +127,12 @@ pub(in crate::http) async fn patch_account(
     let (address, domain) = address_of(&path)?;
     allowed.caller.need_domain(&domain)?;
     let old = find(&context, &address)?;
-    let asked = expect(&request, old.as_ref().map(|account| account.version))?;
+    let guard = Guard::read(&request, old.as_ref().map(|account| account.version))?;
     let old = old.ok_or_else(|| Problem::not_found("account", &address))?;
     let input: AccountInput = patch.apply(&AccountInput::of(&old.fields))?;
     let (fields, password) = input.read(&allowed.caller, Some(&old))?;
     let password = hash(&context, password).await?;
-    let done = write(&context, address, fields, password, at_version(asked, old.version)).await;
-    done.map_err(|error| lost_race(error, asked))
+    write(&context, address, fields, password, guard).await
 }
 
 /// Deletes an account with all its mail.
@@ -167,12 +155,12 @@ pub(in crate::http) async fn delete_account(
     let (address, domain) = address_of(&path)?;
     allowed.caller.need_domain(&domain)?;
     let old = find(&context, &address)?;
-    let asked = expect(&request, old.as_ref().map(|account| account.version))?;
+    let guard = Guard::read(&request, old.as_ref().map(|account| account.version))?;
     let old = old.ok_or_else(|| Problem::not_found("account", &address))?;
     may_change(&allowed.caller, &old)?;
     let (by, at) = (allowed.caller.name(), context.clock.now());
-    let op = DeleteAccount { address, precondition: at_version(asked, old.version), by, at };
-    context.store.write(op).await.map_err(|error| lost_race(error, asked))?.into_inner();
+    let op = DeleteAccount { address, precondition: guard.as_read, by, at };
+    context.store.write(op).await.map_err(|error| guard.problem(error))?.into_inner();
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -216,13 +204,12 @@ async fn write(
     address: Address,
     fields: AccountFields,
     password: Option<PasswordHash>,
-    precondition: Precondition,
-) -> Result<HttpResponse, WriteError<Refused>> {
+    guard: Guard,
+) -> Result<HttpResponse, Problem> {
     let at = context.clock.now();
-    let change = AccountChange { address, fields, password, precondition, at };
-    let put = context.store.write(PutAccount(change)).await?.into_inner();
-    let broken = |error: StoreError| WriteError::Closed(error.to_string());
-    let (account, etag) = context.store.view().and_then(|view| seen(&view, &put.row)).map_err(broken)?;
+    let change = AccountChange { address, fields, password, precondition: guard.as_read, at };
+    let put = context.store.write(PutAccount(change)).await.map_err(|error| guard.problem(error))?.into_inner();
+    let (account, etag) = seen(&context.store.view()?, &put.row)?;
     Ok(stored(put.created, "accounts", &put.row.address.to_string(), etag, &account))
 }
 

@@ -2,16 +2,15 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, patch, put, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{address_of, at_version, count, gather, lost_race, parse_all, show, stored};
+use super::{Guard, address_of, list, page_of, parse_all, show, stored};
 use crate::base::Address;
-use crate::directory::{self, AliasFields, DeleteAlias, Precondition, PutAlias, Refused};
+use crate::directory::{self, AliasFields, DeleteAlias, Precondition, PutAlias};
 use crate::http::body::{Body, Patch};
 use crate::http::caller::{AccountsRead, AccountsWrite, Allowed};
 use crate::http::context::Context;
-use crate::http::etag::{self, expect};
-use crate::http::page::{ListParams, ListQuery, NoQuery, cursor, page};
+use crate::http::etag;
+use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::Problem;
-use crate::store::WriteError;
 
 /// An address that leads to others: an alias with one target, a group with more.
 #[derive(Serialize, ToSchema)]
@@ -53,21 +52,9 @@ pub(in crate::http) struct AliasInput {
     note: String,
 }
 
-/// Aliases by domain and name.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct AliasPage {
-    /// The page.
-    items: Vec<Alias>,
-    /// Where the next page begins; null when this is the last.
-    next_cursor: Option<String>,
-    /// With `count=true`: how many there are, up to 10,000.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    count: Option<u64>,
-    /// With `count=true`: false when there are more than `count`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    count_exact: Option<bool>,
+page_of! {
+    /// Aliases by domain and name.
+    AliasPage of Alias
 }
 
 fn yes() -> bool {
@@ -129,7 +116,7 @@ pub(in crate::http) async fn list_aliases(
     let after = query.after_key(Address::parse)?;
     let domain = query.domain(&allowed.caller)?;
     let part = query.filter("q").unwrap_or_default().to_lowercase();
-    let (found, counted) = context
+    let found = context
         .store
         .read(move |view| {
             let fetch = |after: Option<&Address>, limit| directory::aliases(view, domain.as_ref(), after, limit);
@@ -139,17 +126,10 @@ pub(in crate::http) async fn list_aliases(
                     && (has_part(&row.address) || row.fields.targets.iter().any(has_part))
             };
             let key = |row: &directory::Alias| row.address.clone();
-            Ok((gather(query.limit, after, fetch, keep, key)?, count(query.count, fetch, keep, key)?))
+            list(&query, after, fetch, keep, key)
         })
         .await?;
-    let next_cursor = found.next.map(|address| cursor(&address.to_string()));
-    let body = AliasPage {
-        items: found.items.iter().map(Alias::of).collect(),
-        next_cursor: next_cursor.clone(),
-        count: counted.map(|count| count.rows),
-        count_exact: counted.map(|count| count.is_exact),
-    };
-    Ok(page(&request, next_cursor.as_deref(), &body))
+    Ok(found.answer::<AliasPage, _>(&request, Alias::of))
 }
 
 /// Shows an alias.
@@ -194,8 +174,8 @@ pub(in crate::http) async fn put_alias(
 ) -> Result<HttpResponse, Problem> {
     let (address, domain) = address_of(&path)?;
     allowed.caller.need_domain(&domain)?;
-    let precondition = expect(&request, find(&context, &address)?.map(|alias| alias.version))?;
-    write(&context, address, body.0.fields()?, precondition).await.map_err(Problem::from)
+    let guard = Guard::read(&request, find(&context, &address)?.map(|alias| alias.version))?;
+    write(&context, address, body.0.fields()?, guard, guard.asked).await
 }
 
 /// Changes some fields of an alias (RFC 7396).
@@ -220,11 +200,10 @@ pub(in crate::http) async fn patch_alias(
     let (address, domain) = address_of(&path)?;
     allowed.caller.need_domain(&domain)?;
     let old = find(&context, &address)?;
-    let asked = expect(&request, old.as_ref().map(|alias| alias.version))?;
+    let guard = Guard::read(&request, old.as_ref().map(|alias| alias.version))?;
     let old = old.ok_or_else(|| Problem::not_found("alias", &address))?;
     let fields = patch.apply(&AliasInput::of(&old.fields))?.fields()?;
-    let done = write(&context, address, fields, at_version(asked, old.version)).await;
-    done.map_err(|error| lost_race(error, asked))
+    write(&context, address, fields, guard, guard.as_read).await
 }
 
 /// Deletes an alias.
@@ -243,8 +222,8 @@ pub(in crate::http) async fn delete_alias(
 ) -> Result<HttpResponse, Problem> {
     let (address, domain) = address_of(&path)?;
     allowed.caller.need_domain(&domain)?;
-    let precondition = expect(&request, find(&context, &address)?.map(|alias| alias.version))?;
-    context.store.write(DeleteAlias { address, precondition }).await?.into_inner();
+    let guard = Guard::read(&request, find(&context, &address)?.map(|alias| alias.version))?;
+    context.store.write(DeleteAlias { address, precondition: guard.asked }).await?.into_inner();
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -256,10 +235,11 @@ async fn write(
     context: &Context,
     address: Address,
     fields: AliasFields,
+    guard: Guard,
     precondition: Precondition,
-) -> Result<HttpResponse, WriteError<Refused>> {
-    let at = context.clock.now();
-    let put = context.store.write(PutAlias { address, fields, precondition, at }).await?.into_inner();
+) -> Result<HttpResponse, Problem> {
+    let op = PutAlias { address, fields, precondition, at: context.clock.now() };
+    let put = context.store.write(op).await.map_err(|error| guard.problem(error))?.into_inner();
     let etag = etag::of(put.row.version);
     Ok(stored(put.created, "aliases", &put.row.address.to_string(), etag, &Alias::of(&put.row)))
 }

@@ -2,14 +2,14 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, patch, put, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{at_version, count, domain_of, gather, lost_race, parse_all, show, stored};
+use super::{Guard, domain_of, list, page_of, parse_all, show, stored};
 use crate::base::{Address, DomainName};
-use crate::directory::{self, DeleteDomain, DomainFields, Precondition, PutDomain};
+use crate::directory::{self, DeleteDomain, DomainFields, PutDomain};
 use crate::http::body::{Body, Patch};
 use crate::http::caller::{Allowed, Caller, DomainsRead, DomainsWrite};
 use crate::http::context::Context;
-use crate::http::etag::{self, expect};
-use crate::http::page::{ListParams, ListQuery, NoQuery, cursor, page};
+use crate::http::etag;
+use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Fault, Problem};
 
 /// A domain that this server takes mail for.
@@ -65,21 +65,9 @@ pub(in crate::http) struct DomainInput {
     max_accounts: Option<u32>,
 }
 
-/// Domains by name.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct DomainPage {
-    /// The page.
-    items: Vec<Domain>,
-    /// Where the next page begins; null when this is the last.
-    next_cursor: Option<String>,
-    /// With `count=true`: how many there are, up to 10,000.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    count: Option<u64>,
-    /// With `count=true`: false when there are more than `count`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    count_exact: Option<bool>,
+page_of! {
+    /// Domains by name.
+    DomainPage of Domain
 }
 
 fn yes() -> bool {
@@ -156,23 +144,16 @@ pub(in crate::http) async fn list_domains(
     let query = query.allow(&["q"])?;
     let after = query.after_key(DomainName::parse)?;
     let part = query.filter("q").unwrap_or_default().to_lowercase();
-    let (found, counted) = context
+    let found = context
         .store
         .read(move |view| {
             let fetch = |after: Option<&DomainName>, limit| directory::domains(view, after, limit);
             let keep = |row: &directory::Domain| allowed.caller.reaches(&row.name) && row.name.as_str().contains(&part);
             let key = |row: &directory::Domain| row.name.clone();
-            Ok((gather(query.limit, after, fetch, keep, key)?, count(query.count, fetch, keep, key)?))
+            list(&query, after, fetch, keep, key)
         })
         .await?;
-    let next_cursor = found.next.map(|name| cursor(name.as_str()));
-    let body = DomainPage {
-        items: found.items.iter().map(Domain::of).collect(),
-        next_cursor: next_cursor.clone(),
-        count: counted.map(|count| count.rows),
-        count_exact: counted.map(|count| count.is_exact),
-    };
-    Ok(page(&request, next_cursor.as_deref(), &body))
+    Ok(found.answer::<DomainPage, _>(&request, Domain::of))
 }
 
 /// Shows a domain.
@@ -218,12 +199,11 @@ pub(in crate::http) async fn put_domain(
     let name = domain_of(&path)?;
     allowed.caller.need_domain(&name)?;
     let old = find(&context, &name)?;
-    let asked = expect(&request, old.as_ref().map(|domain| domain.version))?;
+    let guard = Guard::read(&request, old.as_ref().map(|domain| domain.version))?;
     let fields = body.0.fields(&context)?;
     may_set(&allowed.caller, &fields, old.as_ref())?;
     // What the caller may set was decided by what is there: it must still be that when the write runs.
-    let at = old.as_ref().map_or(asked, |old| at_version(asked, old.version));
-    write(&context, name, fields, at).await.map_err(|error| lost_race(error, asked))
+    write(&context, name, fields, guard).await
 }
 
 /// Changes some fields of a domain (RFC 7396).
@@ -248,13 +228,12 @@ pub(in crate::http) async fn patch_domain(
     let name = domain_of(&path)?;
     allowed.caller.need_domain(&name)?;
     let old = find(&context, &name)?;
-    let asked = expect(&request, old.as_ref().map(|domain| domain.version))?;
+    let guard = Guard::read(&request, old.as_ref().map(|domain| domain.version))?;
     let old = old.ok_or_else(|| Problem::not_found("domain", &name))?;
     let input: DomainInput = patch.apply(&DomainInput::of(&old.fields))?;
     let fields = input.fields(&context)?;
     may_set(&allowed.caller, &fields, Some(&old))?;
-    let done = write(&context, name, fields, at_version(asked, old.version)).await;
-    done.map_err(|error| lost_race(error, asked))
+    write(&context, name, fields, guard).await
 }
 
 /// Deletes a domain that has no accounts and no aliases.
@@ -276,8 +255,8 @@ pub(in crate::http) async fn delete_domain(
 ) -> Result<HttpResponse, Problem> {
     let name = domain_of(&path)?;
     allowed.caller.need_domain(&name)?;
-    let precondition = expect(&request, find(&context, &name)?.map(|domain| domain.version))?;
-    context.store.write(DeleteDomain { name, precondition }).await?.into_inner();
+    let guard = Guard::read(&request, find(&context, &name)?.map(|domain| domain.version))?;
+    context.store.write(DeleteDomain { name, precondition: guard.asked }).await?.into_inner();
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -295,10 +274,10 @@ async fn write(
     context: &Context,
     name: DomainName,
     fields: DomainFields,
-    precondition: Precondition,
-) -> Result<HttpResponse, crate::store::WriteError<directory::Refused>> {
-    let at = context.clock.now();
-    let put = context.store.write(PutDomain { name, fields, precondition, at }).await?.into_inner();
+    guard: Guard,
+) -> Result<HttpResponse, Problem> {
+    let op = PutDomain { name, fields, precondition: guard.as_read, at: context.clock.now() };
+    let put = context.store.write(op).await.map_err(|error| guard.problem(error))?.into_inner();
     let (row, etag) = (&put.row, etag::of(put.row.version));
     Ok(stored(put.created, "domains", row.name.as_str(), etag, &Domain::of(row)))
 }

@@ -3,14 +3,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
-use super::{count, gather, parse_all, show, stored};
+use super::{Guard, list, page_of, parse_all, show, stored};
 use crate::base::{DomainName, Network, Timestamp};
 use crate::directory::{self, CreateToken, DeleteToken, Scope, TokenFields};
 use crate::http::body::Body;
 use crate::http::caller::{Allowed, TokensWrite};
 use crate::http::context::Context;
-use crate::http::etag::{self, expect};
-use crate::http::page::{ListParams, ListQuery, NoQuery, cursor, page};
+use crate::http::etag;
+use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Code, Fault, Problem};
 
 /// An API token; its secret is shown once, when it is created.
@@ -74,21 +74,9 @@ pub(in crate::http) struct TokenInput {
     allow_ips: Vec<String>,
 }
 
-/// Tokens by id.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct TokenPage {
-    /// The page.
-    items: Vec<Token>,
-    /// Where the next page begins; null when this is the last.
-    next_cursor: Option<String>,
-    /// With `count=true`: how many there are, up to 10,000.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    count: Option<u64>,
-    /// With `count=true`: false when there are more than `count`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    count_exact: Option<bool>,
+page_of! {
+    /// Tokens by id.
+    TokenPage of Token
 }
 
 /// The closed list of scopes, as the directory has it.
@@ -158,23 +146,16 @@ pub(in crate::http) async fn list_tokens(
 ) -> Result<HttpResponse, Problem> {
     let query = query.allow(&[])?;
     let after = query.after_key(|id| Ok::<_, std::convert::Infallible>(id.to_owned()))?;
-    let (found, counted) = context
+    let found = context
         .store
         .read(move |view| {
             let fetch = |after: Option<&String>, limit| directory::tokens(view, after.map(String::as_str), limit);
             let keep = |row: &directory::Token| allowed.caller.covers(&row.fields);
             let key = |row: &directory::Token| row.id.clone();
-            Ok((gather(query.limit, after, fetch, keep, key)?, count(query.count, fetch, keep, key)?))
+            list(&query, after, fetch, keep, key)
         })
         .await?;
-    let next_cursor = found.next.map(|id| cursor(&id));
-    let body = TokenPage {
-        items: found.items.iter().map(Token::of).collect(),
-        next_cursor: next_cursor.clone(),
-        count: counted.map(|count| count.rows),
-        count_exact: counted.map(|count| count.is_exact),
-    };
-    Ok(page(&request, next_cursor.as_deref(), &body))
+    Ok(found.answer::<TokenPage, _>(&request, Token::of))
 }
 
 /// Shows a token, without its secret.
@@ -235,7 +216,7 @@ pub(in crate::http) async fn delete_token(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let token = find(&context, &allowed, &path)?;
-    expect(&request, Some(version(&token)))?;
+    Guard::read(&request, Some(version(&token)))?;
     let id = token.id;
     context.store.write(DeleteToken { id }).await?.into_inner();
     Ok(HttpResponse::NoContent().finish())

@@ -19,7 +19,8 @@ fn body(operation: &str) -> Option<Value> {
 fn may_read(operation: &str) -> bool {
     matches!(
         operation,
-        "list_domains"
+        "get_version"
+            | "list_domains"
             | "get_domain"
             | "list_accounts"
             | "get_account"

@@ -14,13 +14,11 @@ use actix_web::web;
 use serde_json::Value;
 
 use super::app::app;
-use super::context::{Context, Readiness};
+use super::context::Context;
 use super::document;
 use super::validate::validate;
-use crate::base::{Clock, DomainName, MessageIds, SeededRandom, Timestamp, TurnedClock};
-use crate::directory::{self, Authenticator, CreateToken, Scope, TokenFields};
-use crate::jobs::Jobs;
-use crate::settings::Settings;
+use crate::base::{Clock, DomainName, SeededRandom, Timestamp, TurnedClock};
+use crate::directory::{self, CreateToken, Scope, TokenFields};
 use crate::store::{AnyTable, Options, Schema, Store};
 use crate::{intake, job, mailbox, queue, settings, trace, turn};
 
@@ -80,18 +78,8 @@ impl Site {
         let dyn_clock: Arc<dyn Clock> = clock.clone();
         let random = Arc::new(SeededRandom::new(1));
         let store = Store::open(Options::memory(dyn_clock.clone()), schema()).expect("a store in memory opens");
-        let readiness = Arc::new(Readiness::default());
-        readiness.set_ready();
-        let context = web::Data::new(Context {
-            jobs: Jobs::new(store.clone(), dyn_clock.clone(), Arc::new(MessageIds::default())),
-            store: store.clone(),
-            authenticator: Arc::new(Authenticator::new(store, dyn_clock.clone(), random.clone())),
-            settings: Arc::new(Settings::default()),
-            clock: dyn_clock,
-            random,
-            hostname: "mail.example.test".into(),
-            readiness,
-        });
+        let context = web::Data::new(Context::in_memory(store, dyn_clock, random));
+        context.readiness.set_ready();
         let mut site = Self { context, clock, admin: String::new() };
         site.admin = site.token(&[Scope::Admin], &[]);
         site

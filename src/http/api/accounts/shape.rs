@@ -4,7 +4,8 @@ use utoipa::ToSchema;
 use super::{NewPassword, both_passwords, may_set};
 use crate::base::{Secret, Timestamp, limits};
 use crate::directory::{self, AccountFields, LastLogin, PasswordHash, Protocol, Role};
-use crate::http::api::parse_all;
+use crate::http::api::secret::SecretState;
+use crate::http::api::{page_of, parse_all};
 use crate::http::caller::Caller;
 use crate::http::problem::{Fault, Problem};
 use crate::mailbox::Usage;
@@ -38,15 +39,6 @@ pub(in crate::http) struct Account {
     created_at: String,
     /// When it was last changed.
     changed_at: String,
-}
-
-/// What is shown of a secret.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct SecretState {
-    /// There is one.
-    set: bool,
-    /// Since when.
-    changed_at: Option<String>,
 }
 
 /// A login.
@@ -96,21 +88,9 @@ pub(in crate::http) struct AccountInput {
     send_as: Vec<String>,
 }
 
-/// Accounts by domain and name.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct AccountPage {
-    /// The page.
-    pub(super) items: Vec<Account>,
-    /// Where the next page begins; null when this is the last.
-    pub(super) next_cursor: Option<String>,
-    /// With `count=true`: how many there are, up to 10,000.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) count: Option<u64>,
-    /// With `count=true`: false when there are more than `count`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) count_exact: Option<bool>,
+page_of! {
+    /// Accounts by domain and name.
+    AccountPage of Account
 }
 
 fn yes() -> bool {
@@ -135,10 +115,7 @@ impl Account {
             message_count: usage.messages,
             protocols: fields.protocols.iter().map(Protocol::to_string).collect(),
             send_as: fields.send_as.clone(),
-            password: SecretState {
-                set: password_changed_at.is_some(),
-                changed_at: password_changed_at.map(Timestamp::rfc3339),
-            },
+            password: SecretState::new(password_changed_at.is_some(), password_changed_at),
             last_login: last_login.map(|login| Login { at: login.at.rfc3339(), protocol: login.protocol.to_string() }),
             created_at: row.created_at.rfc3339(),
             changed_at: row.changed_at.rfc3339(),

@@ -1,0 +1,352 @@
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::base::{DomainName, Host, Network, Networks, SessionId};
+use crate::http::api::secret::SecretState;
+use crate::http::api::turn_sessions::TurnSession;
+use crate::http::api::{page_of, parse_all};
+use crate::http::problem::{Fault, Problem};
+use crate::queue::Login;
+use crate::turn::{self, Direction, PeerFields, ServerTls, Verb};
+
+/// The ports of SMTP, and of ODMR (RFC 2645 §4).
+const PORTS: (u16, u16) = (25, 366);
+
+/// Another server with which roles may be swapped.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Peer {
+    /// Its name.
+    name: String,
+    /// Which verbs it may use, or we at its side.
+    verbs: Vec<PeerVerb>,
+    /// Who dials.
+    direction: PeerDirection,
+    /// Where we dial it; also where its mail is sent when it is released. Null: by the DNS.
+    host: Option<String>,
+    /// The port there.
+    port: u16,
+    /// Its domains: those that are not ours are held for it, those that are ours are what we ask it for.
+    domains: Vec<String>,
+    /// The user name and the secret, the same at both sides. Null: it can use ETRN alone, from its networks.
+    auth: Option<PeerAuth>,
+    /// TLS at its side, when we dial.
+    tls: PeerTls,
+    /// Where it dials us from; empty: from anywhere.
+    networks: Vec<String>,
+    /// A disabled peer is as good as none, but its mail stays held.
+    enabled: bool,
+    /// For people.
+    note: String,
+    /// The last session with it, without its dialogue.
+    last_session: Option<TurnSession>,
+    /// When it was created.
+    created_at: String,
+    /// When it was last changed.
+    changed_at: String,
+}
+
+/// What is set of a peer. What is left out gets its default, except the secret, which stays as it is.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct PeerInput {
+    /// Which verbs it may use, or we at its side.
+    #[schema(min_items = 1, max_items = 3)]
+    verbs: Vec<PeerVerb>,
+    /// Who dials. Default: `both` when there is a host, else `accept`.
+    #[serde(default)]
+    direction: Option<PeerDirection>,
+    /// Where we dial it, a name or an address literal as `[192.0.2.1]`; also where its mail is sent when it is released.
+    /// Default: by the DNS.
+    #[serde(default)]
+    #[schema(max_length = 255)]
+    host: Option<String>,
+    /// The port there. Default: 25; 366 where ATRN is the only verb.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 65535)]
+    port: Option<u16>,
+    /// Its domains: those that are not ours are held for it, those that are ours are what we ask it for.
+    #[schema(min_items = 1, max_items = 100)]
+    domains: Vec<String>,
+    /// The user name and the secret, the same at both sides. TURN and ATRN need them.
+    #[serde(default)]
+    auth: Option<PeerAuthInput>,
+    /// TLS at its side, when we dial. Default: `pkix`. There is no dialling without TLS.
+    #[serde(default)]
+    tls: Option<PeerTls>,
+    /// Where it dials us from, as in `192.0.2.0/24`; empty: from anywhere. For ETRN it is enough, for TURN and ATRN never.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    networks: Vec<String>,
+    /// A disabled peer is as good as none, but its mail stays held.
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    enabled: bool,
+    /// For people.
+    #[serde(default)]
+    #[schema(max_length = 1000)]
+    note: String,
+}
+
+/// A verb of the TURN family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::http) enum PeerVerb {
+    /// RFC 821: roles are swapped.
+    Turn,
+    /// RFC 1985: mail is released, by new connections.
+    Etrn,
+    /// RFC 2645: roles are swapped, for named domains.
+    Atrn,
+}
+
+/// Who dials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::http) enum PeerDirection {
+    /// We dial it.
+    Initiate,
+    /// It dials us.
+    Accept,
+    /// Either.
+    Both,
+}
+
+/// The user name and the secret.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct PeerAuth {
+    /// The user name.
+    sasl_user: String,
+    /// Whether there is a secret.
+    secret: SecretState,
+}
+
+/// The user name and the secret.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct PeerAuthInput {
+    /// The user name; no account and no other peer may have it.
+    #[schema(min_length = 1, max_length = 255)]
+    sasl_user: String,
+    /// The secret; it is kept as it is, since it has to be sent, and never shown. Without it, the one that is there
+    /// stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1024, write_only)]
+    secret: Option<String>,
+}
+
+/// How a peer that we dial proves who it is.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct PeerTls {
+    /// How.
+    mode: PeerTlsMode,
+    /// `pinned`: the SHA-256 of its certificate (DER), in hexadecimal; colons do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 95)]
+    server_cert_sha256: Option<String>,
+}
+
+/// How a peer that we dial proves who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::http) enum PeerTlsMode {
+    /// By a certificate for its host name from a public CA.
+    Pkix,
+    /// By one certificate.
+    Pinned,
+}
+
+page_of! {
+    /// Peers by name.
+    PeerPage of Peer
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Peer {
+    pub(super) fn of(row: &turn::Peer, last: Option<(SessionId, turn::Session)>) -> Self {
+        let fields = &row.fields;
+        let auth = |login: &Login| PeerAuth {
+            sasl_user: login.user.clone(),
+            secret: SecretState::new(true, Some(row.secret_changed_at)),
+        };
+        Self {
+            name: row.name.clone(),
+            verbs: fields.verbs.iter().copied().map(PeerVerb::of).collect(),
+            direction: PeerDirection::of(fields.direction),
+            host: fields.host.as_ref().map(Host::to_string),
+            port: fields.port,
+            domains: fields.domains.iter().map(DomainName::to_string).collect(),
+            auth: fields.login.as_ref().map(auth),
+            tls: PeerTls::of(&fields.tls),
+            networks: texts(&fields.networks),
+            enabled: fields.enabled,
+            note: fields.note.clone(),
+            last_session: last.map(|(id, session)| TurnSession::of(id, &session)),
+            created_at: row.created_at.rfc3339(),
+            changed_at: row.changed_at.rfc3339(),
+        }
+    }
+}
+
+impl PeerInput {
+    pub(super) fn of(fields: &PeerFields) -> Self {
+        let auth = |login: &Login| PeerAuthInput { sasl_user: login.user.clone(), secret: None };
+        Self {
+            verbs: fields.verbs.iter().copied().map(PeerVerb::of).collect(),
+            direction: Some(PeerDirection::of(fields.direction)),
+            host: fields.host.as_ref().map(Host::to_string),
+            port: Some(fields.port),
+            domains: fields.domains.iter().map(DomainName::to_string).collect(),
+            auth: fields.login.as_ref().map(auth),
+            tls: Some(PeerTls::of(&fields.tls)),
+            networks: texts(&fields.networks),
+            enabled: fields.enabled,
+            note: fields.note.clone(),
+        }
+    }
+
+    /// The fields, and whether the secret that is there stays.
+    pub(super) fn fields(self, old: Option<&turn::Peer>) -> Result<(PeerFields, bool), Problem> {
+        let mut faults = Vec::new();
+        let domains = parse_all("/domains", &self.domains, DomainName::parse, &mut faults);
+        let networks = parse_all("/networks", &self.networks, str::parse::<Network>, &mut faults);
+        let networks: Vec<String> = networks.iter().map(Network::to_string).collect();
+        let host = self.host.as_deref().map(Host::parse).transpose().unwrap_or_else(|error| {
+            faults.push(Fault::body("/host", "malformed", error.to_string()));
+            None
+        });
+        let tls = self.tls.map_or(Ok(ServerTls::Verified), PeerTls::read).map_err(|fault| faults.push(fault));
+        let verbs: Vec<Verb> = self.verbs.into_iter().map(PeerVerb::read).collect();
+        let port = self.port.unwrap_or(if verbs == [Verb::Atrn] { PORTS.1 } else { PORTS.0 });
+        // Who may change a peer could else have its secret sent to themselves.
+        let keeps = |user: &str| {
+            let fields = old.map(|old| &old.fields);
+            fields.is_some_and(|fields| {
+                let is_same_user = fields.login.as_ref().is_some_and(|login| login.user == user);
+                is_same_user && fields.port == port && (fields.host == host || fields.host.is_none())
+            })
+        };
+        let keep_secret = self.auth.as_ref().is_some_and(|auth| auth.secret.is_none());
+        if let Some(auth) = self.auth.as_ref().filter(|auth| keep_secret && !keeps(&auth.sasl_user)) {
+            let message = format!("a new peer, user, host or port needs the secret of {}", auth.sasl_user);
+            faults.push(Fault::body("/auth/secret", "required", message));
+        }
+        let (Ok(tls), true) = (tls, faults.is_empty()) else { return Err(Problem::invalid(faults)) };
+        let direction = match self.direction {
+            Some(direction) => direction.read(),
+            None if host.is_some() => Direction::Both,
+            None => Direction::Accept,
+        };
+        let login = |auth: PeerAuthInput| Login { user: auth.sasl_user, secret: auth.secret.unwrap_or_default() };
+        let fields = PeerFields {
+            verbs,
+            direction,
+            host,
+            port,
+            domains,
+            login: self.auth.map(login),
+            tls,
+            networks: networks.join(",").parse().unwrap_or_default(),
+            enabled: self.enabled,
+            note: self.note,
+        };
+        Ok((fields, keep_secret))
+    }
+}
+
+fn texts(networks: &Networks) -> Vec<String> {
+    networks.to_string().split(',').filter(|text| !text.is_empty()).map(str::to_owned).collect()
+}
+
+impl PeerVerb {
+    pub(in crate::http::api) fn of(verb: Verb) -> Self {
+        match verb {
+            Verb::Turn => Self::Turn,
+            Verb::Etrn => Self::Etrn,
+            Verb::Atrn => Self::Atrn,
+        }
+    }
+
+    pub(in crate::http::api) fn read(self) -> Verb {
+        match self {
+            Self::Turn => Verb::Turn,
+            Self::Etrn => Verb::Etrn,
+            Self::Atrn => Verb::Atrn,
+        }
+    }
+}
+
+impl PeerDirection {
+    fn of(direction: Direction) -> Self {
+        match direction {
+            Direction::Initiate => Self::Initiate,
+            Direction::Accept => Self::Accept,
+            Direction::Both => Self::Both,
+        }
+    }
+
+    fn read(self) -> Direction {
+        match self {
+            Self::Initiate => Direction::Initiate,
+            Self::Accept => Direction::Accept,
+            Self::Both => Direction::Both,
+        }
+    }
+}
+
+impl PeerTls {
+    fn of(tls: &ServerTls) -> Self {
+        match tls {
+            ServerTls::Verified => Self { mode: PeerTlsMode::Pkix, server_cert_sha256: None },
+            ServerTls::Pinned(hash) => {
+                let text = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+                Self { mode: PeerTlsMode::Pinned, server_cert_sha256: Some(text) }
+            }
+        }
+    }
+
+    fn read(self) -> Result<ServerTls, Fault> {
+        let fault = |code, message| Fault::body("/tls/server_cert_sha256", code, message);
+        match (self.mode, self.server_cert_sha256) {
+            (PeerTlsMode::Pkix, None) => Ok(ServerTls::Verified),
+            (PeerTlsMode::Pkix, Some(_)) => Err(fault("excluded", "only with the mode pinned")),
+            (PeerTlsMode::Pinned, None) => Err(fault("required", "which certificate? Its SHA-256 in hexadecimal")),
+            (PeerTlsMode::Pinned, Some(text)) => {
+                let hash = sha256(&text).ok_or_else(|| fault("malformed", "64 hexadecimal digits"))?;
+                Ok(ServerTls::Pinned(hash))
+            }
+        }
+    }
+}
+
+/// 32 octets in hexadecimal, as openssl writes a fingerprint with colons or sha256sum without.
+fn sha256(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = text
+        .chars()
+        .filter(|c| *c != ':')
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    if digits.len() == 64 { bytes.try_into().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_read_with_and_without_colons() {
+        let expected: [u8; 32] = std::array::from_fn(|place| place as u8 + 0xa0);
+        let plain: String = expected.iter().map(|byte| format!("{byte:02x}")).collect();
+        let colons = expected.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":");
+        for good in [plain.clone(), colons] {
+            assert_eq!(sha256(&good), Some(expected), "{good}");
+        }
+        for wrong in ["", "xy", &plain[1..], &format!("{plain}0"), &plain.replace('a', "g")] {
+            assert_eq!(sha256(wrong), None, "{wrong}");
+        }
+    }
+}

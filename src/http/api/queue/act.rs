@@ -1,0 +1,215 @@
+use actix_web::{HttpRequest, HttpResponse, delete, post, web};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::shape::{QueueEntry, QueueState, Row};
+use super::{entry_id, find};
+use crate::base::{Enhanced, QueueId, limits};
+use crate::http::body::Body;
+use crate::http::caller::{Allowed, QueueWrite};
+use crate::http::context::Context;
+use crate::http::etag;
+use crate::http::page::{ConfirmSilent, NoQuery};
+use crate::http::problem::{Problem, Refusal};
+use crate::intake::Settle;
+use crate::queue::{self, Act, Action, Attempt, Outcome, Stage, Verdict, Words};
+use crate::store::WriteError;
+
+/// Why an operator does something.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct QueueReason {
+    /// For people: it is shown with the entry, and in a bounce to the sender.
+    #[schema(min_length = 1, max_length = 500)]
+    reason: String,
+}
+
+/// An entry that was bounced.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct QueueBounced {
+    /// Its id; it is not in the queue any more.
+    id: String,
+    /// The message's id: its trace names the bounce.
+    message_id: String,
+    /// Where the message did not go.
+    recipient: String,
+}
+
+/// Makes an entry due at once. What waits for a peer goes out by the ordinary way, for one attempt.
+#[utoipa::path(
+    tag = "queue",
+    params(("qid" = String, Path, description = "The entry's id")),
+    responses(
+        (status = 202, description = "It is due", body = QueueEntry),
+        (status = 404, description = "It is not in the queue; `errors` says where it went"),
+        (status = 409, description = "It is being delivered, or held by an operator"),
+    )
+)]
+#[post("/queue/{qid}/retry")]
+pub(in crate::http) async fn retry_queue_entry(
+    allowed: Allowed<QueueWrite>,
+    _none: NoQuery,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let row = find(&context, &allowed.caller, entry_id(&request, &path)?)?;
+    if row.state == QueueState::InFlight {
+        return Err(queue::Refused::InFlight(row.id).problem());
+    }
+    let entry = act(&context, &allowed, row, Action::Retry).await?;
+    Ok(HttpResponse::Accepted().json(entry))
+}
+
+/// Holds an entry until it is released: it is not tried and does not expire. One that is held already gets the new reason.
+#[utoipa::path(
+    tag = "queue",
+    params(("qid" = String, Path, description = "The entry's id")),
+    request_body = QueueReason,
+    responses(
+        (status = 200, description = "It is held", body = QueueEntry),
+        (status = 404, description = "It is not in the queue; `errors` says where it went"),
+        (status = 409, description = "It is being delivered"),
+    )
+)]
+#[post("/queue/{qid}/hold")]
+pub(in crate::http) async fn hold_queue_entry(
+    allowed: Allowed<QueueWrite>,
+    _none: NoQuery,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+    body: Body<QueueReason>,
+) -> Result<HttpResponse, Problem> {
+    let row = find(&context, &allowed.caller, entry_id(&request, &path)?)?;
+    let entry = act(&context, &allowed, row, Action::Hold { reason: body.0.reason }).await?;
+    Ok(HttpResponse::Ok().json(entry))
+}
+
+/// Ends an operator's hold: due at once.
+#[utoipa::path(
+    tag = "queue",
+    params(("qid" = String, Path, description = "The entry's id")),
+    responses(
+        (status = 200, description = "It is due", body = QueueEntry),
+        (status = 404, description = "It is not in the queue; `errors` says where it went"),
+        (status = 409, description = "No operator holds it"),
+    )
+)]
+#[post("/queue/{qid}/release")]
+pub(in crate::http) async fn release_queue_entry(
+    allowed: Allowed<QueueWrite>,
+    _none: NoQuery,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let row = find(&context, &allowed.caller, entry_id(&request, &path)?)?;
+    let entry = act(&context, &allowed, row, Action::Release).await?;
+    Ok(HttpResponse::Ok().json(entry))
+}
+
+/// Gives an entry up now and tells its sender so, by a bounce with the reason.
+#[utoipa::path(
+    tag = "queue",
+    params(("qid" = String, Path, description = "The entry's id")),
+    request_body = QueueReason,
+    responses(
+        (status = 200, description = "It was bounced", body = QueueBounced),
+        (status = 404, description = "It is not in the queue; `errors` says where it went"),
+        (status = 409, description = "It is being delivered"),
+    )
+)]
+#[post("/queue/{qid}/bounce")]
+pub(in crate::http) async fn bounce_queue_entry(
+    allowed: Allowed<QueueWrite>,
+    _none: NoQuery,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+    body: Body<QueueReason>,
+) -> Result<HttpResponse, Problem> {
+    let row = find(&context, &allowed.caller, entry_id(&request, &path)?)?;
+    bounce(&context, &allowed.caller.name(), vec![row.id], &body.0.reason).await?;
+    let (id, message_id) = (row.id.to_string(), row.id.message.to_string());
+    Ok(HttpResponse::Ok().json(QueueBounced { id, message_id, recipient: row.entry.recipient.to_string() }))
+}
+
+/// Removes an entry. Nobody is told: the message is lost for this recipient, and only the trace knows.
+#[utoipa::path(
+    tag = "queue",
+    params(
+        ("qid" = String, Path, description = "The entry's id"),
+        ("confirm" = String, Query, description = "`silent`: the sender is not told"),
+    ),
+    responses(
+        (status = 204, description = "Removed"),
+        (status = 404, description = "It is not in the queue; `errors` says where it went"),
+        (status = 409, description = "It is being delivered"),
+    )
+)]
+#[delete("/queue/{qid}")]
+pub(in crate::http) async fn drop_queue_entry(
+    allowed: Allowed<QueueWrite>,
+    _silent: ConfirmSilent,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let row = find(&context, &allowed.caller, entry_id(&request, &path)?)?;
+    let view = context.store.view()?;
+    let seen = QueueEntry::of(&view, &row)?.with_history(&view, &row)?;
+    drop(view);
+    etag::expect_content(&request, &etag::of_content(&seen))?;
+    write(&context, &allowed.caller.name(), vec![row.id], Action::Drop).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Does something to an entry, and shows it as it is then: as it was, when it has gone on its way meanwhile.
+async fn act(
+    context: &Context,
+    allowed: &Allowed<QueueWrite>,
+    row: Row,
+    action: Action,
+) -> Result<QueueEntry, Problem> {
+    write(context, &allowed.caller.name(), vec![row.id], action).await?;
+    let row = find(context, &allowed.caller, row.id).unwrap_or(row);
+    Ok(QueueEntry::of(&context.store.view()?, &row)?)
+}
+
+/// Does something to entries, all or none.
+pub(super) async fn write(
+    context: &Context,
+    actor: &str,
+    entries: Vec<QueueId>,
+    action: Action,
+) -> Result<(), WriteError<queue::Refused>> {
+    let act = Act { entries, action, actor: actor.to_owned(), at: context.clock.now() };
+    context.store.write(act).await.map(|done| done.into_inner())
+}
+
+/// Gives entries of one message up, all or none, and tells the sender.
+pub(super) async fn bounce(
+    context: &Context,
+    actor: &str,
+    entries: Vec<QueueId>,
+    reason: &str,
+) -> Result<(), WriteError<queue::Refused>> {
+    let at = context.clock.now();
+    let words: String = reason.chars().take(limits::WORDS_CHARS).collect();
+    let attempt = Attempt {
+        at,
+        actor: actor.to_owned(),
+        server: None,
+        server_ip: None,
+        tls: None,
+        stage: Stage::Queue,
+        // RFC 3463 §3.1: no other code says that a person has decided so.
+        words: Words::own(Enhanced(5, 0, 0), words),
+        duration_ms: 0,
+    };
+    let outcome = |entry| Outcome { entry, verdict: Verdict::Failed, attempt: attempt.clone() };
+    let outcomes: Vec<Outcome> = entries.into_iter().map(outcome).collect();
+    let outbound = context.delivery.outbound.clone();
+    context.store.write(Settle { outcomes, outbound, at, jitter: 0 }).await.map(|done| drop(done.into_inner()))
+}
