@@ -3,6 +3,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::directory::{AccountFields, Action, AliasFields, DomainFields, TokenAction};
+use super::jobs::JobAction;
+use super::queue::QueueAction;
+use super::routes::RouteAction;
+use super::turn::TurnAction;
 
 /// A mail server in one program and one file.
 #[derive(Parser)]
@@ -47,6 +51,34 @@ pub enum Command {
         place: Place,
         #[command(subcommand)]
         action: TokenAction,
+    },
+    /// Mail on its way out
+    Queue {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: QueueAction,
+    },
+    /// Where some mail goes, instead of to the servers that the DNS names
+    Route {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: RouteAction,
+    },
+    /// Other servers that fetch mail here, or that mail is fetched from
+    Turn {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: TurnAction,
+    },
+    /// Long work in the background
+    Job {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: JobAction,
     },
     /// Says what would happen to mail for an address
     Resolve {
@@ -181,6 +213,19 @@ mod tests {
         check("pillarbox alias delete i@x.test --if-match \"3\"", true);
         check("pillarbox token create --name n --scope domains:read --scope accounts:read", true);
         check("pillarbox token create --name n", false);
+        check("pillarbox queue list --state held --domain x.test -o json", true);
+        check("pillarbox queue list --state lost", false);
+        check("pillarbox queue hold q_0 --reason later", true);
+        check("pillarbox queue hold q_0", false);
+        check("pillarbox queue drop q_0 --silent", true);
+        check("pillarbox queue flush --all --data x.redb", true);
+        check("pillarbox queue flush", false);
+        check("pillarbox queue actions bounce --domain x.test --reason gone --wait", true);
+        check("pillarbox route put smart --default --host smtp.x.test", true);
+        check("pillarbox route put smart --host smtp.x.test", false);
+        check("pillarbox turn peer put branch --verb atrn --domain b.test --user b --secret-file -", true);
+        check("pillarbox turn start branch --verb turn --wait", true);
+        check("pillarbox job cancel j_0", true);
         check("pillarbox check", true);
         check("pillarbox check file.redb", true);
         check("pillarbox health --url http://127.0.0.1:11080", true);

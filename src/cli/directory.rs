@@ -8,14 +8,16 @@ use serde_json::{Map, Value, json};
 use super::args::Output;
 use super::client::Client;
 use super::failure::Failure;
+use super::request::{given, list, several, text_or_none};
 use super::{output, password};
-use crate::base::limits;
 use crate::http::path_segment;
 
 /// A kind of thing: its path, and what a list shows of it.
 pub struct Kind {
-    folder: &'static str,
-    columns: &'static [&'static str],
+    /// Below `/api/v1/`.
+    pub folder: &'static str,
+    /// What a list shows.
+    pub columns: &'static [&'static str],
 }
 
 pub const DOMAINS: Kind = Kind { folder: "domains", columns: &["name", "enabled", "aliases", "catch_all"] };
@@ -24,15 +26,15 @@ pub const ACCOUNTS: Kind = Kind {
     columns: &["address", "display_name", "enabled", "roles", "used_bytes", "message_count"],
 };
 pub const ALIASES: Kind = Kind { folder: "aliases", columns: &["address", "targets", "enabled"] };
-const TOKENS: Kind = Kind { folder: "tokens", columns: &["id", "name", "scopes", "expires_at", "last_used_at"] };
+const TOKENS: &[&str] = &["id", "name", "scopes", "expires_at", "last_used_at"];
 
 /// What can be done with a kind of thing.
 #[derive(Subcommand)]
-pub enum Action<F: Args> {
+pub enum Action<F: Args, L: Args = Filter> {
     /// Lists them
     List {
         #[command(flatten)]
-        filter: Filter,
+        filter: L,
     },
     /// Shows one
     Show {
@@ -77,6 +79,43 @@ pub struct Filter {
     /// At most so many
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+}
+
+/// For lists without a filter.
+#[derive(Args)]
+pub struct Limit {
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+}
+
+/// What a list is asked for.
+pub trait Wanted {
+    /// The query's parameters.
+    fn parameters(&self) -> Vec<(&'static str, Option<&str>)>;
+
+    /// At most so many items.
+    fn limit(&self) -> Option<usize>;
+}
+
+impl Wanted for Filter {
+    fn parameters(&self) -> Vec<(&'static str, Option<&str>)> {
+        vec![("q", self.query.as_deref()), ("domain", self.domain.as_deref())]
+    }
+
+    fn limit(&self) -> Option<usize> {
+        self.limit
+    }
+}
+
+impl Wanted for Limit {
+    fn parameters(&self) -> Vec<(&'static str, Option<&str>)> {
+        Vec::new()
+    }
+
+    fn limit(&self) -> Option<usize> {
+        self.limit
+    }
 }
 
 /// Preconditions.
@@ -247,24 +286,19 @@ impl Fields for AliasFields {
     }
 }
 
-fn given<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, Value> {
-    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
-}
-
-/// A repeatable flag: none given says nothing, one empty value says none.
-fn several(values: Vec<String>) -> Option<Value> {
-    (!values.is_empty()).then(|| values.into_iter().filter(|value| !value.is_empty()).collect())
-}
-
-fn text_or_none(value: Option<String>) -> Option<Value> {
-    value.map(|text| if text.is_empty() { Value::Null } else { text.into() })
-}
-
 /// Does what the arguments ask for.
-pub fn act<F: Args + Fields>(kind: &Kind, action: Action<F>, client: &Client, output: Output) -> Result<(), Failure> {
+pub fn act<F: Args + Fields, L: Args + Wanted>(
+    kind: &Kind,
+    action: Action<F, L>,
+    client: &Client,
+    output: Output,
+) -> Result<(), Failure> {
     let path = |name: &str| format!("/api/v1/{}/{}", kind.folder, path_segment(name));
     match action {
-        Action::List { filter } => list(kind, &filter, client, output),
+        Action::List { filter } => {
+            let folder = format!("/api/v1/{}", kind.folder);
+            list(client, &folder, &filter.parameters(), filter.limit(), kind.columns, output)
+        }
         Action::Show { name } => output::show(&client.send(Method::GET, &path(&name), &[], None)?.body, output),
         Action::Put { name, fields, only } => {
             let fields = Value::Object(fields.json(true)?);
@@ -283,45 +317,19 @@ pub fn act<F: Args + Fields>(kind: &Kind, action: Action<F>, client: &Client, ou
 }
 
 impl Only {
-    fn fields(&self) -> Vec<(HeaderName, String)> {
+    /// The header fields that say so.
+    pub fn fields(&self) -> Vec<(HeaderName, String)> {
         let create = self.create.then(|| (header::IF_NONE_MATCH, "*".to_owned()));
         let version = self.if_match.clone().map(|tag| (header::IF_MATCH, tag));
         create.into_iter().chain(version).collect()
     }
 }
 
-/// Reads page after page.
-fn list(kind: &Kind, filter: &Filter, client: &Client, output: Output) -> Result<(), Failure> {
-    let wanted = filter.limit.unwrap_or(usize::MAX);
-    let (mut items, mut cursor) = (Vec::new(), None::<String>);
-    while items.len() < wanted {
-        let limit = (wanted - items.len()).min(limits::PAGE_ITEMS_MAX).to_string();
-        let parameters = [
-            ("limit", Some(&limit)),
-            ("cursor", cursor.as_ref()),
-            ("q", filter.query.as_ref()),
-            ("domain", filter.domain.as_ref()),
-        ];
-        let query: Vec<String> = parameters
-            .into_iter()
-            .filter_map(|(name, value)| Some(format!("{name}={}", path_segment(value?))))
-            .collect();
-        let path = format!("/api/v1/{}?{}", kind.folder, query.join("&"));
-        let mut page = client.send(Method::GET, &path, &[], None)?.body;
-        items.extend(page["items"].as_array_mut().map(std::mem::take).unwrap_or_default());
-        match page["next_cursor"].as_str() {
-            Some(next) => cursor = Some(next.to_owned()),
-            None => break,
-        }
-    }
-    output::list(items, kind.columns, output)
-}
-
 /// `pillarbox token …`
 pub fn token(action: TokenAction, client: &Client, output: Output) -> Result<(), Failure> {
     let path = |id: &str| format!("/api/v1/tokens/{}", path_segment(id));
     match action {
-        TokenAction::List { limit } => list(&TOKENS, &Filter { query: None, domain: None, limit }, client, output),
+        TokenAction::List { limit } => list(client, "/api/v1/tokens", &[], limit, TOKENS, output),
         TokenAction::Show { id } => output::show(&client.send(Method::GET, &path(&id), &[], None)?.body, output),
         TokenAction::Create { name, scopes, domains, expires_at, allow_ips } => {
             let body = json!({

@@ -7,10 +7,15 @@ mod client;
 mod directory;
 mod failure;
 mod file;
+mod jobs;
 mod logs;
 mod output;
 mod password;
+mod queue;
+mod request;
+mod routes;
 mod serve;
+mod turn;
 
 use std::process::ExitCode;
 
@@ -56,6 +61,10 @@ fn answer(command: Command) -> Result<(), Failure> {
             directory::act(&directory::ALIASES, action, &Client::new(&place)?, place.output)
         }
         Command::Token { place, action } => directory::token(action, &Client::new(&place)?, place.output),
+        Command::Queue { place, action } => queue::act(action, &Client::new(&place)?, place.output),
+        Command::Route { place, action } => routes::act(action, &Client::new(&place)?, place.output),
+        Command::Turn { place, action } => turn::act(action, &Client::new(&place)?, place.output),
+        Command::Job { place, action } => jobs::act(action, &Client::new(&place)?, place.output),
         Command::Resolve { place, address } => directory::resolve(&address, &Client::new(&place)?, place.output),
         Command::Health { place } => directory::health(&Client::new(&place)?, place.output),
         Command::Openapi => output::print(&http::openapi()),

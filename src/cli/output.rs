@@ -30,17 +30,49 @@ pub fn show(thing: &Value, output: Output) -> Result<(), Failure> {
     write(&mut table)
 }
 
+/// Prints one thing, and below it the list that is one of its fields.
+pub fn show_with_list(mut thing: Value, field: &str, columns: &[&str], output: Output) -> Result<(), Failure> {
+    if output == Output::Json {
+        return json(&thing);
+    }
+    let items = thing.as_object_mut().and_then(|fields| fields.remove(field));
+    show(&thing, output)?;
+    match items {
+        Some(Value::Array(items)) if !items.is_empty() => {
+            print("\n")?;
+            list(items, columns, output)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints one thing, and below it the text of many lines that is one of its fields.
+pub fn show_with_text(mut thing: Value, field: &str, output: Output) -> Result<(), Failure> {
+    if output == Output::Json {
+        return json(&thing);
+    }
+    let lines = thing.as_object_mut().and_then(|fields| fields.remove(field));
+    show(&thing, output)?;
+    match lines.as_ref().and_then(Value::as_str) {
+        Some(lines) if !lines.is_empty() => {
+            let lines: String = lines.lines().map(|one| format!("{}\n", line(one))).collect();
+            print(&format!("\n{lines}"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What a thing is comes first, when it became so last.
 fn rank(field: &str) -> u8 {
     match field {
         "id" | "name" | "address" => 0,
         "secret" => 1,
-        "created_at" | "changed_at" => 3,
+        "created_at" | "started_at" | "changed_at" | "ended_at" => 3,
         _ => 2,
     }
 }
 
-/// Prints a list, a thing a line, with these of its fields.
+/// Prints a list, a thing a line, with these of its fields; `last.text` is a field of the field `last`, under its name.
 pub fn list(items: Vec<Value>, columns: &[&str], output: Output) -> Result<(), Failure> {
     if output == Output::Json {
         return json(&serde_json::json!({ "items": items }));
@@ -50,9 +82,9 @@ pub fn list(items: Vec<Value>, columns: &[&str], output: Output) -> Result<(), F
         return Ok(());
     }
     let mut table = plain();
-    table.set_header(columns.iter().map(|column| column.to_uppercase()));
+    table.set_header(columns.iter().map(|column| column.split('.').next().unwrap_or_default().to_uppercase()));
     for item in &items {
-        table.add_row(columns.iter().map(|column| text(&item[*column])));
+        table.add_row(columns.iter().map(|column| text(column.split('.').fold(item, |item, name| &item[name]))));
     }
     write(&mut table)
 }
@@ -74,15 +106,18 @@ fn plain() -> Table {
     table
 }
 
+/// A text as it may stand on a line of a terminal.
+pub fn line(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
 /// A value as people read it; what could move a terminal's cursor is escaped.
 fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
         Value::Bool(true) => "yes".into(),
         Value::Bool(false) => "no".into(),
-        Value::String(text) => {
-            text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
-        }
+        Value::String(text) => line(text),
         Value::Array(items) if items.is_empty() => "-".into(),
         Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
         Value::Object(fields) => {

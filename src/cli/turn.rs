@@ -1,0 +1,225 @@
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Subcommand, ValueEnum};
+use hyper::Method;
+use serde_json::{Map, Value, json};
+
+use super::args::Output;
+use super::client::Client;
+use super::directory::{self, Action, Fields, Kind, Limit};
+use super::failure::Failure;
+use super::request::{given, list, several, text_or_none};
+use super::{jobs, output, password};
+use crate::http::path_segment;
+
+const PEERS: Kind =
+    Kind { folder: "turn/peers", columns: &["name", "verbs", "direction", "host", "port", "domains", "enabled"] };
+const COLUMNS: &[&str] = &["id", "peer", "verb", "role_before", "state", "sent", "received", "started_at", "outcome"];
+const SESSIONS: &str = "/api/v1/turn/sessions";
+
+#[derive(Subcommand)]
+pub enum TurnAction {
+    /// Peers that roles may be swapped with
+    Peer {
+        #[command(subcommand)]
+        action: Action<Box<PeerFields>, Limit>,
+    },
+    /// Begins a session with a peer: dials, logs in, sends what waits for it, and fetches its mail
+    Start {
+        /// The peer
+        peer: String,
+        /// What is asked for [default: the best of the peer's verbs]
+        #[arg(long)]
+        verb: Option<Verb>,
+        /// Connects, logs in, looks, and leaves
+        #[arg(long)]
+        dry_run: bool,
+        /// Waits for the end, and shows the dialogue as it goes on
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Lists the sessions, the newest first
+    Sessions {
+        /// Only those with this peer
+        #[arg(long)]
+        peer: Option<String>,
+        /// At most so many
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+    },
+    /// Shows a session with its dialogue
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Ends a session that runs, between two messages
+    Abort {
+        /// Its id
+        id: String,
+    },
+    /// Shows what waits for a domain: what ETRN or ATRN would release
+    Waiting {
+        /// The domain
+        domain: String,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Verb {
+    Atrn,
+    Turn,
+    Etrn,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Direction {
+    Initiate,
+    Accept,
+    Both,
+}
+
+#[derive(Args)]
+pub struct PeerFields {
+    /// A verb that it may use, or we at its side; repeatable
+    #[arg(long = "verb", value_name = "VERB")]
+    verbs: Vec<Verb>,
+    /// Who dials [default: both with --host, else accept]
+    #[arg(long)]
+    direction: Option<Direction>,
+    /// Where we dial it, as in mail.example.org or [192.0.2.1]
+    #[arg(long)]
+    host: Option<String>,
+    /// The port there [default: 25; 366 where ATRN is the only verb]
+    #[arg(long)]
+    port: Option<u16>,
+    /// A domain of it, held for it; or of ours, asked of it; repeatable
+    #[arg(long = "domain", value_name = "DOMAIN")]
+    domains: Vec<String>,
+    /// The user name, the same at both sides
+    #[arg(long)]
+    user: Option<String>,
+    /// A file whose first line is the secret; - for stdin. Without it, the one that is there stays
+    #[arg(long, value_name = "FILE", requires = "user")]
+    secret_file: Option<PathBuf>,
+    /// The SHA-256 of its certificate, which then counts instead of a public CA; empty: a public CA again
+    #[arg(long, value_name = "HEX")]
+    pin: Option<String>,
+    /// A network that it dials us from; repeatable
+    #[arg(long = "network", value_name = "NETWORK")]
+    networks: Vec<String>,
+    /// A disabled peer is as good as none, but its mail stays held
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set)]
+    enabled: Option<bool>,
+    /// For people
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+}
+
+fn word(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+impl Fields for Box<PeerFields> {
+    fn json(self, _: bool) -> Result<Map<String, Value>, Failure> {
+        let secret = self.secret_file.as_deref().map(password::from_file).transpose()?;
+        let auth = self.user.map(|user| {
+            if user.is_empty() {
+                return Value::Null;
+            }
+            let secret = secret.map(|secret| secret.expose().clone().into());
+            Value::Object(given([("sasl_user", Some(user.into())), ("secret", secret)]))
+        });
+        let tls = self.pin.map(|pin| match pin.as_str() {
+            "" => json!({"mode": "pkix", "server_cert_sha256": null}),
+            pin => json!({"mode": "pinned", "server_cert_sha256": pin}),
+        });
+        Ok(given([
+            ("verbs", several(self.verbs.into_iter().map(word).collect())),
+            ("direction", self.direction.map(|direction| word(direction).into())),
+            ("host", text_or_none(self.host)),
+            ("port", self.port.map(Value::from)),
+            ("domains", several(self.domains)),
+            ("auth", auth),
+            ("tls", tls),
+            ("networks", several(self.networks)),
+            ("enabled", self.enabled.map(Value::from)),
+            ("note", self.note.map(Value::from)),
+        ]))
+    }
+}
+
+/// `pillarbox turn …`
+pub fn act(action: TurnAction, client: &Client, output: Output) -> Result<(), Failure> {
+    let session = |id: &str| format!("{SESSIONS}/{}", path_segment(id));
+    match action {
+        TurnAction::Peer { action } => directory::act(&PEERS, action, client, output),
+        TurnAction::Start { peer, verb, dry_run, wait } => {
+            let path = format!("/api/v1/turn/peers/{}/sessions", path_segment(&peer));
+            let body = given([("verb", verb.map(|verb| word(verb).into())), ("dry_run", Some(dry_run.into()))]);
+            let job = client.send(Method::POST, &path, &[], Some(&Value::Object(body)))?.body;
+            jobs::started(job, wait, client, output)
+        }
+        TurnAction::Sessions { peer, limit } => {
+            list(client, SESSIONS, &[("peer", peer.as_deref())], limit, COLUMNS, output)
+        }
+        TurnAction::Show { id } => {
+            let answer = client.send(Method::GET, &session(&id), &[], None)?.body;
+            output::show_with_text(answer, "transcript", output)
+        }
+        TurnAction::Abort { id } => {
+            let path = format!("{}/abort", session(&id));
+            output::show_with_text(client.send(Method::POST, &path, &[], None)?.body, "transcript", output)
+        }
+        TurnAction::Waiting { domain } => {
+            let path = format!("/api/v1/turn/domains/{}/waiting", path_segment(&domain));
+            output::show(&client.send(Method::GET, &path, &[], None)?.body, output)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        action: TurnAction,
+    }
+
+    fn check(line: &str, expected: Option<Value>) {
+        let seen = Line::try_parse_from(line.split(' ')).ok().map(|line| match line.action {
+            TurnAction::Peer { action: Action::Put { fields, .. } | Action::Set { fields, .. } } => {
+                Value::Object(fields.json(false).unwrap())
+            }
+            _ => Value::Null,
+        });
+        assert_eq!(seen, expected, "{line}");
+    }
+
+    #[test]
+    fn flags_become_a_peer() {
+        check(
+            "turn peer put branch --verb atrn --verb etrn --domain b.test --host [192.0.2.1] --user b --pin ab",
+            Some(json!({
+                "verbs": ["atrn", "etrn"], "domains": ["b.test"], "host": "[192.0.2.1]",
+                "auth": {"sasl_user": "b"}, "tls": {"mode": "pinned", "server_cert_sha256": "ab"},
+            })),
+        );
+        check(
+            "turn peer set branch --host  --pin  --enabled false --direction accept",
+            Some(json!({
+                "host": null, "tls": {"mode": "pkix", "server_cert_sha256": null},
+                "enabled": false, "direction": "accept",
+            })),
+        );
+        check("turn peer put branch --verb fly", None);
+        check("turn peer put branch --secret-file x", None);
+        check("turn peer list --limit 3", Some(Value::Null));
+        check("turn start branch --verb atrn --dry-run --wait", Some(Value::Null));
+        check("turn start", None);
+        check("turn sessions --peer branch", Some(Value::Null));
+    }
+}
