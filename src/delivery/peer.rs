@@ -53,6 +53,11 @@ impl PeerCourier {
         Ok(false)
     }
 
+    /// Waits until every outcome is in the file: a session that broke did not come to the end of its mail.
+    pub async fn finish(&mut self) {
+        self.desk.finish().await;
+    }
+
     /// The next message of which some entry is free: with all its free entries in these domains.
     fn pick(&mut self) -> Result<Option<Bundle>, StoreError> {
         let view = self.context.store.view()?;

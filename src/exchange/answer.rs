@@ -53,6 +53,7 @@ pub(super) async fn answer(mut connection: Connection, turned: Turned, context: 
     let mut courier = Bounded::new(courier, cancel);
     let (client::Ended::Closed(summary) | client::Ended::Swap(_, summary)) =
         client::drive(connection, &plan, &mut courier).await;
+    courier.into_inner().finish().await;
     (journal.session.sent, journal.session.refused) = (summary.sent, summary.refused);
     let sent = words::messages(summary.sent);
     match &summary.failure {

@@ -94,12 +94,14 @@ async fn run(
     };
     let courier = PeerCourier::new(Arc::clone(&context.delivery), fit.theirs.clone(), plan.actor.clone());
     let mut courier = Bounded::new(courier, cancel.clone());
+    let until = courier.until();
     let ended = client::drive(connection, &plan, &mut courier).await;
+    courier.into_inner().finish().await;
     let session = match ended {
         client::Ended::Closed(summary) => closed(journal, &fit, &summary).await,
         client::Ended::Swap(connection, summary) => {
             transcript.note("the roles are swapped: we take");
-            swapped(&context, journal, fit, (connection, summary), courier.until(), cancel).await
+            swapped(&context, journal, fit, (connection, summary), until, cancel).await
         }
     };
     drop(lease);
@@ -202,12 +204,12 @@ async fn swapped(
     (session.sent, session.received, session.refused) = (summary.sent, served.received, summary.refused);
     let tally = format!("{} sent, {} received", words::messages(summary.sent), words::messages(served.received));
     let (state, outcome) = match served.failure {
-        None if cancel.is_cancelled() => (SessionState::Failed, format!("{tally}, then it was cancelled")),
-        None if until <= Instant::now() => {
+        _ if cancel.is_cancelled() => (SessionState::Failed, format!("{tally}, then it was cancelled")),
+        None => (SessionState::Done, tally),
+        Some(_) if until <= Instant::now() => {
             let minutes = limits::TURN_SESSION_S / 60;
             (SessionState::Failed, format!("{tally}, then it was ended after {minutes} minutes"))
         }
-        None => (SessionState::Done, tally),
         Some(why) => (SessionState::Failed, format!("{tally}, then it broke: {why}")),
     };
     journal.end(state, outcome).await

@@ -23,6 +23,11 @@ impl<C> Bounded<C> {
         Self { inner, until, cancel, takes_mail: true }
     }
 
+    /// The courier itself, at the end of the session.
+    pub(super) fn into_inner(self) -> C {
+        self.inner
+    }
+
     /// When the session must have come to its end.
     pub(super) fn until(&self) -> Instant {
         self.until

@@ -9,6 +9,8 @@ mod answer;
 mod call;
 mod courier;
 mod journal;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::sync::Arc;

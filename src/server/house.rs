@@ -89,6 +89,8 @@ impl House {
         recover(&store, &*clock).await?;
         let jobs = Jobs::new(store.clone(), Arc::clone(&clock), Arc::clone(&ids));
         jobs.recover().await.map_err(|error| ServerError::Store(error.to_string()))?;
+        let ended = store.write(turn::EndRunning { at: clock.now() }).await;
+        ended.map(drop).map_err(|error| ServerError::Store(error.to_string()))?;
         let refusal_delay = Duration::from_millis(settings.limits_refusal_delay_ms);
         let smtp = Arc::new(smtp::server::Context {
             store: store.clone(),

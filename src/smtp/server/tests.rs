@@ -324,19 +324,17 @@ async fn a_stranger_can_not_tell_whether_there_are_peers() {
     make_peer(&any, "").await;
     make_peer(&near, "198.51.100.0/24").await;
     let login = STANDARD.encode("\0branch\0s3cret");
-    let script = format!(
-        "TURN\r\nATRN\r\nETRN branch.test\r\nEHLO c.test\r\nHELP\r\nHELP TURN\r\nHELP ATRN\r\nHELP ETRN\r\n\
+    let script = "TURN\r\nATRN\r\nETRN branch.test\r\nEHLO c.test\r\nHELP\r\nHELP TURN\r\nHELP ATRN\r\nHELP ETRN\r\n\
          HELP AUTH\r\nTURN\r\nTURN x\r\nATRN\r\nATRN branch.test\r\nATRN !\r\nETRN branch.test\r\n\
          ETRN @branch.test\r\nETRN #branch\r\nETRN nobody.test\r\nETRN\r\nMAIL FROM:<a@b.test>\r\n\
-         RCPT TO:<x@branch.test>\r\nTURN\r\nATRN branch.test\r\nQUIT\r\n"
-    );
+         RCPT TO:<x@branch.test>\r\nTURN\r\nATRN branch.test\r\nQUIT\r\n";
     let knock = format!("EHLO c.test\r\nAUTH PLAIN {login}\r\nTURN\r\nQUIT\r\n");
     for profile in [Profile::Mx, Profile::Submission, Profile::Odmr] {
-        let heard = say(&empty, profile, PEER, &script).await;
+        let heard = say(&empty, profile, PEER, script).await;
         assert!(heard.lines().count() > 15, "{heard}");
-        assert_eq!(say(&any, profile, PEER, &script).await, heard, "{profile:?}");
+        assert_eq!(say(&any, profile, PEER, script).await, heard, "{profile:?}");
         // From elsewhere than where the peer dials from, the login itself is no sign, even where a password may pass.
-        for (script, from) in [(&script, PEER), (&script, LOOPBACK), (&knock, PEER), (&knock, LOOPBACK)] {
+        for (script, from) in [(script, PEER), (script, LOOPBACK), (&knock, PEER), (&knock, LOOPBACK)] {
             let heard = say(&empty, profile, from, script).await;
             assert_eq!(say(&near, profile, from, script).await, heard, "{profile:?} from {from}");
         }

@@ -1,0 +1,223 @@
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::site::{SECRET, Site};
+use crate::base::Host;
+use crate::exchange::{self, NotBegun};
+use crate::queue::{Login, State};
+use crate::smtp::server::Profile;
+use crate::turn::{Direction, Role, ServerTls, Session, SessionState, Verb};
+
+/// A hub that holds mail for a branch, and the branch, which dials it.
+async fn pair() -> (Site, Site) {
+    let (hub, branch) = (Site::start("hub.test").await, Site::start("branch.test").await);
+    hub.put_branch("branch", &["branch.test"]).await;
+    branch.put_hub("hub", &hub, &["branch.test", "hub.test"]).await;
+    (hub, branch)
+}
+
+fn check(session: &Session, verb: Verb, role: Role, sent: u64, received: u64) {
+    let Session { state, outcome, transcript, .. } = session;
+    assert_eq!(*state, SessionState::Done, "{outcome}\n{transcript}");
+    assert_eq!((session.verb, session.role), (verb, role));
+    assert_eq!((session.sent, session.received, session.refused), (sent, received, 0), "{outcome}\n{transcript}");
+    assert!(session.ended_at.is_some() && session.peer_ip.is_some() && !transcript.contains(SECRET));
+}
+
+#[tokio::test]
+async fn mail_goes_both_ways_over_one_connection() {
+    let (hub, branch) = pair().await;
+    let (mut at_hub, mut at_branch) = (Vec::new(), Vec::new());
+    for (round, verb) in [Verb::Atrn, Verb::Turn, Verb::Atrn].into_iter().enumerate() {
+        hub.post("user@branch.test", &format!("down {round} a")).await;
+        hub.post("user@branch.test", &format!("down {round} b")).await;
+        branch.post("user@hub.test", &format!("up {round}")).await;
+        at_branch.extend([format!("down {round} a"), format!("down {round} b")]);
+        at_hub.push(format!("up {round}"));
+        let ours = branch.call("hub", verb).await;
+        check(&ours, verb, Role::Initiated, 1, 2);
+        check(&hub.session().await, verb, Role::Accepted, 2, 1);
+        assert_eq!((hub.subjects().await, branch.subjects().await), (at_hub.clone(), at_branch.clone()), "{verb:?}");
+        assert!(hub.queued("branch.test").is_empty() && branch.queued("hub.test").is_empty());
+        let field = branch.newest().await.replace("\r\n\t", " ");
+        assert!(
+            field.contains("Received: from hub.test ([127.0.0.1]) by branch.test with ESMTPSA (TLSv1.3 "),
+            "{field}"
+        );
+        assert!(field.contains(" (turned) id "), "{field}");
+        for line in ["> AUTH PLAIN ***", "* the roles are swapped: we take", "< EHLO hub.test", "> 221 2.0.0 Bye"] {
+            assert!(ours.transcript.contains(line), "{line} in\n{}", ours.transcript);
+        }
+    }
+    // Nothing waits: ATRN is told so, TURN swaps for nothing.
+    let session = branch.call("hub", Verb::Atrn).await;
+    check(&session, Verb::Atrn, Role::Initiated, 0, 0);
+    assert!(session.outcome.contains("nothing waited for us"), "{}", session.outcome);
+    check(&branch.call("hub", Verb::Turn).await, Verb::Turn, Role::Initiated, 0, 0);
+    check(&hub.session().await, Verb::Turn, Role::Accepted, 0, 0);
+    hub.examine().await;
+    branch.examine().await;
+}
+
+#[tokio::test]
+async fn either_may_dial_the_other() {
+    let (hub, branch) = (Site::start("hub.test").await, Site::start("branch.test").await);
+    for (site, other, name) in [(&hub, &branch, "branch"), (&branch, &hub, "hub")] {
+        site.put_hub(name, other, &["hub.test", "branch.test"]).await;
+        site.put_peer(name, |fields| {
+            fields.direction = Direction::Both;
+            fields.domains = ["hub.test", "branch.test"].map(|name| name.parse().unwrap()).into();
+            (fields.host, fields.port) = (Some(Host::Literal(other.address.ip())), other.address.port());
+            fields.tls = ServerTls::Pinned(other.certificate);
+        })
+        .await;
+    }
+    for (site, peer, verb) in [(&hub, "branch", Verb::Atrn), (&branch, "hub", Verb::Turn)] {
+        hub.post("user@branch.test", &format!("down by {peer}")).await;
+        branch.post("user@hub.test", &format!("up by {peer}")).await;
+        check(&site.call(peer, verb).await, verb, Role::Initiated, 1, 1);
+    }
+    assert_eq!(hub.subjects().await, ["up by branch", "up by hub"]);
+    assert_eq!(branch.subjects().await, ["down by branch", "down by hub"]);
+    hub.examine().await;
+    branch.examine().await;
+}
+
+#[tokio::test]
+async fn the_best_verb_is_asked_for_and_a_look_changes_nothing() {
+    let (hub, branch) = pair().await;
+    hub.post("user@branch.test", "down").await;
+    branch.post("user@hub.test", "up").await;
+    let looked = branch.call_with("hub", None, true, CancellationToken::new()).await.unwrap();
+    check(&looked, Verb::Atrn, Role::Initiated, 0, 0);
+    assert_eq!((hub.queued("branch.test").len(), branch.queued("hub.test").len()), (1, 1));
+    assert!(hub.subjects().await.is_empty() && branch.subjects().await.is_empty());
+    let session = branch.call_with("hub", None, false, CancellationToken::new()).await.unwrap();
+    check(&session, Verb::Atrn, Role::Initiated, 1, 1);
+}
+
+#[tokio::test]
+async fn a_listener_for_atrn_alone_gives_mail_and_takes_none() {
+    let hub = Site::with("hub.test", Profile::Odmr, Duration::from_secs(5)).await;
+    let branch = Site::start("branch.test").await;
+    hub.put_branch("branch", &["branch.test"]).await;
+    branch.put_hub("hub", &hub, &["branch.test", "hub.test"]).await;
+    hub.post("user@branch.test", "down").await;
+    branch.post("user@hub.test", "up one").await;
+    branch.post("user@hub.test", "up two").await;
+    let session = branch.call("hub", Verb::Atrn).await;
+    assert_eq!((session.state, session.received), (SessionState::Done, 1), "{}", session.transcript);
+    assert_eq!(branch.subjects().await, ["down"]);
+    // No verdict on the messages: they wait for another port, and nobody is told that they failed.
+    assert_eq!(branch.queued("hub.test").len(), 2);
+    branch.examine().await;
+}
+
+#[tokio::test]
+async fn one_session_at_a_time() {
+    let (hub, branch) = pair().await;
+    hub.post("user@branch.test", "down").await;
+    let lease = hub.context.server.leases.take("branch");
+    for verb in [Verb::Atrn, Verb::Turn] {
+        let session = branch.call("hub", verb).await;
+        assert_eq!(session.state, SessionState::Refused, "{}", session.outcome);
+        assert!(session.outcome.contains("450"), "{}", session.outcome);
+    }
+    drop(lease);
+    let lease = branch.context.server.leases.take("hub");
+    let refused = branch.call_with("hub", None, false, CancellationToken::new()).await;
+    assert_eq!(refused, Err(NotBegun::Busy));
+    drop(lease);
+    check(&branch.call("hub", Verb::Atrn).await, Verb::Atrn, Role::Initiated, 0, 1);
+    hub.examine().await;
+}
+
+#[tokio::test]
+async fn who_can_not_be_called_is_told_what_to_do() {
+    let (hub, branch) = pair().await;
+    let check = async |peer: &str, verb, expected: &str| {
+        let error = branch.call_with(peer, verb, false, CancellationToken::new()).await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(exchange::check(&branch.context, peer, verb).unwrap_err(), error);
+    };
+    check("nobody", None, "no such peer").await;
+    branch.put_branch("guest", &["branch.test"]).await;
+    check("guest", None, "we may not dial this peer").await;
+    branch.put_hub("hub", &hub, &["hub.test"]).await;
+    check("hub", None, "none of the peer's domains is ours").await;
+    branch.put_hub("hub", &hub, &["branch.test"]).await;
+    branch
+        .put_peer("tame", |fields| {
+            (fields.direction, fields.verbs) = (Direction::Initiate, vec![Verb::Etrn]);
+            fields.host = Some(Host::Name("hub.test".parse().unwrap()));
+            fields.domains = vec!["branch.test".parse().unwrap()];
+        })
+        .await;
+    check("tame", Some(Verb::Turn), "turn is none of the peer's verbs").await;
+    branch
+        .put_peer("off", |fields| {
+            (fields.enabled, fields.domains) = (false, vec!["branch.test".parse().unwrap()]);
+            fields.login = Some(Login { user: "off".into(), secret: "x".into() });
+        })
+        .await;
+    check("off", None, "disabled").await;
+}
+
+#[tokio::test]
+async fn without_the_right_certificate_or_secret_nothing_is_said() {
+    let (hub, branch) = pair().await;
+    hub.post("user@branch.test", "down").await;
+    branch.post("user@hub.test", "up").await;
+    branch.put_hub_at("hub", hub.address, [7; 32], &["branch.test", "hub.test"]).await;
+    let session = branch.call("hub", Verb::Atrn).await;
+    assert_eq!(session.state, SessionState::Failed);
+    assert!(
+        session.outcome.starts_with("starting TLS: ") && !session.transcript.contains("> AUTH"),
+        "{}",
+        session.outcome
+    );
+    branch.put_hub("hub", &hub, &["branch.test", "hub.test"]).await;
+    hub.put_peer("branch", |fields| {
+        fields.domains = vec!["branch.test".parse().unwrap()];
+        fields.login = Some(Login { user: "branch".into(), secret: "another".into() });
+    })
+    .await;
+    let session = branch.call("hub", Verb::Turn).await;
+    assert_eq!(session.state, SessionState::Failed);
+    assert!(session.outcome.starts_with("logging in: 535"), "{}", session.outcome);
+    assert_eq!((hub.queued("branch.test").len(), branch.queued("hub.test").len()), (1, 1));
+    hub.examine().await;
+    branch.examine().await;
+}
+
+#[tokio::test]
+async fn etrn_releases_once_in_ten_minutes() {
+    let (hub, branch) = pair().await;
+    hub.post("user@branch.test", "first").await;
+    let released = || {
+        hub.queued("branch.test")
+            .into_iter()
+            .map(|entry| entry.state == State::Waiting { released: true })
+            .collect::<Vec<_>>()
+    };
+    check(&branch.call("hub", Verb::Etrn).await, Verb::Etrn, Role::Initiated, 0, 0);
+    assert_eq!(released(), [true]);
+    hub.post("user@branch.test", "second").await;
+    for _ in 0..3 {
+        check(&branch.call("hub", Verb::Etrn).await, Verb::Etrn, Role::Initiated, 0, 0);
+    }
+    assert_eq!(released(), [true, false]);
+    hub.examine().await;
+}
+
+#[tokio::test]
+async fn an_unreachable_peer_is_a_failed_session() {
+    let (hub, branch) = pair().await;
+    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    branch.put_hub_at("hub", nowhere, hub.certificate, &["branch.test"]).await;
+    let session = branch.call("hub", Verb::Atrn).await;
+    assert_eq!(session.state, SessionState::Failed);
+    assert!(session.outcome.starts_with("connecting: "), "{}", session.outcome);
+    branch.examine().await;
+}
