@@ -300,16 +300,26 @@ impl Connection {
         Ok(())
     }
 
+    /// Ends the stream in an orderly way where nothing more is to be sent or read: a client that has heard the answer to
+    /// its QUIT. What is written and not sent is dropped.
+    pub async fn hang_up(mut self) {
+        let _ = timeout(LINGER, self.shut_down()).await;
+    }
+
+    async fn shut_down(&mut self) -> io::Result<()> {
+        match &mut self.stream {
+            Stream::Plain(pipe) => pipe.shutdown().await,
+            Stream::Tls(tls) => tls.shutdown().await,
+            Stream::Gone => Ok(()),
+        }
+    }
+
     /// Sends what is written and ends the stream in an orderly way; waits a moment for the client to end its side,
     /// since a socket that is closed with unread input resets the connection and our last reply may never be read.
     pub async fn close(mut self) {
         let _ = timeout(LINGER, async {
             self.flush(LINGER).await?;
-            match &mut self.stream {
-                Stream::Plain(pipe) => pipe.shutdown().await?,
-                Stream::Tls(tls) => tls.shutdown().await?,
-                Stream::Gone => {}
-            }
+            self.shut_down().await?;
             let mut left = LINGER_BYTES;
             while left > 0 {
                 self.input.clear();

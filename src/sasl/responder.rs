@@ -4,7 +4,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::Mechanism;
 use crate::base::Secret;
 
-/// The client's side of an exchange: what is still to be said. It is consumed by each answer.
+/// The client's side of an exchange: what is still to be said.
 // No Debug: it holds the password.
 pub struct Responder {
     mechanism: Mechanism,
@@ -59,9 +59,8 @@ impl Responder {
 
     /// What is said to the next challenge. What the challenge asks does not matter: both mechanisms say the same in any
     /// case. `None`: there is nothing more to say, and the exchange is to be given up.
-    pub fn answer(mut self) -> Option<(Secret<String>, Self)> {
-        let response = self.responses.pop()?;
-        Some((response, self))
+    pub fn answer(&mut self) -> Option<Secret<String>> {
+        self.responses.pop()
     }
 }
 
@@ -83,8 +82,7 @@ mod tests {
                     return;
                 }
                 Step::Challenge(exchange, _) => {
-                    let (response, rest) = responder.answer().expect("an answer to the challenge");
-                    responder = rest;
+                    let response = responder.answer().expect("an answer to the challenge");
                     step = exchange.answer(response.expose().as_bytes()).unwrap();
                 }
             }

@@ -4,6 +4,7 @@
 
 mod house;
 mod maildrop;
+mod outward;
 mod play;
 mod script;
 mod stage;
@@ -32,7 +33,13 @@ fn main() -> ExitCode {
         let files = files(&root.join(folder)).into_iter();
         files.map(|file| trial(folder, listener, &file, stage.clone())).collect::<Vec<_>>()
     });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    // A server elsewhere has no part in those where we are the client.
+    let here = stage.is_none();
+    let outward = files(&root.join("client")).into_iter().map(|file| {
+        let name = format!("client::{}", file.file_stem().unwrap_or_default().to_string_lossy());
+        Trial::test(name, move || outward::play(&file)).with_ignored_flag(!here)
+    });
+    libtest_mimic::run(&arguments, trials.chain(outward).collect()).exit_code()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -214,7 +214,8 @@ impl Script {
 }
 
 impl Pattern {
-    fn parse(text: &str) -> Self {
+    /// Reads one.
+    pub fn parse(text: &str) -> Self {
         match text.strip_prefix('~') {
             Some(regex) => Self::Regex(regex.to_owned()),
             None => Self::Literal(text.to_owned()),

@@ -116,6 +116,12 @@ impl Wire {
         Ok(Self::new(shaken))
     }
 
+    /// The server's side of a handshake.
+    pub async fn accept(self, config: Arc<rustls::ServerConfig>) -> io::Result<Self> {
+        let shaken = timeout(PATIENCE, tokio_rustls::TlsAcceptor::from(config).accept(self.stream));
+        Ok(Self::new(shaken.await.map_err(|_| silent())??))
+    }
+
     async fn fill(&mut self) -> io::Result<usize> {
         match self.stream.read_buf(&mut self.buffer).await {
             // A server that drops us while octets of ours are unread resets the connection: closed is closed.

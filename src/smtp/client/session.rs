@@ -80,7 +80,7 @@ impl<'a, C: Courier> Session<'a, C> {
         let Self { connection, summary, .. } = self;
         match end {
             End::Swap => return Ended::Swap(connection, summary),
-            End::Close => connection.close().await,
+            End::Close => connection.hang_up().await,
             End::Drop => drop(connection),
         }
         Ended::Closed(summary)

@@ -24,7 +24,7 @@ pub enum Effect {
     Answered(Answer),
     /// The roles are swapped: the connection is handed over as it is. If anything is left in it, it is dropped.
     Swap,
-    /// Close in an orderly way.
+    /// Close in an orderly way: everything is said and heard.
     Close,
     /// Close without sending another octet, also none that is already written down.
     Drop,

@@ -98,14 +98,15 @@ fn log_in(session: Session, extensions: Extensions) -> Stepped {
 
 /// An answer in the AUTH exchange.
 // RFC 4954 §4: 334 asks, 235 is success, everything else a failure.
-pub(super) fn auth_answered(link: Link, responder: Responder, answer: &Answer) -> Stepped {
+pub(super) fn auth_answered(link: Link, mut responder: Responder, answer: &Answer) -> Stepped {
     match answer.class() {
         2 => ready(link),
         3 => match responder.answer() {
-            Some((response, rest)) => {
-                Stepped::new(Place::LoggingIn(link, rest), vec![Effect::Say(Outgoing::Response(response))])
+            Some(response) => {
+                Stepped::new(Place::LoggingIn(link, responder), vec![Effect::Say(Outgoing::Response(response))])
             }
-            None => step::leave(Stage::Login, Words::own(Enhanced(4, 7, 0), "the server asks on and on in AUTH")),
+            // A QUIT would be read as one more answer.
+            None => step::out_of_order(Place::LoggingIn(link, responder), answer),
         },
         _ => step::leave(Stage::Login, answer.into()),
     }

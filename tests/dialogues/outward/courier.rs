@@ -1,0 +1,132 @@
+//! What stands behind the client: the messages of a script, and what came of them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pillarbox::base::{Address, DomainName, MessageId, QueueId, Timestamp, TurnedClock};
+use pillarbox::queue::{Content, Login, Outcome};
+use pillarbox::smtp::client::{Courier, Mail, NotOpened, Patience, Plan, Then, Tls};
+use pillarbox::tls::Roots;
+
+use super::script;
+use crate::text::{self, Variables};
+
+/// Hands out a script's messages and remembers what came of them.
+pub struct Recorder {
+    mails: VecDeque<(Mail, Option<String>)>,
+    /// Of the message that was handed out last.
+    refused: Option<String>,
+    /// Every recipient of every message.
+    pub names: Vec<(QueueId, String)>,
+    /// Whose attempt was opened.
+    pub opened: Vec<QueueId>,
+    /// What came of them.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Recorder {
+    /// With these messages.
+    pub fn new(mails: &[script::Mail], variables: &Variables) -> Result<Self, String> {
+        let mut recorder =
+            Self { mails: VecDeque::new(), refused: None, names: Vec::new(), opened: Vec::new(), outcomes: Vec::new() };
+        for (message, mail) in (1..).map(MessageId).zip(mails) {
+            let mut recipients = Vec::new();
+            for (number, recipient) in (0..).zip(&mail.recipients) {
+                let id = QueueId { message, number };
+                recipients.push((id, address(recipient)?));
+                recorder.names.push((id, recipient.clone()));
+            }
+            let sender = if mail.sender == "<>" { None } else { Some(address(&mail.sender)?) };
+            let content = Content::from(Bytes::from(text::octets(&mail.text, variables)?));
+            let (eight_bit, smtputf8) = (mail.eight_bit, mail.smtputf8);
+            let made = Mail { id: message, sender, recipients, eight_bit, smtputf8, content };
+            recorder.mails.push_back((made, mail.refused.clone()));
+        }
+        Ok(recorder)
+    }
+}
+
+impl Courier for Recorder {
+    async fn next(&mut self) -> Option<Mail> {
+        let (mail, refused) = self.mails.pop_front()?;
+        self.refused = refused;
+        Some(mail)
+    }
+
+    async fn open(&mut self, recipients: &[QueueId]) -> Result<(), NotOpened> {
+        if let Some(why) = self.refused.take() {
+            return Err(NotOpened(why));
+        }
+        self.opened.extend_from_slice(recipients);
+        Ok(())
+    }
+
+    async fn settle(&mut self, outcomes: Vec<Outcome>) {
+        self.outcomes.extend(outcomes);
+    }
+}
+
+/// The plan of a script; `roots` are trusted, and `pin` is the SHA-256 of the server's certificate.
+pub fn plan(script: &script::Plan, roots: &Roots, pin: [u8; 32]) -> Result<Plan, String> {
+    let refused = |error: rustls::Error| error.to_string();
+    let any = || roots.opportunistic().map_err(refused);
+    let domains = |list: &str| list.split(',').map(domain).collect::<Result<Vec<_>, _>>();
+    let (verb, rest) = script.then.split_once(' ').unwrap_or((&script.then, ""));
+    Ok(Plan {
+        hostname: "mx.example.test".parse().map_err(|_| "a name")?,
+        actor: "delivery".into(),
+        server: "mx.b.test".into(),
+        tls: match script.tls.as_str() {
+            "never" => Tls::Never,
+            "keep" => Tls::Keep,
+            "opportunistic" => Tls::Opportunistic(any()?),
+            "required" => Tls::Required(any()?),
+            "implicit" => Tls::Implicit(any()?),
+            "verified" => Tls::Required(roots.verified().map_err(refused)?),
+            // Public CAs alone: the server's certificate is none of theirs.
+            "public" => Tls::Required(Roots::public().map_err(|e| e.to_string())?.verified().map_err(refused)?),
+            "unverified" => {
+                Tls::Opportunistic(Roots::public().map_err(|e| e.to_string())?.opportunistic().map_err(refused)?)
+            }
+            "pinned" => Tls::Required(roots.pinned(pin).map_err(refused)?),
+            "mispinned" => Tls::Required(roots.pinned([7; 32]).map_err(refused)?),
+            other => return Err(format!("no such TLS: {other}")),
+        },
+        login: match &script.login {
+            None => None,
+            Some((user, secret)) => {
+                let secret = text::octets(secret, &Variables::new())?;
+                Some(Login { user: user.clone(), secret: String::from_utf8_lossy(&secret).into_owned() })
+            }
+        },
+        then: match verb {
+            "quit" => Then::Quit,
+            "look" => Then::Look,
+            "turn" => Then::Turn,
+            "atrn" if rest.is_empty() => Then::Atrn(Vec::new()),
+            "atrn" => Then::Atrn(domains(rest)?),
+            "etrn" => Then::Etrn(domains(rest)?),
+            other => return Err(format!("no such end: {other}")),
+        },
+        messages_max: script.messages,
+        patience: Patience {
+            greeting: script.patience,
+            reply: script.patience,
+            data: script.patience,
+            block: script.patience,
+            end: script.patience,
+            turn: script.patience,
+        },
+        clock: Arc::new(TurnedClock::new(Timestamp(1_795_341_600_000))),
+        began_ms: 0,
+    })
+}
+
+fn domain(text: &str) -> Result<DomainName, String> {
+    text.parse().map_err(|error| format!("{text}: {error}"))
+}
+
+fn address(text: &str) -> Result<Address, String> {
+    text.parse().map_err(|error| format!("{text}: {error}"))
+}
