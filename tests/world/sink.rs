@@ -282,6 +282,7 @@ struct Session<'a> {
     /// Replies that wait for the end of a pipelined group.
     pending: Vec<u8>,
     sender: String,
+    has_sender: bool,
     recipients: Vec<String>,
 }
 
@@ -311,6 +312,7 @@ impl<'a> Session<'a> {
             stream: BufReader::with_capacity(64 * 1024, stream),
             pending: Vec::new(),
             sender: String::new(),
+            has_sender: false,
             recipients: Vec::new(),
         };
         let _ = session.serve();
@@ -354,15 +356,13 @@ impl<'a> Session<'a> {
             }
             "HELO" => self.answer(Stage::Hello, "250 sink.test"),
             "STARTTLS" => self.starttls(),
-            "MAIL" => {
-                self.recipients.clear();
-                path(command).clone_into(&mut self.sender);
-                self.answer(Stage::Sender, "250 2.1.0 ok")
-            }
+            "MAIL" => self.mail(path(command)),
+            "RCPT" if !self.has_sender => self.reply("503 5.5.1 no sender").map(|()| true),
             "RCPT" => self.recipient(path(command)),
             "DATA" if self.recipients.is_empty() => self.reply("554 5.5.1 no recipients").map(|()| true),
             "DATA" => self.data(),
             "RSET" => {
+                self.has_sender = false;
                 self.recipients.clear();
                 self.reply("250 2.0.0 ok").map(|()| true)
             }
@@ -392,6 +392,18 @@ impl<'a> Session<'a> {
         let last = lines.len() - 1;
         let line = |(number, line): (usize, &String)| format!("250{}{line}", if number == last { ' ' } else { '-' });
         lines.iter().enumerate().map(line).collect::<Vec<_>>().join("\r\n")
+    }
+
+    fn mail(&mut self, sender: &str) -> io::Result<bool> {
+        self.recipients.clear();
+        sender.clone_into(&mut self.sender);
+        let next = self.fault(Stage::Sender)?;
+        self.has_sender = matches!(next, Next::Go);
+        match next {
+            Next::Go => self.reply("250 2.1.0 ok").map(|()| true),
+            Next::Replied => Ok(true),
+            Next::Close { .. } => Ok(false),
+        }
     }
 
     fn recipient(&mut self, recipient: &str) -> io::Result<bool> {
@@ -425,6 +437,7 @@ impl<'a> Session<'a> {
             }
             Next::Go | Next::Replied => self.content()?,
         };
+        self.has_sender = false;
         match self.fault(Stage::End)? {
             Next::Go => {
                 // Written down before the reply: who has its 250 finds it here.
@@ -437,7 +450,10 @@ impl<'a> Session<'a> {
                 }
                 sent.map(|()| true)
             }
-            Next::Replied => Ok(true),
+            Next::Replied => {
+                self.recipients.clear();
+                Ok(true)
+            }
             Next::Close { takes } => {
                 if takes {
                     self.take(content, false);
