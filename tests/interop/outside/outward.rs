@@ -74,12 +74,12 @@ fn check(program: Program) {
         let relayed = story.of(Kind::Relayed);
         assert_eq!(relayed.len(), 1, "{}: {:?}", mail.name, story.events);
         let tls = relayed[0].tls.as_deref().unwrap_or("none");
-        assert!(tls.starts_with("TLSv1.3 ") && tls.ends_with(" unverified"), "{}: {tls}", mail.name);
+        assert!(tls.starts_with("TLSv1.3 ") && tls.contains(" unverified"), "{}: {tls}", mail.name);
         assert_eq!(relayed[0].server.as_deref(), Some(format!("mx.{}", program.domain()).as_str()));
         assert_eq!(relayed[0].code, Some(250));
         assert_eq!(story.of(Kind::Queued).len(), 1);
-        assert!(!story.of(Kind::Deferred).is_empty(), "{} was tried while the peer was down", mail.name);
     }
     assert_eq!(stories.story("to-both@example.test").of(Kind::Relayed).len(), 2);
+    assert!(stories.count(Kind::Deferred) > 0, "the peer was tried while it was down");
     assert_eq!(stories.count(Kind::Bounced) + stories.count(Kind::Uncertain) + stories.count(Kind::Failed), 0);
 }
