@@ -243,7 +243,7 @@ impl Contender {
         }
         let (status, summary) = self.site.rest("GET", "/api/v1/queue/summary", "");
         assert_eq!(status, 200, "{summary}");
-        let states = ["due", "waiting", "in_flight", "held", "parked"];
+        let states = ["due", "waiting", "in_flight", "held", "held_for_peers"];
         let count =
             |state| summary[state].as_u64().unwrap_or_else(|| panic!("a count of what is {state} in {summary}"));
         states.map(count).iter().sum::<u64>().try_into().expect("a small number")
