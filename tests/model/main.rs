@@ -1,9 +1,10 @@
-//! Random sequences against models that are small enough to be right: what a session of SMTP may be answered, and what
-//! is in a mailbox after any number of deliveries and POP3 sessions.
+//! Random sequences against models that are small enough to be right: what a session of SMTP may be answered, what is in
+//! a mailbox after any number of deliveries and POP3 sessions, and what becomes of mail in the queue.
 //!
 //! `PILLARBOX_MODEL_SEQUENCES` says how many; a sequence that fails is made as short as it can be, and printed.
 
 mod oracle;
+mod queue;
 mod sessions;
 mod visits;
 
