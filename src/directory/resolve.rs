@@ -13,7 +13,7 @@ pub enum Resolution {
     Local(Vec<Delivery>),
     /// To accounts here, but only for mail from an authenticated account; for others `550 5.7.1`.
     InternalOnly(Vec<Delivery>),
-    /// To addresses elsewhere, and perhaps to accounts here too. Until there is a queue, answer `451 4.3.0`.
+    /// To addresses elsewhere, and perhaps to accounts here too.
     Forwards {
         /// The accounts here.
         local: Vec<Delivery>,

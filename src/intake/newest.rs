@@ -2,8 +2,8 @@ use crate::store::{Read, Span, StoreError};
 use crate::trace::{EVENTS, Subject};
 use crate::{job, mailbox, queue, turn};
 
-/// The newest id that the file knows of a message, a refused transaction, a job or a session with a peer: new ids begin above it, whatever the
-/// clock says. 0 in an empty file.
+/// The newest id that the file knows of a message, a refused transaction, a job or a session with a peer: new ids begin
+/// above it, whatever the clock says. 0 in an empty file.
 ///
 /// # Errors
 /// [`StoreError`].

@@ -32,7 +32,7 @@ impl Op for Settle {
 
     fn weight_bytes(&self) -> usize {
         // A bounce with its copy of the header, where there is one.
-        16 * 1024 + 1024 * self.outcomes.len()
+        16 * 1024 + 4096 * self.outcomes.len()
     }
 
     fn runs_when_full(&self) -> bool {

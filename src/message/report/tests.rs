@@ -101,6 +101,7 @@ fn groups(parts: &[Part]) -> Vec<Vec<(String, String)>> {
     text.trim_end_matches("\r\n").split("\r\n\r\n").map(read_fields).collect()
 }
 
+// RFC 6522 §3, RFC 3464 §2
 #[test]
 fn a_report_tells_people_and_programs_what_happened() {
     let alice = address("alice@example.test");
@@ -110,6 +111,7 @@ fn a_report_tells_people_and_programs_what_happened() {
     assert_eq!(field("From"), Some("Mail Delivery System <mailer-daemon@mx.example.test>"));
     assert_eq!(field("To"), Some("alice@example.test"));
     assert_eq!(field("Subject"), Some("Your message could not be delivered"));
+    // RFC 3834 §5
     assert_eq!(field("Auto-Submitted"), Some("auto-replied"));
     assert_eq!(field("References"), Some("<1@example.test>"));
     assert_eq!(field("Message-ID"), Some(composed.message_id.as_str()));
@@ -173,6 +175,16 @@ fn what_was_given_up_and_what_is_delayed_say_so() {
     let (header, parts) = split(&compose(Reader::Sender, Some(&alice), HEAD, &[delayed]));
     assert!(header.contains(&("Subject".into(), "Your message is delayed".into())));
     assert!(text_of(&parts).replace('\n', " ").contains("You need not send it again"));
+}
+
+#[test]
+fn what_people_here_have_decided_is_said_to_be_theirs() {
+    let alice = address("alice@example.test");
+    let decided = Told { tried_at: None, code: None, server: None, text: "it is spam".into(), ..told() };
+    let (_, parts) = split(&compose(Reader::Sender, Some(&alice), HEAD, &[decided]));
+    let text = text_of(&parts).replace('\n', " ");
+    assert!(text.contains("given up by the administrators of this server:       it is spam"), "{text}");
+    assert!(!groups(&parts)[1].iter().any(|(name, _)| name == "Last-Attempt-Date"));
 }
 
 #[test]

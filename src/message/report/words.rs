@@ -74,6 +74,7 @@ fn what_happened(report: &Report<'_>, told: &Told) -> String {
         Fate::Failed => match (&server, told.code) {
             (Some(server), Some(_)) => format!("The server {server} refused it for good:"),
             (None, Some(_)) => "It was refused for good:".to_owned(),
+            (_, None) if is_decision(told) => "It was given up by the administrators of this server:".to_owned(),
             (_, None) => "It can't be delivered:".to_owned(),
         },
         Fate::Expired => {
@@ -86,11 +87,19 @@ fn what_happened(report: &Report<'_>, told: &Told) -> String {
     }
 }
 
+/// Whether it was refused by people here, without another try.
+fn is_decision(told: &Told) -> bool {
+    told.fate == Fate::Failed && told.tried_at.is_none()
+}
+
 /// What the reader can do about it.
 // RFC 3463 §3
 fn advice(told: &Told) -> &'static str {
     if let Fate::Delayed { .. } = told.fate {
         return "You are told when it fails for good. If it is urgent, reach the recipient in another way.";
+    }
+    if is_decision(told) {
+        return "They can say more: write to the postmaster of this server.";
     }
     match status(told) {
         Enhanced(_, 1, _) => "Look whether the address is spelled right. If it is, ask the recipient for another one.",
@@ -117,7 +126,7 @@ fn advice(told: &Told) -> &'static str {
 /// Which message this is about.
 fn about(report: &Report<'_>) -> String {
     let sender = report.message.sender.map(ToString::to_string).unwrap_or_default();
-    let taken = format!("taken in {} as {}", moment(report.message.arrived_at), report.message.id);
+    let taken = format!("taken in on {} as {}", moment(report.message.arrived_at), report.message.id);
     let mut text = format!("The message, {taken}:\r\n\r\n");
     text.push_str(&paragraph(&format!("Sender: <{}>", line(&sender)), "  "));
     for name in ["From", "To", "Subject", "Date", "Message-ID"] {
