@@ -7,8 +7,9 @@ const GAPS_MAX: usize = 8;
 
 /// The time of the schedule. It goes on by the monotonic clock. When the wall clock jumps forward, so does it, since
 /// what comes in from then on is stamped with that; but what was due in the time that was jumped over waits as long as
-/// it would have: that stretch is a gap, which closes as time passes. When the wall clock jumps back, it does not: what
-/// is scheduled would stand still for as long.
+/// it would have: that stretch is a gap, which closes as time passes. (What was due behind the jump comes earlier by it,
+/// once; the next pause is counted from then.) When the wall clock jumps back, it does not: what is scheduled would stand
+/// still for as long.
 #[derive(Debug)]
 pub(super) struct Anchor {
     wall: u64,

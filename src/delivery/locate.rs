@@ -32,8 +32,7 @@ async fn by_mx(context: &Context, domain: &DomainName) -> Result<Vec<Server>, Un
     });
     // At most ten: one after the other would add their time-outs up.
     let candidates = join_all(lookups).await;
-    let listeners = context.state.listeners();
-    let own = Own { hostname: &context.outbound.hostname, listeners: &listeners };
+    let own = Own { hostname: &context.outbound.hostname, listeners: context.state.listeners() };
     servers(domain, candidates, &own, context.remote_port, &context.allow_networks, &*context.random)
 }
 

@@ -115,8 +115,9 @@ impl Scheduler {
 
     async fn look(&mut self) -> Result<(), StoreError> {
         let (now, spans) = self.context.due();
-        // In a gap something may become due anywhere.
-        let is_whole = self.look_whole || spans.len() > 1 || self.board.take_overflow();
+        // In a gap something may become due anywhere; where the wall clock is behind, what comes in is due in the past.
+        let is_behind = self.context.clock.now().plus_ms(limits::SCHEDULE_SLACK_MS / 2) < now;
+        let is_whole = self.look_whole || is_behind || spans.len() > 1 || self.board.take_overflow();
         (self.look_whole, self.look_new) = (false, false);
         self.board.tidy(now);
         let from = self.looked_at.filter(|_| !is_whole);

@@ -3,6 +3,7 @@
 mod budgets;
 mod client;
 mod crossing;
+mod destinations;
 mod enumeration;
 mod headers;
 mod injection;
@@ -12,12 +13,18 @@ mod smuggling;
 mod starttls;
 mod teardown;
 
+#[path = "../world/dns.rs"]
+#[allow(dead_code, reason = "shared with tests/interop")]
+mod dns;
 #[path = "../dialogues/house.rs"]
 #[allow(dead_code, reason = "shared with tests/dialogues")]
 mod house;
 #[path = "../dialogues/maildrop.rs"]
 #[allow(dead_code, reason = "shared with tests/dialogues")]
 mod maildrop;
+#[path = "../world/sink.rs"]
+#[allow(dead_code, reason = "shared with tests/interop")]
+mod sink;
 #[path = "../dialogues/stage.rs"]
 #[allow(dead_code, reason = "shared with tests/dialogues")]
 mod stage;

@@ -1,0 +1,15 @@
+//! Delivery in one process: a whole server without listeners, with a clock that a test turns, a name server and mail
+//! servers of the tests on loopback.
+
+mod clock;
+mod routes;
+mod sending;
+mod site;
+mod trouble;
+
+#[path = "../world/dns.rs"]
+#[allow(dead_code, reason = "shared with tests/interop")]
+mod dns;
+#[path = "../world/sink.rs"]
+#[allow(dead_code, reason = "shared with tests/interop")]
+mod sink;
