@@ -159,10 +159,11 @@ async fn a_name_that_is_bound_anew_to_a_private_address_is_refused() {
     let zone = |address| Zone::new().mail("there.test", address);
     let site = Site::open(zone("127.0.0.9")).await;
     check(&site, "b@there.test", TAKEN).await;
-    // Another domain with the same game: each dial judges the address that it dials, not one of an earlier answer.
-    site.dns.set(zone("127.0.0.1").mx("other.test", 10, "mx.there.test").mail("new.test", "127.0.0.1"));
-    check(&site, "b@other.test", TAKEN).await;
-    check(&site, "b@new.test", FORBIDDEN).await;
+    // The answers of these tests may not be remembered. What is judged is the address that would be dialled, and not one
+    // of an earlier answer.
+    site.dns.set(zone("127.0.0.1").mx("other.test", 10, "mx.there.test"));
+    check(&site, "b@there.test", FORBIDDEN).await;
+    check(&site, "b@other.test", FORBIDDEN).await;
     site.stop().await;
 }
 
