@@ -55,12 +55,12 @@ pub(super) async fn answer(mut connection: Connection, turned: Turned, context: 
         client::drive(connection, &plan, &mut courier).await;
     courier.into_inner().finish().await;
     (journal.session.sent, journal.session.refused) = (summary.sent, summary.refused);
-    let sent = words::messages(summary.sent);
+    let sent = words::sent(&summary);
     match &summary.failure {
-        None => journal.end(SessionState::Done, format!("{sent} sent")).await,
+        None => journal.end(SessionState::Done, sent).await,
         Some(failure) => {
             let why = words::failure(failure);
-            journal.end(SessionState::Failed, format!("{sent} sent, then it broke: {why}")).await
+            journal.end(SessionState::Failed, format!("{sent}, then it broke: {why}")).await
         }
     };
     drop(lease);

@@ -169,9 +169,9 @@ async fn closed(mut journal: Journal, fit: &Fit, summary: &Summary) -> Session {
         }
         (Some((code, text)), None) => (SessionState::Refused, format!("the peer refuses {verb}: {code} {text}")),
     };
-    let outcome = match summary.sent {
+    let outcome = match summary.sent + summary.refused {
         0 => outcome,
-        sent => format!("{} sent; {outcome}", words::messages(sent)),
+        _ => format!("{}; {outcome}", words::sent(summary)),
     };
     journal.end(state, outcome).await
 }
@@ -202,7 +202,7 @@ async fn swapped(
     };
     let session = &mut journal.session;
     (session.sent, session.received, session.refused) = (summary.sent, served.received, summary.refused);
-    let tally = format!("{} sent, {} received", words::messages(summary.sent), words::messages(served.received));
+    let tally = format!("{}, {} received", words::sent(&summary), words::messages(served.received));
     let (state, outcome) = match served.failure {
         _ if cancel.is_cancelled() => (SessionState::Failed, format!("{tally}, then it was cancelled")),
         None => (SessionState::Done, tally),

@@ -1,5 +1,5 @@
 use crate::queue::Stage;
-use crate::smtp::client::Failure;
+use crate::smtp::client::{Failure, Summary};
 
 /// Where a session broke and why, for people.
 pub(super) fn failure(failure: &Failure) -> String {
@@ -26,6 +26,15 @@ fn stage(stage: Stage) -> &'static str {
     }
 }
 
+/// What was sent and how many recipients were refused.
+pub(super) fn sent(summary: &Summary) -> String {
+    match summary.refused {
+        0 => format!("{} sent", messages(summary.sent)),
+        1 => format!("{} sent, one recipient refused", messages(summary.sent)),
+        refused => format!("{} sent, {refused} recipients refused", messages(summary.sent)),
+    }
+}
+
 /// So many messages.
 pub(super) fn messages(count: u64) -> String {
     match count {
@@ -40,6 +49,16 @@ mod tests {
     use super::*;
     use crate::base::Enhanced;
     use crate::queue::Words;
+
+    #[test]
+    fn what_was_sent_is_counted() {
+        let check = |sent_, refused, expected| {
+            assert_eq!(sent(&Summary { sent: sent_, refused, ..Summary::default() }), expected);
+        };
+        check(0, 0, "no message sent");
+        check(1, 1, "one message sent, one recipient refused");
+        check(2, 3, "2 messages sent, 3 recipients refused");
+    }
 
     #[test]
     fn a_failure_says_where_and_why() {
