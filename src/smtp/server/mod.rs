@@ -11,6 +11,8 @@ mod data;
 mod listen;
 mod policy;
 mod record;
+#[cfg(test)]
+mod relay_tests;
 mod report;
 mod session;
 mod submission;

@@ -24,7 +24,7 @@ const PEER: &str = "192.0.2.7:50000";
 const LOOPBACK: &str = "127.0.0.1:50000";
 
 /// A server in memory with `alice@example.test` and `bob@example.test`, both with the password `pillarbox`.
-async fn context() -> Context {
+pub(super) async fn context() -> Context {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let random = Arc::new(SeededRandom::new(7));
     let tables =
@@ -109,7 +109,7 @@ async fn messages(context: &Context, address: &str) -> Vec<String> {
 }
 
 /// A whole session, sent in pieces of `piece` octets behind the greeting; what was heard, without the message's id.
-async fn play(context: &Context, profile: Profile, script: &[u8], piece: usize) -> String {
+pub(super) async fn play(context: &Context, profile: Profile, script: &[u8], piece: usize) -> String {
     let (mut stream, session) = dial(context, profile, LOOPBACK);
     let greeting = hear(&mut stream, "220 ").await;
     let (mut reading, mut writing) = tokio::io::split(stream);
