@@ -90,8 +90,8 @@ pub const RESTING_SERVERS: usize = 4096;
 pub const RESTING_MS: u64 = 60 * 1000;
 /// Milliseconds for which mail for a destination that can't be reached is postponed at most.
 pub const TROUBLE_MS: u64 = 10 * 60 * 1000;
-/// Milliseconds after which new mail for it may try again.
-pub const TROUBLE_PROBE_MS: u64 = 10 * 1000;
+/// Milliseconds after which mail that has become due since, or that an operator wants to go, may try again, alone.
+pub const TROUBLE_PROBE_MS: u64 = 1000;
 /// Entries of the schedule that are looked at together.
 pub const SCHEDULE_SLICE: usize = 500;
 /// Milliseconds behind the last look within which the schedule is looked at again: what came in was stamped before it was

@@ -186,20 +186,17 @@ impl Board {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let Some(destination) = inner.destinations.get_mut(key) else { return };
-        // Sessions that had begun before the last failure say nothing new.
-        let failures = match &destination.trouble {
-            Some(trouble) if now < trouble.again_at => trouble.failures,
-            Some(trouble) => trouble.failures.saturating_add(1),
-            None => 1,
+        // A try within the pause makes it no longer.
+        let (failures, until) = match &destination.trouble {
+            Some(trouble) if now < trouble.until => (trouble.failures, trouble.until),
+            trouble => {
+                let failures = trouble.as_ref().map_or(1, |trouble| trouble.failures.saturating_add(1));
+                let pause_ms = policy.next(now, failures, jitter).ms_since(now).min(limits::TROUBLE_MS);
+                (failures, now.plus_ms(pause_ms))
+            }
         };
-        let pause_ms = policy.next(now, failures, jitter).ms_since(now).min(limits::TROUBLE_MS);
-        destination.trouble = Some(Trouble {
-            failures,
-            at: now,
-            again_at: now.plus_ms((pause_ms / 2).min(limits::TROUBLE_PROBE_MS)),
-            until: now.plus_ms(pause_ms),
-            attempt,
-        });
+        let again_at = now.plus_ms((until.ms_since(now) / 2).min(limits::TROUBLE_PROBE_MS));
+        destination.trouble = Some(Trouble { failures, at: now, again_at, until, attempt });
         destination.limit = 1;
         if let Some(first) = destination.ready.front().and_then(|bundle| bundle.recipients.first()) {
             // All of them are due: to be looked at again from the first on.
@@ -295,5 +292,171 @@ impl Drop for Seat {
         }
         drop(inner);
         self.board.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Enhanced, MessageId};
+    use crate::queue::{Stage, Words};
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    struct Scene {
+        board: Arc<Board>,
+        claims: Claims,
+        seats: Vec<(Seat, Bundle)>,
+        ids: u64,
+    }
+
+    impl Scene {
+        fn new(connections_max: usize, per_destination_max: usize) -> Self {
+            let board = Arc::new(Board::new(connections_max, per_destination_max));
+            Self { board, claims: Claims::default(), seats: Vec::new(), ids: 0 }
+        }
+
+        /// Offers messages that are due at `at`, each with one recipient; says what becomes of the last.
+        fn offer(&mut self, domain: &str, count: u64, at: u64) -> Offered {
+            self.offer_at(domain, count, at, NOW)
+        }
+
+        fn offer_at(&mut self, domain: &str, count: u64, at: u64, now: Timestamp) -> Offered {
+            let address: Address = format!("b@{domain}").parse().unwrap();
+            let way = Way::Mx(address.host.clone());
+            let mut last = Offered::Later;
+            for _ in 0..count {
+                self.ids += 1;
+                let id = QueueId { message: MessageId(self.ids), number: 0 };
+                let due = Due { id, address: &address, at: Timestamp(at) };
+                last = self.board.offer(&way, &due, &self.claims, now);
+            }
+            last
+        }
+
+        /// Begins the sessions that there is room for; says how many each destination has.
+        fn staff(&mut self) -> Vec<(String, usize)> {
+            self.seats.extend(self.board.staff().into_iter().map(|(seat, _, bundle)| (seat, bundle)));
+            let mut counts: HashMap<String, usize> = HashMap::new();
+            for (seat, _) in &self.seats {
+                *counts.entry(seat.key.trim_start_matches("mx ").to_owned()).or_default() += 1;
+            }
+            let mut counts: Vec<_> = counts.into_iter().collect();
+            counts.sort();
+            counts
+        }
+
+        fn fail(&self, domain: &str, now: Timestamp) {
+            let policy = Policy {
+                retry_seconds: vec![60, 120],
+                expiry_seconds: 1,
+                bounce_expiry_seconds: 1,
+                hold_expiry_seconds: 1,
+                delay_notice_seconds: 0,
+            };
+            let attempt = Attempt {
+                at: now,
+                actor: "test".into(),
+                server: None,
+                server_ip: None,
+                tls: None,
+                stage: Stage::Connect,
+                words: Words::own(Enhanced(4, 4, 1), "refused"),
+                duration_ms: 0,
+            };
+            self.board.failed(&format!("mx {domain}"), attempt, &policy, 1000, now);
+        }
+    }
+
+    #[test]
+    fn sessions_rise_with_success_up_to_the_limit_of_a_destination() {
+        let mut scene = Scene::new(100, 5);
+        scene.offer("a.test", 100, 0);
+        assert_eq!(scene.staff(), [("a.test".into(), limits::SESSIONS_AT_FIRST)]);
+        scene.board.answered("mx a.test", 1);
+        assert_eq!(scene.staff(), [("a.test".into(), 3)]);
+        scene.board.answered("mx a.test", 50);
+        assert_eq!(scene.staff(), [("a.test".into(), 5)]);
+        scene.board.broke("mx a.test", "192.0.2.1:25".parse().unwrap(), NOW.plus_ms(5), NOW);
+        scene.seats.clear();
+        assert_eq!(scene.staff(), [("a.test".into(), 2)]);
+        assert!(scene.board.rests("192.0.2.1:25".parse().unwrap(), NOW));
+        assert!(!scene.board.rests("192.0.2.1:25".parse().unwrap(), NOW.plus_ms(5)));
+    }
+
+    #[test]
+    fn some_large_destinations_leave_room_for_others() {
+        let mut scene = Scene::new(8, 8);
+        for domain in ["a.test", "b.test"] {
+            scene.offer(domain, 100, 0);
+            scene.board.answered(&format!("mx {domain}"), 100);
+        }
+        assert_eq!(scene.staff(), [("a.test".into(), 3), ("b.test".into(), 3)]);
+        scene.offer("c.test", 1, 0);
+        scene.offer("d.test", 1, 0);
+        scene.offer("e.test", 1, 0);
+        let seen = scene.staff();
+        assert_eq!((seen.len(), scene.seats.len()), (4, 8), "{seen:?}");
+    }
+
+    #[test]
+    fn a_window_is_bounded_and_asks_for_more_when_it_is_nearly_empty() {
+        let mut scene = Scene::new(8, 1);
+        let window = limits::WINDOW_ENTRIES as u64;
+        assert_eq!(scene.offer("a.test", window, 7), Offered::Taken);
+        assert_eq!(scene.offer("a.test", 3, 8), Offered::Later);
+        assert_eq!(scene.board.take_hungry(NOW), None);
+        for _ in 0..window {
+            scene.board.next("mx a.test");
+        }
+        let first = QueueId { message: MessageId(window + 1), number: 0 };
+        assert_eq!(scene.board.take_hungry(NOW), Some((vec!["mx a.test".into()], (Timestamp(8), first))));
+        assert_eq!(scene.board.take_hungry(NOW), None);
+    }
+
+    #[test]
+    fn a_destination_in_trouble_postpones_what_was_due_and_is_tried_by_one_at_a_time() {
+        let mut scene = Scene::new(8, 8);
+        scene.offer("a.test", 10, NOW.0);
+        scene.staff();
+        scene.fail("a.test", NOW);
+        scene.seats.clear();
+        assert_eq!(scene.staff(), [], "what was ready is given back");
+        let until = NOW.plus_ms(60_000);
+        assert_eq!(scene.offer("a.test", 1, NOW.0), Offered::Postpone(until));
+        // What has become due since may try again, soon, alone.
+        let soon = NOW.plus_ms(limits::TROUBLE_PROBE_MS);
+        assert_eq!(scene.offer_at("a.test", 1, NOW.0 + 1, NOW.plus_ms(2)), Offered::Later);
+        assert_eq!(scene.offer_at("a.test", 1, NOW.0 + 1, soon), Offered::Taken);
+        assert_eq!(scene.offer_at("a.test", 1, NOW.0 + 1, soon), Offered::Later);
+        assert_eq!(scene.staff(), [("a.test".into(), 1)]);
+        // A failure within the pause does not make it longer; one behind it does.
+        scene.fail("a.test", soon);
+        scene.seats.clear();
+        assert_eq!(scene.offer_at("a.test", 1, NOW.0, soon), Offered::Postpone(until));
+        assert_eq!(scene.offer_at("a.test", 1, NOW.0, until), Offered::Taken);
+        scene.staff();
+        scene.fail("a.test", until);
+        assert_eq!(scene.offer_at("a.test", 1, until.0, until), Offered::Postpone(until.plus_ms(120_000)));
+        // An answer ends it.
+        scene.board.answered("mx a.test", 0);
+        scene.seats.clear();
+        assert_eq!(scene.offer_at("a.test", 5, until.0, until), Offered::Taken);
+    }
+
+    #[test]
+    fn recipients_of_a_message_go_together_up_to_what_every_server_takes() {
+        let (board, claims) = (Arc::new(Board::new(8, 8)), Claims::default());
+        let address: Address = "b@a.test".parse().unwrap();
+        let way = Way::Mx(address.host.clone());
+        for number in 0..250 {
+            let id = QueueId { message: MessageId(1), number };
+            board.offer(&way, &Due { id, address: &address, at: NOW }, &claims, NOW);
+            assert_eq!(board.offer(&way, &Due { id, address: &address, at: NOW }, &claims, NOW), Offered::Later);
+        }
+        let sizes: Vec<usize> =
+            std::iter::from_fn(|| board.next("mx a.test")).map(|bundle| bundle.recipients.len()).collect();
+        assert_eq!(sizes, [100, 100, 50]);
+        assert!(!claims.has(QueueId { message: MessageId(1), number: 0 }), "what is dropped is free");
     }
 }

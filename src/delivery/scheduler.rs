@@ -14,7 +14,7 @@ use crate::queue::{QUEUE_TOPIC, ROUTE_TOPIC, next_due};
 use crate::store::{StoreError, Watch};
 
 /// How many times as long as a look at the schedule has taken nothing is looked at.
-const LOOKS_REST: u32 = 4;
+const LOOKS_REST: u32 = 9;
 
 /// Delivers until `context.stop` is cancelled, and then until the sessions have ended.
 pub async fn run(context: Arc<Context>) {

@@ -23,7 +23,9 @@ macro_rules! settings {
 
         impl Settings {
             fn from_origins(origins: BTreeMap<&'static str, (Source, String)>) -> Result<Self, SettingError> {
-                Ok(Self { $($field: typed(&origins, $name, $default)?,)* origins })
+                let settings = Self { $($field: typed(&origins, $name, $default)?,)* origins };
+                settings.check_zeros()?;
+                Ok(settings)
             }
         }
     };
@@ -100,6 +102,24 @@ settings! {
     "directory.subaddress_separator" => directory_subaddress_separator: String = "+";
 }
 
+/// Numbers that may not be 0: a time in which nothing can be done, or a limit that lets nothing through.
+const NEVER_ZERO: &[&str] = &[
+    "queue.retry_seconds",
+    "queue.expiry_seconds",
+    "queue.bounce_expiry_seconds",
+    "queue.hold_expiry_seconds",
+    "delivery.connections_total",
+    "delivery.connections_per_destination",
+    "delivery.messages_per_connection",
+    "delivery.connect_seconds",
+    "delivery.greeting_seconds",
+    "delivery.reply_seconds",
+    "delivery.data_seconds",
+    "delivery.block_seconds",
+    "delivery.end_seconds",
+    "delivery.turn_seconds",
+];
+
 impl Default for Settings {
     /// The defaults alone.
     fn default() -> Self {
@@ -127,6 +147,16 @@ impl Settings {
             origins.insert(key(name.trim())?.name, (source, value.trim().to_owned()));
         }
         Self::from_origins(origins)
+    }
+
+    fn check_zeros(&self) -> Result<(), SettingError> {
+        for name in NEVER_ZERO {
+            let (_, text) = self.origin(name)?;
+            if text.split(',').any(|number| number.trim().parse() == Ok(0u64)) {
+                return Err(SettingError::Zero(name));
+            }
+        }
+        Ok(())
     }
 
     /// Where the key's value comes from, and the value as text.
@@ -215,6 +245,11 @@ mod tests {
         assert_eq!(refused("limits.recipients=many"), "setting limits.recipients: \"many\" is not a whole number");
         assert_eq!(refused("limits.recipients=+3"), "setting limits.recipients: \"+3\" is not a whole number");
         assert_eq!(refused("limits.recipients="), "setting limits.recipients: \"\" is not a whole number");
+        assert_eq!(refused("queue.retry_seconds=60, 0,60"), "setting queue.retry_seconds must be at least 1");
+        assert_eq!(
+            refused("delivery.messages_per_connection=0"),
+            "setting delivery.messages_per_connection must be at least 1"
+        );
         assert!(refused("limits.exempt_networks=10.0.0.0/40").contains("is not networks"));
         assert!(refused("smtp.hostname=a\u{7}b").contains("control characters"));
     }

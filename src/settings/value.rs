@@ -94,6 +94,9 @@ pub enum SettingError {
         /// What is wanted.
         kind: Kind,
     },
+    /// Nothing would work with a 0 there.
+    #[error("setting {0} must be at least 1")]
+    Zero(&'static str),
     /// The key is needed before the data file is open.
     #[error("setting {0} is needed before the data file is open: give it by --set or PILLARBOX_SET")]
     PrecedesFile(&'static str),
