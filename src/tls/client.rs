@@ -221,3 +221,23 @@ fn reason(error: &rustls::Error) -> String {
     };
     text.to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_cas_has_to_be_one() {
+        let check = |pem: &str, expected: &str| {
+            let error = Roots::public_and(pem.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{pem}: {error}");
+        };
+        for pem in
+            ["", "x", "-----BEGIN CERTIFICATE-----", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"]
+        {
+            check(pem, "no certificates in PEM form");
+        }
+        check("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "can't be trusted as a CA");
+        assert!(Roots::public().is_ok());
+    }
+}

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::base::{Timestamp, TurnedClock};
-use crate::queue::{Stage, Verdict, Words};
+use crate::queue::{Attempt, Stage, Verdict, Words};
 
 const GREETING: &str = "220 mx.b.test ESMTP";
 const EHLO: &str = "250-mx.b.test\r\n250-PIPELINING\r\n250-SIZE 100000\r\n250 8BITMIME";
@@ -54,8 +54,6 @@ impl Recorder {
         self.outcomes.iter().map(show).collect()
     }
 }
-
-use crate::queue::Attempt;
 
 fn mail(number: u64, recipients: &[&str], text: impl Into<Bytes>) -> Mail {
     let id = MessageId(number);

@@ -14,6 +14,8 @@ mod part;
 mod rules;
 mod state;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use effect::{Effect, Effects};
 pub use envelope::Envelope;
