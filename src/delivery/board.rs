@@ -212,6 +212,16 @@ impl Board {
         self.lock().destinations.get(key)?.trouble.as_ref().map(|trouble| trouble.attempt.clone())
     }
 
+    /// Forgets who could not be reached.
+    pub(super) fn forgive(&self) {
+        let mut inner = self.lock();
+        inner.resting.clear();
+        for destination in inner.destinations.values_mut() {
+            destination.trouble = None;
+        }
+        inner.destinations.retain(|_, destination| !destination.is_idle());
+    }
+
     /// Lets go of what is ready: the routes have changed.
     pub(super) fn clear(&self) {
         let mut inner = self.lock();

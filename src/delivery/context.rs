@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +57,8 @@ pub struct State {
     anchor: Mutex<Option<Anchor>>,
     listeners: OnceLock<Vec<SocketAddr>>,
     pub(super) wake: Notify,
+    /// Somebody wants mail tried now, also where nobody could be reached a moment ago.
+    pub(super) is_urged: AtomicBool,
 }
 
 impl State {
@@ -79,6 +82,12 @@ impl Context {
     /// Looks at the whole schedule now: for tests that have turned the clock.
     pub fn wake(&self) {
         self.state.wake.notify_one();
+    }
+
+    /// An operator has made mail due: destinations that could not be reached are tried again, now.
+    pub fn urge(&self) {
+        self.state.is_urged.store(true, Ordering::Release);
+        self.wake();
     }
 
     /// What time it is by the schedule: as the wall clock, but it does not go back, and what a jump of the wall clock

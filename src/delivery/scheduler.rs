@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -92,6 +93,9 @@ impl Scheduler {
 
     /// Looks at what is to be looked at, and begins the sessions that there is room for.
     async fn turn(&mut self) -> Result<(), StoreError> {
+        if self.context.state.is_urged.swap(false, Ordering::AcqRel) {
+            self.board.forgive();
+        }
         if std::mem::take(&mut self.has_new_routes) {
             self.board.clear();
             sweep(&self.context).await?;

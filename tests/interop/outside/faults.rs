@@ -157,6 +157,22 @@ fn a_server_that_is_down_gets_its_mail_when_it_is_up() {
     assert!((1..=8).contains(&deferred), "tried again, and not in a storm: {deferred}");
 }
 
+/// An operator does not wait for the schedule, nor for the rest that a server in trouble is given.
+#[test]
+fn a_flush_is_tried_at_once() {
+    let mut sinks = Sinks::start(&["flushed".to_owned()], &["--set", "queue.retry_seconds=600"]);
+    sinks.sinks[0].1.down();
+    sinks.send_to_all();
+    let queue = || sinks.site.rest("GET", "/api/v1/queue", "").1["items"][0].clone();
+    wait_until("the first attempt", queue, |entry| entry["attempts"] == 1);
+    let Sinks { world, site, mut sinks } = sinks;
+    sinks[0].1.up();
+    let (status, answer) = site.rest("POST", "/api/v1/queue/flush", r#"{"all":true}"#);
+    assert_eq!((status, &answer["count"]), (202, &1.into()), "{answer}");
+    sinks[0].1.wait_for(1, Duration::from_secs(3));
+    Sinks { world, site, sinks }.finish();
+}
+
 #[test]
 fn a_server_that_hangs_keeps_nobody_waiting() {
     let sinks = Sinks::start(&["hanging".to_owned(), "healthy".to_owned()], &[]);

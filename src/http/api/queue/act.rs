@@ -184,8 +184,13 @@ pub(super) async fn write(
     entries: Vec<QueueId>,
     action: Action,
 ) -> Result<(), WriteError<queue::Refused>> {
+    let is_urgent = matches!(action, Action::Retry | Action::Release);
     let act = Act { entries, action, actor: actor.to_owned(), at: context.clock.now() };
-    context.store.write(act).await.map(|done| done.into_inner())
+    context.store.write(act).await.map(|done| done.into_inner())?;
+    if is_urgent {
+        context.delivery.urge();
+    }
+    Ok(())
 }
 
 /// Gives entries of one message up, all or none, and tells the sender.

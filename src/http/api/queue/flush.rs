@@ -97,6 +97,7 @@ pub(in crate::http) async fn flush_queue(
             None => break,
         }
     }
+    context.delivery.urge();
     Ok(HttpResponse::Accepted().json(QueueFlushed { count, dry_run, items: None }))
 }
 
