@@ -1,4 +1,5 @@
 mod damage;
+mod reach;
 mod routes;
 
 use std::convert::Infallible;
