@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::send::{self, Unsent};
 use super::{Courier, Ended, Failure, Mail, NotOpened, Plan, Summary, Then, Tls};
-use crate::base::{QueueId, Secret, limits};
+use crate::base::{Enhanced, QueueId, Secret, limits};
 use crate::net::{Connection, ConnectionError};
 use crate::queue::{self, Attempt, Outcome};
 use crate::smtp::machine::client::{
@@ -60,7 +60,7 @@ impl<'a, C: Courier> Session<'a, C> {
         if let Tls::Implicit(tls) = &self.plan.tls
             && let Err(why) = self.start_tls(tls).await
         {
-            let words = machine::Words::own(crate::base::Enhanced(4, 7, 5), why);
+            let words = machine::Words::own(Enhanced(4, 7, 5), why);
             self.summary.failure = Some(Failure { stage: queue::Stage::Tls, words: words.into(), is_busy: false });
             return Ended::Closed(self.summary);
         }
@@ -344,7 +344,7 @@ impl<'a, C: Courier> Session<'a, C> {
             Ok(false) => "the server said more than it was asked".to_owned(),
             Err(error) => error.to_string(),
         };
-        let words = machine::Words::own(crate::base::Enhanced(4, 5, 0), what);
+        let words = machine::Words::own(Enhanced(4, 5, 0), what);
         self.fail(machine::Failure { stage: machine::Stage::Sender, words, is_busy: false });
         End::Drop
     }

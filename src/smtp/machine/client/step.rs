@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use super::effect::{Effect, Effects};
 use super::fate::{Failure, Stage, Verdict, Words};
 use super::input::Input;
@@ -234,6 +236,6 @@ fn broken(place: Place, words: Words, cause: Cause) -> Stepped {
     Stepped::new(Place::Closed, effects)
 }
 
-fn own(enhanced: Enhanced, text: impl Into<std::borrow::Cow<'static, str>>) -> Words {
+fn own(enhanced: Enhanced, text: impl Into<Cow<'static, str>>) -> Words {
     Words::own(enhanced, text)
 }
