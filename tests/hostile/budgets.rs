@@ -22,6 +22,15 @@ async fn talk_that_moves_no_mail_ends() {
 }
 
 #[tokio::test]
+async fn talk_that_is_looked_up_ends() {
+    let stage = server().await;
+    // Who has logged in is answered by the directory: the last question is not asked any more, and the end is said.
+    assert_eq!(flood(Client::submission(&stage).await, "VRFY bob\r\n").await, 98 + 19 + 1);
+    assert_eq!(flood(Client::smtp(&stage).await, "ETRN example.test\r\n").await, 20 + 1);
+    stage.examine().unwrap();
+}
+
+#[tokio::test]
 async fn errors_end() {
     let stage = server().await;
     for command in ["FROBNICATE\r\n", "DATA\r\n", "MAIL FROM:<\r\n", "RCPT TO:<alice@example.test>\r\n", "\r\n"] {

@@ -71,7 +71,9 @@ impl<D: Driver> Stepped<D> {
             Verdict::Slow => (State(self.place), self.effects.delayed()),
             // RFC 5321 §3.8: the 421 comes behind the reply to the command.
             Verdict::Over(last) => {
-                (State(Place::Closed), self.effects.then(Effect::Reply(last.into())).then(Effect::Close))
+                // Nobody asks any more: there is no state left for the answer.
+                let effects = if self.effects.ask() { Effects::none() } else { self.effects };
+                (State(Place::Closed), effects.then(Effect::Reply(last.into())).then(Effect::Close))
             }
         }
     }

@@ -86,7 +86,8 @@ pub(super) fn etrn<D: Driver>(client: Client<D>, line: Line<'_>) -> Stepped<D> {
 
 /// What the driver said.
 pub(super) fn etrn_checked<D: Driver>(client: Client<D>, answer: Reply) -> Stepped<D> {
-    let count = if answer.is_positive() { Count::Junk } else { Count::Error };
+    // The command itself was counted as one that moves no mail.
+    let count = if answer.is_positive() { Count::Nothing } else { Count::Error };
     Stepped::well(Place::Ready(client), Effects::reply(answer)).counted_as(count)
 }
 
