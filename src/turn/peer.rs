@@ -344,17 +344,19 @@ pub fn peer_holding(read: &impl Read, domain: &DomainName) -> Result<Option<Peer
     }
 }
 
-/// Of a peer's domains, those whose mail it may fetch: they are not ours, and no other peer and no route has them.
+/// The domains whose mail a peer may fetch: of its own, those that are not ours and that no other peer and no route has;
+/// and those that a route holds for it.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn domains_held(read: &impl Read, peer: &Peer) -> Result<Vec<DomainName>, StoreError> {
-    let mut held = Vec::new();
+    let mut held = domains_routed(read, peer)?;
     for domain in &peer.fields.domains {
         let route = queue::route_for(read, &Host::Name(domain.clone()), None)?;
         let is_held = match route.map(|route| route.fields).filter(|fields| matches!(fields.matches, Match::Domain(_)))
         {
-            Some(fields) => fields.kind == RouteKind::Hold { peer: peer.name.clone() },
+            // It is among the others when it is held for this peer.
+            Some(_) => false,
             None => peer_holding(read, domain)?.is_some_and(|holder| holder.name == peer.name),
         };
         if is_held {
@@ -362,6 +364,26 @@ pub fn domains_held(read: &impl Read, peer: &Peer) -> Result<Vec<DomainName>, St
         }
     }
     Ok(held)
+}
+
+/// The domains that a route holds for a peer.
+fn domains_routed(read: &impl Read, peer: &Peer) -> Result<Vec<DomainName>, StoreError> {
+    let (mut routed, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let page = queue::routes(read, after.as_deref(), PAGE)?;
+        after = page.last().map(|route| route.name.clone());
+        let is_last = page.len() < PAGE;
+        for fields in page.into_iter().map(|route| route.fields) {
+            if let (Match::Domain(domain), RouteKind::Hold { peer: holder }) = (fields.matches, fields.kind)
+                && holder == peer.name
+            {
+                routed.push(domain);
+            }
+        }
+        if is_last {
+            return Ok(routed);
+        }
+    }
 }
 
 /// Of a peer's domains, those that are ours: what we fetch from it, and take from it in a swapped session.
