@@ -7,6 +7,7 @@
 #[path = "../world/dns.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod dns;
+mod etrn;
 mod mails;
 mod memory;
 mod outside;
@@ -19,6 +20,11 @@ mod sink;
 mod site;
 mod startup;
 mod submit;
+mod swap;
+#[allow(dead_code, reason = "shared with tests/crash and tests/hostile")]
+mod swap_site;
+#[allow(dead_code, reason = "shared with tests/crash and tests/hostile")]
+mod swap_talk;
 #[path = "../world/trace.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod trace;

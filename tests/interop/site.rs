@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::wire::Pop3;
+use super::wire::Pop3;
 
 /// What every account's password is.
 pub const PASSWORD: &str = "pillarbox";
