@@ -1,17 +1,26 @@
-//! Known attacks, one file for each class, against a whole server over pipes.
+//! Known attacks, one file for each class: against a whole server over pipes, and where mail moves between servers against
+//! the real program on real sockets.
 
+mod backscatter;
+mod bait;
 mod budgets;
 mod client;
 mod crossing;
 mod destinations;
 mod enumeration;
+mod far;
 mod headers;
 mod injection;
+mod leaks;
 mod lines;
+mod outbound;
+mod real;
 mod relay;
+mod reversed;
 mod smuggling;
 mod starttls;
 mod teardown;
+mod theft;
 
 #[path = "../world/dns.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]

@@ -15,7 +15,7 @@ const ARGUMENTS: &str = "501 5.5.2 ";
 const UTF8: &str = "553 5.6.7 ";
 
 /// What stands behind `RCPT TO:`, and the only answer to it.
-const RECIPIENTS: &[(&str, &str)] = &[
+pub const RECIPIENTS: &[(&str, &str)] = &[
     ("<user@elsewhere.test>", RELAY),
     ("<User@ELSEWHERE.test>", RELAY),
     ("<\"user\"@elsewhere.test>", RELAY),
