@@ -14,6 +14,16 @@ mod sink;
 #[path = "../interop/site.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod site;
+mod swap;
+#[path = "../interop/swap_roles.rs"]
+#[allow(dead_code, reason = "shared with tests/hostile")]
+mod swap_roles;
+#[path = "../interop/swap_site.rs"]
+#[allow(dead_code, reason = "shared with tests/interop")]
+mod swap_site;
+#[path = "../interop/swap_talk.rs"]
+#[allow(dead_code, reason = "shared with tests/interop")]
+mod swap_talk;
 mod torn;
 #[path = "../world/trace.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
