@@ -34,9 +34,9 @@ struct Inner {
 }
 
 /// An entry that is due.
-pub(super) struct Due<'a> {
+pub(super) struct Due {
     pub(super) id: QueueId,
-    pub(super) address: &'a Address,
+    pub(super) address: Address,
     pub(super) at: Timestamp,
 }
 
@@ -61,34 +61,11 @@ impl Board {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes an entry in when there is room, and remembers where the first stood that found none.
-    pub(super) fn offer(&self, way: &Way, due: &Due<'_>, claims: &Claims, now: Timestamp) -> Offered {
+    /// Takes entries in where there is room, and remembers where the first stood that found none. All at once: no session
+    /// may come between two recipients of a message.
+    pub(super) fn offer(&self, offers: &[(Way, Due)], claims: &Claims, now: Timestamp) -> Vec<Offered> {
         let mut inner = self.lock();
-        let inner = &mut *inner;
-        let key = way.key();
-        let is_full = inner.entries >= limits::WINDOWS_ENTRIES;
-        if inner.destinations.len() >= limits::DESTINATIONS && !inner.destinations.contains_key(&key) {
-            let place = (due.at, due.id);
-            inner.passed_over = Some(inner.passed_over.map_or(place, |first| first.min(place)));
-            return Offered::Later;
-        }
-        let destination = inner.destinations.entry(key).or_insert_with(|| Destination::new(way.clone()));
-        // A route's login or TLS may have changed.
-        destination.way.clone_from(way);
-        let offered = match destination.judge(due.at, now) {
-            Offered::Taken if is_full && destination.entries > 0 => Offered::Later,
-            offered => offered,
-        };
-        match offered {
-            Offered::Taken => {
-                let Some(claim) = claims.claim(due.id) else { return Offered::Later };
-                destination.push(Recipient { id: due.id, address: due.address.clone(), _claim: claim });
-                inner.entries += 1;
-            }
-            Offered::Later => destination.pass_over((due.at, due.id)),
-            Offered::Postpone(_) => {}
-        }
-        offered
+        offers.iter().map(|(way, due)| inner.offer(way, due, claims, now)).collect()
     }
 
     /// The sessions to begin now: destinations that have few go first, and the last quarter of all places is for those
@@ -290,6 +267,34 @@ impl Board {
     }
 }
 
+impl Inner {
+    fn offer(&mut self, way: &Way, due: &Due, claims: &Claims, now: Timestamp) -> Offered {
+        let (key, place) = (way.key(), (due.at, due.id));
+        let is_full = self.entries >= limits::WINDOWS_ENTRIES;
+        if self.destinations.len() >= limits::DESTINATIONS && !self.destinations.contains_key(&key) {
+            self.passed_over = Some(self.passed_over.map_or(place, |first| first.min(place)));
+            return Offered::Later;
+        }
+        let destination = self.destinations.entry(key).or_insert_with(|| Destination::new(way.clone()));
+        // A route's login or TLS may have changed.
+        destination.way.clone_from(way);
+        let offered = match destination.judge(due.at, now) {
+            Offered::Taken if is_full && destination.entries > 0 => Offered::Later,
+            offered => offered,
+        };
+        match offered {
+            Offered::Taken => {
+                let Some(claim) = claims.claim(due.id) else { return Offered::Later };
+                destination.push(Recipient { id: due.id, address: due.address.clone(), _claim: claim });
+                self.entries += 1;
+            }
+            Offered::Later => destination.pass_over(place),
+            Offered::Postpone(_) => {}
+        }
+        offered
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut inner = self.board.lock();
@@ -338,8 +343,8 @@ mod tests {
             for _ in 0..count {
                 self.ids += 1;
                 let id = QueueId { message: MessageId(self.ids), number: 0 };
-                let due = Due { id, address: &address, at: Timestamp(at) };
-                last = self.board.offer(&way, &due, &self.claims, now);
+                let due = Due { id, address: address.clone(), at: Timestamp(at) };
+                last = self.board.offer(&[(way.clone(), due)], &self.claims, now).remove(0);
             }
             last
         }
@@ -461,8 +466,9 @@ mod tests {
         let way = Way::Mx(address.host.clone());
         for number in 0..250 {
             let id = QueueId { message: MessageId(1), number };
-            board.offer(&way, &Due { id, address: &address, at: NOW }, &claims, NOW);
-            assert_eq!(board.offer(&way, &Due { id, address: &address, at: NOW }, &claims, NOW), Offered::Later);
+            let offer = || [(way.clone(), Due { id, address: address.clone(), at: NOW })];
+            assert_eq!(board.offer(&offer(), &claims, NOW), [Offered::Taken]);
+            assert_eq!(board.offer(&offer(), &claims, NOW), [Offered::Later]);
         }
         let sizes: Vec<usize> =
             std::iter::from_fn(|| board.next("mx a.test")).map(|bundle| bundle.recipients.len()).collect();

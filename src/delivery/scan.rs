@@ -61,8 +61,9 @@ pub(super) async fn scan(context: &Arc<Context>, board: &Board, scope: Scope) ->
             after = Some(last);
             let mut todo = Todo::default();
             for found in slice.found {
-                todo.take(found, context, board, keys.as_deref(), now);
+                todo.take(found, context, keys.as_deref());
             }
+            todo.offer(context, board, now);
             todo.write(context, now).await;
             let is_sated = keys.as_ref().is_some_and(|keys| keys.iter().all(|key| board.is_sated(key)));
             if !slice.has_more || is_sated {
@@ -160,30 +161,40 @@ impl Eyes<'_> {
 /// What a slice asks to be written.
 #[derive(Default)]
 struct Todo {
+    offers: Vec<(Way, Due)>,
+    /// Of each offer, whether an attempt that has failed is to be told.
+    owed: Vec<bool>,
     park: HashMap<String, Vec<QueueId>>,
     postpone: HashMap<Timestamp, Vec<QueueId>>,
     settle: HashMap<MessageId, Vec<Outcome>>,
 }
 
 impl Todo {
-    fn take(&mut self, found: Found, context: &Context, board: &Board, keys: Option<&[String]>, now: Timestamp) {
+    fn take(&mut self, found: Found, context: &Context, keys: Option<&[String]>) {
         let id = found.id;
         match found.what {
             What::Park(peer) => self.park.entry(peer).or_default().push(id),
             What::Unfetched => self.settle(id, unfetched(context)),
             What::Send(way) => {
-                let key = way.key();
-                if keys.is_some_and(|keys| !keys.contains(&key)) {
+                if keys.is_some_and(|keys| !keys.contains(&way.key())) {
                     return;
                 }
-                let entry = &found.entry;
-                let due = Due { id, address: &entry.recipient, at: entry.due };
-                if let Offered::Postpone(until) = board.offer(&way, &due, &context.claims, now) {
-                    match board.trouble(&key).filter(|_| found.is_owed) {
-                        Some(attempt) => self.settle(id, attempt),
-                        None => self.postpone.entry(until).or_default().push(id),
-                    }
-                }
+                let due = Due { id, address: found.entry.recipient, at: found.entry.due };
+                self.offers.push((way, due));
+                self.owed.push(found.is_owed);
+            }
+        }
+    }
+
+    /// Offers what is to be sent; what is for a destination that can't be reached is postponed.
+    fn offer(&mut self, context: &Context, board: &Board, now: Timestamp) {
+        let (offers, owed) = (std::mem::take(&mut self.offers), std::mem::take(&mut self.owed));
+        let offered = board.offer(&offers, &context.claims, now);
+        for (((way, due), is_owed), offered) in offers.into_iter().zip(owed).zip(offered) {
+            let Offered::Postpone(until) = offered else { continue };
+            match board.trouble(&way.key()).filter(|_| is_owed) {
+                Some(attempt) => self.settle(due.id, attempt),
+                None => self.postpone.entry(until).or_default().push(due.id),
             }
         }
     }

@@ -42,6 +42,20 @@ async fn recipients_of_one_domain_go_together_and_others_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn recipients_go_together_also_when_sessions_run_already() {
+    let sink = Sink::start("127.0.0.9:0");
+    let site = Site::open(Zone::new().mail("there.test", "127.0.0.9"), sink.address.port(), &[]).await;
+    for _ in 0..300 {
+        site.send(&["b@there.test", "c@there.test"]).await;
+    }
+    site.until_empty().await;
+    let seen = sink.taken();
+    assert!(seen.iter().all(|taken| taken.recipients.len() == 2), "{} transactions for 300 messages", seen.len());
+    assert_eq!(seen.len(), 300);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_messages_share_few_connections_and_each_comes_once() {
     let sink = Sink::start("127.0.0.9:0");
     let zone = Zone::new().mail("there.test", "127.0.0.9");
