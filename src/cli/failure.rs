@@ -73,14 +73,20 @@ impl fmt::Display for Failure {
 }
 
 fn write_problem(f: &mut fmt::Formatter<'_>, status: u16, problem: &Value) -> fmt::Result {
-    match problem["detail"].as_str() {
+    let detail = problem["detail"].as_str();
+    match detail {
         Some(detail) => f.write_str(detail)?,
         None => write!(f, "the server answers {status}")?,
     }
     let faults = problem["errors"].as_array().map_or(&[][..], Vec::as_slice);
     for fault in faults {
-        let place = fault["pointer"].as_str().or(fault["parameter"].as_str()).unwrap_or_default();
-        write!(f, "\n  {place}: {}", fault["message"].as_str().unwrap_or_default())?;
+        let message = fault["message"].as_str().unwrap_or_default();
+        match fault["pointer"].as_str().or(fault["parameter"].as_str()) {
+            Some(place) => write!(f, "\n  {place}: {message}")?,
+            // A reason that the detail has told already.
+            None if detail.is_some_and(|detail| detail.contains(message)) => {}
+            None => write!(f, "\n  {message}")?,
+        }
     }
     Ok(())
 }
@@ -99,6 +105,11 @@ mod tests {
         let failure = Failure::Refused(422, problem);
         assert_eq!(failure.to_string(), "2 faults\n  /a: is wrong\n  q: too");
         assert_eq!(failure.exit_code(), 2);
+        let told =
+            json!({"detail": "gone: it was dropped.", "errors": [{"code": "dropped", "message": "it was dropped."}]});
+        assert_eq!(Failure::Refused(404, told).to_string(), "gone: it was dropped.");
+        let more = json!({"detail": "not ready", "errors": [{"code": "stopping", "message": "it stops"}]});
+        assert_eq!(Failure::Refused(503, more).to_string(), "not ready\n  it stops");
         assert_eq!(Failure::Refused(502, Value::Null).to_string(), "the server answers 502");
         for (status, code) in [(401, 6), (403, 6), (404, 3), (409, 4), (412, 4), (503, 1), (507, 74)] {
             assert_eq!(Failure::Refused(status, Value::Null).exit_code(), code);

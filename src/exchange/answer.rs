@@ -35,7 +35,7 @@ pub(super) async fn answer(mut connection: Connection, turned: Turned, context: 
             return;
         }
     };
-    journal.session.received = served.received;
+    (journal.session.swapped, journal.session.received) = (true, served.received);
     let plan = Plan {
         hostname: context.server.hostname.clone(),
         actor: format!("{} {}", verb.as_str(), peer.name),

@@ -185,6 +185,7 @@ async fn swapped(
     until: Instant,
     cancel: CancellationToken,
 ) -> Session {
+    journal.session.swapped = true;
     let stop = context.server.stop.child_token();
     let server = Arc::new(smtp::server::Context { stop: stop.clone(), ..(*context.server).clone() });
     let serving = smtp::server::serve_reversed(connection, server, Arc::new(fit.peer));

@@ -65,6 +65,7 @@ impl Journal {
             role,
             peer_ip,
             state: SessionState::Running,
+            swapped: false,
             started_at: context.server.clock.now(),
             ended_at: None,
             sent: 0,

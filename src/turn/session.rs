@@ -27,6 +27,8 @@ pub struct Session {
     pub peer_ip: Option<IpAddr>,
     /// How it stands.
     pub state: SessionState,
+    /// The roles were swapped.
+    pub swapped: bool,
     /// When it began.
     pub started_at: Timestamp,
     /// When it ended.

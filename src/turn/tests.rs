@@ -203,6 +203,7 @@ fn session_of(peer: &str, state: SessionState) -> Session {
         role: Role::Accepted,
         peer_ip: None,
         state,
+        swapped: false,
         started_at: Timestamp(1),
         ended_at: None,
         sent: 0,

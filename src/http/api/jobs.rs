@@ -34,7 +34,7 @@ pub(in crate::http) struct Job {
     session: Option<String>,
     /// That session's dialogue, while it runs and afterwards; only where one job is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, format = "lines")]
     dialogue: Option<String>,
     /// When it was asked for.
     created_at: String,

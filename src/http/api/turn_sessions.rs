@@ -13,7 +13,8 @@ use crate::http::context::Context;
 use crate::http::etag;
 use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Code, Fault, Problem};
-use crate::jobs::{Failed, Order};
+use crate::job::Progress;
+use crate::jobs::{Failed, Order, Task};
 use crate::queue::{self, State};
 use crate::store::{Read, StoreError};
 use crate::turn::{self, Role, SessionState};
@@ -29,7 +30,7 @@ pub(in crate::http) struct TurnSession {
     verb: PeerVerb,
     /// Who we were before the swap: `client` where we have dialled.
     role_before: TurnRole,
-    /// Who we were after it; null: roles were not, or not yet, swapped.
+    /// Who we were after it; null: the roles were not swapped, or the session runs.
     role_after: Option<TurnRole>,
     /// The peer's address.
     peer_ip: Option<String>,
@@ -49,7 +50,7 @@ pub(in crate::http) struct TurnSession {
     outcome: String,
     /// Its dialogue, so far while it runs: secrets masked, message data left out; only where one session is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, format = "lines")]
     transcript: Option<String>,
 }
 
@@ -117,14 +118,12 @@ impl TurnSession {
             Role::Initiated => (TurnRole::Client, TurnRole::Server),
             Role::Accepted => (TurnRole::Server, TurnRole::Client),
         };
-        // What a session that runs or broke has come to is in its dialogue.
-        let is_swapped = row.verb.swaps() && row.state == SessionState::Done;
         Self {
             id: id.to_string(),
             peer: row.peer.clone(),
             verb: PeerVerb::of(row.verb),
             role_before: before,
-            role_after: is_swapped.then_some(after),
+            role_after: row.swapped.then_some(after),
             peer_ip: row.peer_ip.map(|ip| ip.to_string()),
             state: TurnSessionState::of(row.state),
             started_at: row.started_at.rfc3339(),
@@ -176,8 +175,12 @@ pub(in crate::http) async fn start_turn_session(
     let actor = allowed.caller.name();
     let order = Order { kind: "turn_session", target: peer.clone(), actor, session: Some(session) };
     let (exchange, call) = (context.exchange.clone(), Call { session, peer, verb, dry_run: body.0.dry_run });
-    let work = async move |task: crate::jobs::Task| {
-        let ended = exchange::call(exchange, call, task.cancel).await;
+    let work = async move |task: Task| {
+        let ended = exchange::call(exchange, call, task.cancel.clone()).await;
+        if let Ok(session) = &ended {
+            let done = session.sent + session.received;
+            task.report(Progress { done, total: None, unit: "messages".into() });
+        }
         result(session, ended)
     };
     let id = context.jobs.start(order, work).await.map_err(jobs::not_started)?;

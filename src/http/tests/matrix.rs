@@ -1,67 +1,115 @@
 use actix_web::http::{Method, header};
 use serde_json::{Value, json};
 
-use super::{Site, ask};
+use super::{Seen, Site, ask};
 use crate::directory::Scope;
 use crate::http::document;
 
 /// A request that the operation could take.
 fn body(operation: &str) -> Option<Value> {
-    match operation {
-        "put_domain" | "patch_domain" | "put_account" | "patch_account" | "patch_alias" => Some(json!({})),
-        "put_alias" => Some(json!({"targets": ["a@matrix.test"]})),
-        "create_token" => Some(json!({"name": "n", "scopes": ["domains:read"]})),
-        _ => None,
-    }
+    Some(match operation {
+        "put_domain" | "patch_domain" | "put_account" | "patch_account" | "patch_alias" => json!({}),
+        "patch_peer" | "start_turn_session" => json!({}),
+        "put_alias" => json!({"targets": ["a@matrix.test"]}),
+        "create_token" => json!({"name": "n", "scopes": ["tokens:write"]}),
+        "put_route" => json!({"match": {"domain": "matrix.test"}, "kind": "mx"}),
+        "put_peer" => json!({"verbs": ["etrn"], "domains": ["matrix.test"], "networks": ["192.0.2.0/24"]}),
+        "hold_queue_entry" | "bounce_queue_entry" => json!({"reason": "a test"}),
+        "flush_queue" => json!({"all": true}),
+        "act_on_queue" => json!({"action": "retry", "all": true, "dry_run": true}),
+        _ => return None,
+    })
 }
 
-/// What a token that may read domains and accounts may do.
-fn may_read(operation: &str) -> bool {
-    matches!(
-        operation,
-        "get_version"
-            | "list_domains"
-            | "get_domain"
-            | "list_accounts"
-            | "get_account"
-            | "list_aliases"
-            | "get_alias"
-            | "resolve_address"
-    )
+/// The scope that an operation needs; `None`: a known caller is enough.
+fn scope(operation: &str) -> Option<Scope> {
+    let word = operation.split_once('_').map_or("", |(_, word)| word);
+    let is_read = operation.starts_with("list_") || operation.starts_with("get_");
+    let (read, write) = match operation {
+        "get_version" => return None,
+        "resolve_address" => return Some(Scope::AccountsRead),
+        "get_queue_message_raw" | "get_queue_message_headers" => return Some(Scope::MessagesRead),
+        _ if word.starts_with("domain") => (Scope::DomainsRead, Scope::DomainsWrite),
+        _ if word.starts_with("account") || word.starts_with("alias") => (Scope::AccountsRead, Scope::AccountsWrite),
+        _ if word.starts_with("token") => (Scope::TokensWrite, Scope::TokensWrite),
+        _ if word.starts_with("route") || word.contains("queue") => (Scope::QueueRead, Scope::QueueWrite),
+        _ if word.starts_with("peer") || word.starts_with("turn") => (Scope::TurnRead, Scope::TurnWrite),
+        _ if word.starts_with("job") => (Scope::JobsRead, Scope::JobsWrite),
+        _ => panic!("which scope does {operation} need?"),
+    };
+    Some(if is_read { read } else { write })
+}
+
+/// Calls every operation of the document with that token, and gives what came back.
+async fn call_all(site: &Site, token: impl Fn(&str) -> String) -> Vec<(String, bool, Seen)> {
+    let mut seen = Vec::new();
+    for (template, operations) in document::json()["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap();
+            let path = [
+                ("{domain}", "matrix.test"),
+                ("{address}", "a@matrix.test"),
+                ("{name}", "matrix"),
+                ("{qid}", "q_0000000000000_0"),
+                ("{mid}", "m_0000000000000"),
+            ]
+            .into_iter()
+            .fold(template.clone(), |path, (parameter, value)| path.replace(parameter, value));
+            let known = match id {
+                "get_job" | "cancel_job" => "j_0000000000000",
+                _ if id.contains("turn_session") => "s_0000000000000",
+                _ => "none",
+            };
+            let query = match id {
+                "resolve_address" => "?address=a@matrix.test",
+                "drop_queue_entry" => "?confirm=silent",
+                _ => "",
+            };
+            let path = format!("{}{query}", path.replace("{id}", known));
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let request = ask(method, &path, &token(id));
+            let answer = site.send(if let Some(body) = body(id) { request.set_json(body) } else { request }).await;
+            seen.push((id.to_owned(), operation["security"] == json!([{}]), answer));
+        }
+    }
+    assert!(seen.len() >= 54, "the document has its {} operations", seen.len());
+    seen
 }
 
 #[actix_web::test]
 async fn every_operation_asks_who_calls() {
     let site = Site::new();
-    let reader = site.token(&[Scope::DomainsRead, Scope::AccountsRead], &[]);
-    let mut count = 0;
-    for (template, operations) in document::json()["paths"].as_object().unwrap() {
-        for (method, operation) in operations.as_object().unwrap() {
-            count += 1;
-            let id = operation["operationId"].as_str().unwrap();
-            let is_public = operation["security"] == json!([{}]);
-            let path = template
-                .replace("{domain}", "matrix.test")
-                .replace("{address}", "a@matrix.test")
-                .replace("{id}", "none");
-            let path = if id == "resolve_address" { format!("{path}?address=a@matrix.test") } else { path };
-            let method: Method = method.to_uppercase().parse().unwrap();
-            let send = async |token: &str| {
-                let request = ask(method.clone(), &path, token);
-                site.send(if let Some(body) = body(id) { request.set_json(body) } else { request }).await
-            };
-            let nobody = send("").await;
-            assert_eq!(nobody.status == 401, !is_public, "{id} without a token: {}", nobody.status);
-            assert_eq!(nobody.header(header::WWW_AUTHENTICATE).starts_with("Bearer"), !is_public, "{id}");
-            let wrong = send("pbx_0000_0000").await;
-            assert_eq!(wrong.status == 401, !is_public, "{id} with a wrong token: {}", wrong.status);
-            let read = send(&reader).await;
-            assert_eq!(read.status == 403, !is_public && !may_read(id), "{id} with a read token: {}", read.status);
-            let admin = send(&site.admin).await;
-            assert!(!matches!(admin.status.as_u16(), 401 | 403 | 500..), "{id} as admin: {}", admin.status);
+    for token in ["", "pbx_0000_0000"] {
+        for (id, is_public, seen) in call_all(&site, |_| token.to_owned()).await {
+            assert_eq!(seen.status == 401, !is_public, "{id} with the token {token:?}: {}", seen.status);
+            assert_eq!(seen.header(header::WWW_AUTHENTICATE).starts_with("Bearer"), !is_public, "{id}");
         }
     }
-    assert!(count >= 25, "the document has its {count} operations");
+    for (id, _, seen) in call_all(&site, |_| site.admin.clone()).await {
+        assert!(!matches!(seen.status.as_u16(), 401 | 403 | 405 | 415 | 500..), "{id}: {}", seen.body);
+    }
+}
+
+#[actix_web::test]
+async fn every_operation_needs_its_scope_and_no_other() {
+    let site = Site::new();
+    let only = |id: &str| site.token(&[scope(id).unwrap_or(Scope::MetricsRead)], &[]);
+    for (id, is_public, seen) in call_all(&site, |id| if is_health(id) { String::new() } else { only(id) }).await {
+        assert!(is_public || !matches!(seen.status.as_u16(), 401 | 403), "{id}: {}", seen.body);
+    }
+    let all_but = |id: &str| {
+        let others = Scope::ALL.iter().copied().filter(|other| *other != Scope::Admin && Some(*other) != scope(id));
+        site.token(&others.collect::<Vec<_>>(), &[])
+    };
+    for (id, is_public, seen) in call_all(&site, |id| if is_health(id) { String::new() } else { all_but(id) }).await {
+        let is_refused = !is_public && scope(&id).is_some();
+        assert_eq!(seen.status == 403, is_refused, "{id}: {}", seen.body);
+    }
+}
+
+/// Operations that nobody has to be known for.
+fn is_health(operation: &str) -> bool {
+    matches!(operation, "healthz" | "livez" | "readyz" | "get_openapi")
 }
 
 #[actix_web::test]
@@ -85,6 +133,9 @@ async fn other_methods_are_told_which_there_are() {
         (Method::PUT, "/api/v1/tokens", "GET, POST, HEAD"),
         (Method::OPTIONS, "/api/v1/tokens/x", "DELETE, GET, HEAD"),
         (Method::TRACE, "/api/v1/version", "GET, HEAD"),
+        (Method::GET, "/api/v1/queue/flush", "POST"),
+        (Method::DELETE, "/api/v1/queue/summary?confirm=silent", "GET, HEAD"),
+        (Method::PUT, "/api/v1/turn/sessions", "GET, HEAD"),
     ] {
         let seen = site.send(site.admin(method.clone(), path)).await;
         assert_eq!(seen.status, 405, "{method} {path}");

@@ -1,9 +1,13 @@
 //! The interface in process, on a store in memory. Every answer is compared with the OpenAPI document.
 
 mod conventions;
+mod jobs;
 mod listeners;
 mod matrix;
+mod peers;
+mod queue;
 mod resources;
+mod routes;
 
 use std::sync::{Arc, OnceLock};
 
@@ -20,7 +24,7 @@ use super::validate::validate;
 use crate::base::{Clock, DomainName, SeededRandom, Timestamp, TurnedClock};
 use crate::directory::{self, CreateToken, Scope, TokenFields};
 use crate::store::{AnyTable, Options, Schema, Store};
-use crate::{intake, job, mailbox, queue, settings, trace, turn};
+use crate::{intake, job, mailbox, settings, trace, turn};
 
 /// A server without sockets.
 struct Site {
@@ -34,6 +38,7 @@ struct Seen {
     status: StatusCode,
     headers: HeaderMap,
     body: Value,
+    bytes: web::Bytes,
 }
 
 impl Seen {
@@ -64,7 +69,7 @@ fn schema() -> &'static Schema {
             job::TABLES,
             directory::TABLES,
             mailbox::TABLES,
-            queue::TABLES,
+            crate::queue::TABLES,
             turn::TABLES,
             intake::TABLES,
         ];
@@ -107,7 +112,7 @@ impl Site {
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = read_body(response).await;
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        let seen = Seen { status, headers, body };
+        let seen = Seen { status, headers, body, bytes };
         check_answer(&method, &path, &seen);
         seen
     }

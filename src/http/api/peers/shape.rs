@@ -221,12 +221,13 @@ impl PeerInput {
         let tls = self.tls.map_or(Ok(ServerTls::Verified), PeerTls::read).map_err(|fault| faults.push(fault));
         let verbs: Vec<Verb> = self.verbs.into_iter().map(PeerVerb::read).collect();
         let port = self.port.unwrap_or(if verbs == [Verb::Atrn] { PORTS.1 } else { PORTS.0 });
-        // Who may change a peer could else have its secret sent to themselves.
+        // Who may change a peer could else have its secret sent to themselves. Without a host nothing is sent.
         let keeps = |user: &str| {
             let fields = old.map(|old| &old.fields);
             fields.is_some_and(|fields| {
                 let is_same_user = fields.login.as_ref().is_some_and(|login| login.user == user);
-                is_same_user && fields.port == port && (fields.host == host || fields.host.is_none())
+                let is_same_place = fields.host == host && fields.port == port;
+                is_same_user && (host.is_none() || is_same_place)
             })
         };
         let keep_secret = self.auth.as_ref().is_some_and(|auth| auth.secret.is_none());

@@ -32,6 +32,10 @@ fn sentence(end: &Event, recipient: &str) -> String {
         Kind::Relayed => format!("the message for {recipient} was delivered{server} at {at}{said}."),
         Kind::Expired => format!("the message for {recipient} was given up at {at}{said}."),
         Kind::Dropped => format!("the message for {recipient} was removed at {at} by {by}, and nobody was told."),
+        // Nobody was asked: an operator has decided.
+        _ if end.stage.as_deref() == Some("queue") => {
+            format!("the message for {recipient} was bounced at {at} by {by}{said}.")
+        }
         _ => format!("the message for {recipient} was refused for good at {at} by {by}{said}."),
     }
 }

@@ -1,0 +1,162 @@
+use actix_web::http::{Method, header};
+use serde_json::{Value, json};
+
+use super::{Seen, Site, ask};
+use crate::base::SessionId;
+use crate::directory::Scope;
+use crate::turn::{PutSession, Role, Session, SessionState, Verb};
+
+const PATH: &str = "/api/v1/turn/peers/branch";
+
+fn branch() -> Value {
+    json!({"verbs": ["atrn"], "domains": ["branch.test"], "auth": {"sasl_user": "branch", "secret": "hush hush"}})
+}
+
+async fn patch(site: &Site, body: Value) -> Seen {
+    site.write(Method::PATCH, PATH, body).await
+}
+
+#[actix_web::test]
+async fn a_peer_lives() {
+    let site = Site::new();
+    let created = site.write(Method::PUT, PATH, branch()).await;
+    assert_eq!((created.status.as_u16(), created.header(header::LOCATION)), (201, PATH), "{}", created.body);
+    assert_eq!(
+        (&created.body["direction"], &created.body["port"], &created.body["tls"], &created.body["enabled"]),
+        (&json!("accept"), &json!(366), &json!({"mode": "pkix"}), &json!(true))
+    );
+    assert_eq!(created.body["auth"]["secret"]["set"], true);
+    assert!(!created.body.to_string().contains("hush"));
+    let pin = "ab".repeat(32);
+    let changes = json!({"host": "[192.0.2.1]", "direction": "both", "networks": ["192.0.2.0/24"], "note": "far away",
+        "auth": {"secret": "hush again"}, "tls": {"mode": "pinned", "server_cert_sha256": pin}});
+    let patched = patch(&site, changes).await;
+    assert_eq!(patched.status, 200, "{}", patched.body);
+    assert_eq!(
+        (&patched.body["networks"], &patched.body["tls"]["server_cert_sha256"], &patched.body["host"]),
+        (&json!(["192.0.2.0/24"]), &json!(pin), &json!("[192.0.2.1]"))
+    );
+    // A merge patch takes away what is null.
+    let patched = patch(&site, json!({"tls": null, "host": null, "direction": "accept", "enabled": false})).await;
+    assert_eq!((&patched.body["tls"], &patched.body["host"]), (&json!({"mode": "pkix"}), &Value::Null));
+    assert_eq!(patch(&site, json!({"secret": "x"})).await.faults(), [("/secret".into(), "unknown_field".into())]);
+    assert_eq!(site.get("/api/v1/turn/peers").await.body["items"][0]["name"], "branch");
+    let stale = site.admin(Method::DELETE, PATH).insert_header((header::IF_MATCH, created.header(header::ETAG)));
+    assert_eq!(site.send(stale).await.status, 412);
+    assert_eq!(site.send(site.admin(Method::DELETE, PATH)).await.status, 204);
+    assert_eq!(site.get(PATH).await.status, 404);
+}
+
+#[actix_web::test]
+async fn a_peer_says_what_is_wrong_with_it() {
+    let site = Site::new();
+    let with = |field: &str, value: Value| {
+        let mut body = branch();
+        body[field] = value;
+        body
+    };
+    for (body, pointer, code) in [
+        (with("verbs", json!([])), "/verbs", "too_few"),
+        (with("verbs", json!(["fly"])), "/verbs/0", "not_allowed"),
+        (with("domains", json!(["-"])), "/domains/0", "malformed"),
+        (with("networks", json!(["here"])), "/networks/0", "malformed"),
+        (with("auth", json!(null)), "/auth", "not_allowed"),
+        (with("auth", json!({"sasl_user": "branch"})), "/auth/secret", "required"),
+        (with("direction", json!("initiate")), "/host", "not_allowed"),
+        (with("tls", json!({"mode": "pinned"})), "/tls/server_cert_sha256", "required"),
+        (with("tls", json!({"mode": "pinned", "server_cert_sha256": "ab"})), "/tls/server_cert_sha256", "malformed"),
+        (with("tls", json!({"mode": "pkix", "server_cert_sha256": "ab"})), "/tls/server_cert_sha256", "excluded"),
+        (with("port", json!(0)), "/port", "too_small"),
+        (with("limits", json!({})), "/limits", "unknown_field"),
+    ] {
+        let seen = site.write(Method::PUT, PATH, body.clone()).await;
+        assert_eq!(seen.faults(), [(pointer.to_owned(), code.to_owned())], "{body}: {}", seen.body);
+    }
+}
+
+#[actix_web::test]
+async fn a_peers_secret_stays_where_it_was_going() {
+    let site = Site::new();
+    let mut body = branch();
+    body["host"] = "hub.test".into();
+    assert_eq!(site.write(Method::PUT, PATH, body.clone()).await.status, 201);
+    let secret = || {
+        let row = crate::turn::peer(&site.context.store.view().unwrap(), "branch").unwrap().unwrap();
+        row.fields.login.unwrap().secret
+    };
+    assert_eq!(patch(&site, json!({"note": "x"})).await.status, 200);
+    assert_eq!(secret(), "hush hush");
+    assert_eq!(patch(&site, json!({"host": null, "direction": "accept"})).await.status, 200);
+    for moved in [json!({"host": "evil.test"}), json!({"host": "hub.test"}), json!({"auth": {"sasl_user": "other"}})] {
+        assert_eq!(patch(&site, moved.clone()).await.faults(), [("/auth/secret".into(), "required".into())], "{moved}");
+    }
+    assert_eq!(patch(&site, json!({"host": "new.test", "auth": {"secret": "another one"}})).await.status, 200);
+    assert_eq!(secret(), "another one");
+}
+
+#[actix_web::test]
+async fn mail_waits_for_its_peer() {
+    let site = Site::new();
+    assert_eq!(site.write(Method::PUT, PATH, branch()).await.status, 201);
+    let id = site.queue(60, "a@own.test", &["c@branch.test"]).remove(0);
+    site.queue(30, "a@own.test", &["d@branch.test", "e@x.test"]);
+    let entry = site.get(&format!("/api/v1/queue/{id}")).await;
+    assert_eq!((&entry.body["route"]["kind"], &entry.body["route"]["peer"]), (&json!("hold"), &json!("branch")));
+    let waiting = site.get("/api/v1/turn/domains/branch.test/waiting").await;
+    assert_eq!((&waiting.body["count"], &waiting.body["peer"]), (&json!(2), &json!("branch")), "{}", waiting.body);
+    assert!(waiting.body["size_bytes"].as_u64().unwrap() > 0 && waiting.body["oldest_at"].is_string());
+    let nothing = site.get("/api/v1/turn/domains/x.example/waiting").await;
+    assert_eq!((&nothing.body["count"], &nothing.body["oldest_at"]), (&json!(0), &Value::Null));
+    let token = site.token(&[Scope::TurnRead], &["own.test"]);
+    for (path, status) in [
+        ("/api/v1/turn/domains/branch.test/waiting", 403),
+        ("/api/v1/turn/domains/own.test/waiting", 200),
+        ("/api/v1/turn/peers", 403),
+        ("/api/v1/turn/sessions", 403),
+    ] {
+        assert_eq!(site.send(ask(Method::GET, path, &token)).await.status, status, "{path}");
+    }
+}
+
+#[actix_web::test]
+async fn sessions_are_listed_and_shown_with_their_dialogue() {
+    let site = Site::new();
+    assert_eq!(site.write(Method::PUT, PATH, branch()).await.status, 201);
+    let now = site.context.clock.now();
+    for (number, peer) in [(1, "branch"), (2, "other"), (3, "branch")] {
+        let session = Session {
+            peer: peer.into(),
+            verb: Verb::Atrn,
+            role: Role::Accepted,
+            peer_ip: None,
+            state: SessionState::Done,
+            swapped: number != 1,
+            started_at: now,
+            ended_at: Some(now),
+            sent: number,
+            received: 0,
+            refused: 0,
+            outcome: "all sent".into(),
+            transcript: "< ATRN\n> 250 OK\n".into(),
+        };
+        site.context.store.write_blocking(PutSession { id: SessionId(number), session }).unwrap().into_inner();
+    }
+    let sent = |seen: &Seen| {
+        seen.body["items"].as_array().unwrap().iter().map(|item| item["sent"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(sent(&site.get("/api/v1/turn/sessions").await), [3, 2, 1]);
+    let page = site.get("/api/v1/turn/sessions?peer=branch&limit=1").await;
+    assert_eq!(sent(&page), [3]);
+    assert!(page.body["items"][0].get("transcript").is_none());
+    let cursor = page.body["next_cursor"].as_str().unwrap();
+    assert_eq!(sent(&site.get(&format!("/api/v1/turn/sessions?peer=branch&limit=1&cursor={cursor}")).await), [1]);
+    let path = format!("/api/v1/turn/sessions/{}", SessionId(3));
+    let seen = site.get(&path).await;
+    assert_eq!(
+        (&seen.body["transcript"], &seen.body["role_before"], &seen.body["role_after"]),
+        (&json!("< ATRN\n> 250 OK\n"), &json!("server"), &json!("client"))
+    );
+    assert!(site.get(&format!("/api/v1/turn/sessions/{}", SessionId(1))).await.body["role_after"].is_null());
+    assert_eq!(site.send(site.admin(Method::POST, &format!("{path}/abort"))).await.status, 409);
+    assert_eq!(site.get(PATH).await.body["last_session"]["sent"], 3);
+}
