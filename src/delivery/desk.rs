@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::task;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::Context;
 use super::destination::{Bundle, Recipient};
-use crate::base::{QueueId, limits};
+use crate::base::{Enhanced, QueueId, limits};
 use crate::intake;
-use crate::queue::{self, Entry, OpenAttempt, Outcome, State};
+use crate::queue::{self, Attempt, Entry, OpenAttempt, Outcome, Stage, State, Verdict, Words};
 use crate::smtp::client::{Mail, NotOpened};
 use crate::store::{StoreError, WriteError};
 
@@ -28,6 +30,8 @@ pub(super) struct Desk {
     pub(super) server: String,
     /// What is with the client now, without those whose outcome is known.
     current: Option<Bundle>,
+    /// Of these, the ones whose attempt is open.
+    opened: Vec<QueueId>,
     /// Outcomes that are on their way into the file.
     settling: VecDeque<Writing>,
     /// Outcomes that were given.
@@ -39,7 +43,8 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(context: Arc<Context>, actor: String) -> Self {
         let server = actor.clone();
-        Self { context, actor, server, current: None, settling: VecDeque::new(), settled: 0, not_opened: false }
+        let (current, opened, settling) = (None, Vec::new(), VecDeque::new());
+        Self { context, actor, server, current, opened, settling, settled: 0, not_opened: false }
     }
 
     /// Reads a message for those of its recipients that are still to be sent to, which is for `is_wanted` to say: since
@@ -96,8 +101,11 @@ impl Desk {
     pub(super) async fn open(&mut self, recipients: &[QueueId]) -> Result<(), NotOpened> {
         let attempt =
             OpenAttempt { at: self.context.clock.now(), server: self.server.clone(), actor: self.actor.clone() };
+        // From the moment on at which it may be in the file.
+        self.opened = recipients.to_vec();
         let opened = self.context.store.write(queue::Open { entries: recipients.to_vec(), attempt }).await;
         opened.map(drop).map_err(|error| {
+            self.opened.clear();
             self.not_opened = true;
             NotOpened(match error {
                 WriteError::Refused(refused) => refused.to_string(),
@@ -149,6 +157,7 @@ impl Desk {
 
     /// Those with an outcome leave what is with the client; their claims last until it is in the file.
     fn release(&mut self, outcomes: &[Outcome]) -> Vec<Recipient> {
+        self.opened.retain(|id| outcomes.iter().all(|outcome| outcome.entry != *id));
         let Some(current) = &mut self.current else { return Vec::new() };
         let has_outcome = |recipient: &Recipient| outcomes.iter().any(|outcome| outcome.entry == recipient.id);
         let (done, left) = std::mem::take(&mut current.recipients).into_iter().partition(has_outcome);
@@ -157,6 +166,30 @@ impl Desk {
             self.current = None;
         }
         done
+    }
+}
+
+/// A session that ends in the middle of an attempt, by a panic or because nobody waits for it any more, gives no outcome,
+/// and until the next start nobody would send what is open. Whether it was taken is uncertain.
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let opened = std::mem::take(&mut self.opened);
+        let (Some(first), Ok(runtime)) = (opened.first(), Handle::try_current()) else { return };
+        tracing::error!(message = %first.message, server = self.server, "a session ended in the middle of an attempt");
+        let attempt = Attempt {
+            at: self.context.clock.now(),
+            actor: self.actor.clone(),
+            server: self.server.split(' ').next().map(str::to_owned),
+            server_ip: None,
+            tls: None,
+            stage: Stage::End,
+            // RFC 3463 §3.4: other or undefined mail system status
+            words: Words::own(Enhanced(4, 3, 0), "the session broke off before the server had answered"),
+            duration_ms: 0,
+        };
+        let outcome = |entry| Outcome { entry, verdict: Verdict::Deferred, attempt: attempt.clone() };
+        let claims = self.current.take().map(|bundle| bundle.recipients).unwrap_or_default();
+        runtime.spawn(write(Arc::clone(&self.context), opened.into_iter().map(outcome).collect(), claims));
     }
 }
 
