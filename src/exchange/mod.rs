@@ -10,6 +10,8 @@ mod call;
 mod courier;
 mod journal;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod tests;
 mod words;
 

@@ -329,7 +329,7 @@ fn etrn_is_answered_alike_whatever_waits() {
 
 #[test]
 fn ten_thousand_etrns_are_one_flush() {
-    let bait = Bait::with(&["--set", "limits.refusal_delay_ms=0"]);
+    let bait = Bait::lay();
     // Where its mail goes when it is released: nobody is there.
     let dead = json!({"verbs": ["etrn"], "host": "[127.0.0.1]", "port": 9});
     bait.hub.put_peer("slow", &["slow.test"], &dead);
