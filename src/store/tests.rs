@@ -92,6 +92,15 @@ fn rows_are_read_as_they_were_written() {
     assert_eq!(block_on(store.read(|view| Ok(notes(view, Span::prefix(&1)).len()))).unwrap(), 2);
 }
 
+#[tokio::test]
+async fn a_write_that_blocks_does_not_wait_for_the_runtime() {
+    let store = memory();
+    // More than a task of tokio may do before it must give way: it can't, as long as this blocks.
+    for number in 0..1000 {
+        let _ = store.write_blocking(put(number, "a", "b")).unwrap();
+    }
+}
+
 #[test]
 fn a_scan_may_read_other_rows_of_its_transaction() {
     let store = memory();
