@@ -29,6 +29,9 @@ const PIPE_BYTES: usize = 64 * 1024;
 /// The port that a pipe's client seems to come from.
 const PIPE_PORT: u16 = 50_000;
 
+/// How long delivery rests after it has ended without having been told to.
+const DELIVERY_PAUSE: Duration = Duration::from_secs(1);
+
 /// A session that runs.
 pub type SessionFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -200,7 +203,18 @@ impl House {
     /// Begins to send what is queued, until [`House::stop`]. `listeners`: where this machine takes mail from others.
     pub fn deliver(&self, listeners: Vec<SocketAddr>) {
         self.delivery.listens_at(listeners);
-        self.sessions.spawn(delivery::run(Arc::clone(&self.delivery)));
+        let (delivery, stop) = (Arc::clone(&self.delivery), self.stop.clone());
+        self.sessions.spawn(async move {
+            while !stop.is_cancelled() {
+                // By itself, so that a panic is counted and does not end it for good: mail would wait for the next start.
+                let once = Sessions::new();
+                once.spawn(delivery::run(Arc::clone(&delivery)));
+                once.drained().await;
+                if stop.run_until_cancelled(tokio::time::sleep(DELIVERY_PAUSE)).await.is_some() {
+                    tracing::error!(event = "delivery_ended", "delivery has ended and begins again");
+                }
+            }
+        });
     }
 
     /// Begins to forget what the trace need not tell any more, until [`House::stop`].
