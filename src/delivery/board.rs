@@ -40,6 +40,15 @@ pub(super) struct Due {
     pub(super) at: Timestamp,
 }
 
+/// A session that reached nobody.
+pub(super) struct Broken {
+    pub(super) attempt: Attempt,
+    /// When it began.
+    pub(super) began: Timestamp,
+    pub(super) now: Timestamp,
+    pub(super) jitter: u32,
+}
+
 /// A session's place: its end is noted when this is dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
@@ -159,7 +168,8 @@ impl Board {
     }
 
     /// Nobody at the destination could be reached: what is ready goes back, to be postponed.
-    pub(super) fn failed(&self, key: &str, attempt: Attempt, policy: &Policy, jitter: u32, now: Timestamp) {
+    pub(super) fn failed(&self, key: &str, broken: Broken, policy: &Policy) {
+        let Broken { attempt, began, now, jitter } = broken;
         let mut inner = self.lock();
         let inner = &mut *inner;
         let Some(destination) = inner.destinations.get_mut(key) else { return };
@@ -173,7 +183,9 @@ impl Board {
             }
         };
         let again_at = now.plus_ms((until.ms_since(now) / 2).min(limits::TROUBLE_PROBE_MS));
-        destination.trouble = Some(Trouble { failures, at: now, again_at, until, attempt });
+        // What has become due since the session began was not meant by it.
+        let at = destination.trouble.as_ref().map_or(began, |trouble| trouble.at.max(began));
+        destination.trouble = Some(Trouble { failures, at, again_at, until, attempt });
         destination.limit = 1;
         if let Some(first) = destination.ready.front().and_then(|bundle| bundle.recipients.first()) {
             // All of them are due: to be looked at again from the first on.
@@ -379,7 +391,8 @@ mod tests {
                 words: Words::own(Enhanced(4, 4, 1), "refused"),
                 duration_ms: 0,
             };
-            self.board.failed(&format!("mx {domain}"), attempt, &policy, 1000, now);
+            let broken = Broken { attempt, began: now, now, jitter: 1000 };
+            self.board.failed(&format!("mx {domain}"), broken, &policy);
         }
     }
 

@@ -47,8 +47,8 @@ pub(super) struct Destination {
 pub(super) struct Trouble {
     /// Times in a row.
     pub(super) failures: u32,
-    /// The last time. What was due by then is postponed; what has become due since, also because an operator wishes so,
-    /// may be the next try.
+    /// When the last session that failed began. What was due by then is postponed; what has become due since, also because
+    /// an operator wishes so, may be the next try.
     pub(super) at: Timestamp,
     /// Not before this.
     pub(super) again_at: Timestamp,

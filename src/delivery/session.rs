@@ -2,13 +2,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Context;
-use super::board::{Board, Seat};
+use super::board::{Board, Broken, Seat};
 use super::courier::{ACTOR, QueueCourier};
 use super::destination::Bundle;
 use super::locate::locate;
 use super::servers::{Server, Unroutable};
 use super::way::Way;
-use crate::base::{DomainName, Enhanced, limits};
+use crate::base::{DomainName, Enhanced, Timestamp, limits};
 use crate::net::{Connection, ConnectionError};
 use crate::queue::{Attempt, Login, Stage, TlsUse, Verdict, Words};
 use crate::smtp::client::{self, Ended, Failure, Plan, Summary, Then, Tls};
@@ -21,8 +21,9 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 pub(super) async fn run(context: Arc<Context>, seat: Seat, way: Way, first: Bundle) {
     let courier = QueueCourier::new(Arc::clone(&context), Arc::clone(&seat.board), seat.key.clone(), first);
     let began_ms = context.clock.monotonic_ms();
-    let mut session =
-        Session { board: Arc::clone(&seat.board), key: seat.key.clone(), context, way, courier, began_ms };
+    let began = context.now();
+    let (board, key) = (Arc::clone(&seat.board), seat.key.clone());
+    let mut session = Session { board, key, context, way, courier, began, began_ms };
     session.run().await;
     session.courier.finish().await;
     if session.courier.desk.not_opened {
@@ -37,6 +38,9 @@ struct Session {
     key: String,
     way: Way,
     courier: QueueCourier,
+    /// By the schedule.
+    began: Timestamp,
+    /// By the clock that nobody sets.
     began_ms: u64,
 }
 
@@ -111,11 +115,13 @@ impl Session {
 
     /// What the session was begun for has had its attempt; the rest of the destination's mail is postponed.
     async fn unreachable(&mut self, attempt: Attempt) {
+        let now = self.context.now();
         self.courier.give_up(Verdict::Deferred, &attempt).await;
         // So that what is postponed is not due before this one is in the file.
         self.courier.desk.finish().await;
         let context = &self.context;
-        self.board.failed(&self.key, attempt, &context.outbound.policy, context.jitter(), context.now());
+        let failure = Broken { attempt, began: self.began, now, jitter: context.jitter() };
+        self.board.failed(&self.key, failure, &context.outbound.policy);
     }
 
     /// Dials a server, a second time in the clear where TLS is not asked for and its handshake fails.
