@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::peers::{PeerVerb, WHAT};
 use super::{domain_of, jobs, list, page_of, show, wrong_id};
-use crate::base::{DomainName, SessionId, Timestamp, limits};
+use crate::base::{DomainName, Host, SessionId, Timestamp, limits};
 use crate::exchange::{self, Call, NotBegun};
 use crate::http::body::Body;
 use crate::http::caller::{Allowed, TurnRead, TurnWrite};
@@ -15,7 +15,7 @@ use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Code, Fault, Problem};
 use crate::job::Progress;
 use crate::jobs::{Failed, Order, Task};
-use crate::queue::{self, State};
+use crate::queue::{self, Match, RouteKind, State};
 use crate::store::{Read, StoreError};
 use crate::turn::{self, Role, SessionState};
 
@@ -280,8 +280,18 @@ pub(in crate::http) async fn get_turn_waiting(
     Ok(web::Json(context.store.read(move |view| waiting(view, &domain)).await?))
 }
 
+/// The peer that the domain's mail is kept for: by a route for the domain, else by the peer's own domains.
+fn holder(read: &impl Read, domain: &DomainName) -> Result<Option<String>, StoreError> {
+    let route = queue::route_for(read, &Host::Name(domain.clone()), None)?;
+    Ok(match route.map(|route| (route.fields.matches, route.fields.kind)) {
+        Some((Match::Domain(_), RouteKind::Hold { peer })) => Some(peer),
+        Some((Match::Domain(_), _)) => None,
+        _ => turn::peer_holding(read, domain)?.map(|peer| peer.name),
+    })
+}
+
 fn waiting(read: &impl Read, domain: &DomainName) -> Result<TurnWaiting, StoreError> {
-    let peer = turn::peer_holding(read, domain)?.map(|peer| peer.name);
+    let peer = holder(read, domain)?;
     let (mut count, mut size_bytes, mut oldest_at, mut after) = (0, 0, None::<Timestamp>, None);
     loop {
         let slice = queue::entries_of_domain(read, domain.as_str(), after, limits::QUEUE_SLICE)?;

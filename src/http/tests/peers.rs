@@ -107,6 +107,14 @@ async fn mail_waits_for_its_peer() {
     assert!(waiting.body["size_bytes"].as_u64().unwrap() > 0 && waiting.body["oldest_at"].is_string());
     let nothing = site.get("/api/v1/turn/domains/x.example/waiting").await;
     assert_eq!((&nothing.body["count"], &nothing.body["oldest_at"]), (&json!(0), &Value::Null));
+    // A route for the domain says more than a peer's own domains.
+    for (route, peer) in [
+        (json!({"match": {"domain": "x.test"}, "kind": "hold", "peer": "branch"}), json!("branch")),
+        (json!({"match": {"domain": "x.test"}, "kind": "mx"}), Value::Null),
+    ] {
+        assert!(site.write(Method::PUT, "/api/v1/routes/x", route).await.status.is_success());
+        assert_eq!(site.get("/api/v1/turn/domains/x.test/waiting").await.body["peer"], peer);
+    }
     let token = site.token(&[Scope::TurnRead], &["own.test"]);
     for (path, status) in [
         ("/api/v1/turn/domains/branch.test/waiting", 403),

@@ -311,7 +311,8 @@ impl Work {
             };
             let (ids, next) = slice.map_err(|error| broken(&error, &tally))?;
             tally.matched += ids.len() as u64;
-            for group in self.groups(ids) {
+            let groups = if self.action == QueueAction::Bounce { by_message(ids) } else { vec![ids] };
+            for group in groups {
                 self.act(group, &mut tally).await.map_err(|error| broken(&error, &tally))?;
             }
             task.report(Progress { done: tally.done + tally.refused, total: None, unit: "entries".into() });
@@ -320,14 +321,6 @@ impl Work {
                 None => return Ok(tally.result()),
             }
         }
-    }
-
-    /// What is done in one transaction: bounces are about one message each.
-    fn groups(&self, ids: Vec<QueueId>) -> Vec<Vec<QueueId>> {
-        if self.action != QueueAction::Bounce {
-            return vec![ids];
-        }
-        ids.chunk_by(|one, other| one.message == other.message).map(<[QueueId]>::to_vec).collect()
     }
 
     /// Acts on all of them but those that are refused.
@@ -363,5 +356,24 @@ impl Work {
             QueueAction::Delete => Action::Drop,
             QueueAction::Bounce => return None,
         })
+    }
+}
+
+/// Bounces are about one message each: its sender gets one report, in whatever order its recipients were named.
+fn by_message(mut ids: Vec<QueueId>) -> Vec<Vec<QueueId>> {
+    ids.sort_unstable();
+    ids.chunk_by(|one, other| one.message == other.message).map(<[QueueId]>::to_vec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::MessageId;
+
+    #[test]
+    fn a_message_is_bounced_once() {
+        let id = |message: u64, number: u32| QueueId { message: MessageId(message), number };
+        let groups = by_message(vec![id(2, 1), id(1, 0), id(2, 0), id(1, 4)]);
+        assert_eq!(groups, [vec![id(1, 0), id(1, 4)], vec![id(2, 0), id(2, 1)]]);
     }
 }
