@@ -15,6 +15,9 @@ use crate::smtp::client::{self, Plan, Summary, Then, Tls};
 use crate::store::StoreError;
 use crate::turn::{self, Lease, Peer, Role, ServerTls, Session, SessionState, Verb};
 
+/// Octets of a command line that every server takes (RFC 5321 §4.5.3.1.4).
+const ATRN_LINE_BYTES: usize = 512;
+
 /// A peer that can be dialled, and for what.
 pub(super) struct Fit {
     peer: Peer,
@@ -145,6 +148,8 @@ fn plan(context: &Context, fit: &Fit, dry_run: bool, began_ms: u64) -> Result<Pl
         then: match fit.verb {
             _ if dry_run => Then::Look,
             Verb::Turn => Then::Turn,
+            // RFC 2645 §5.2.1: without an argument, all of them; RFC 5321 §4.5.3.1.4: so long may the line be
+            Verb::Atrn if atrn_line_bytes(&ours) > ATRN_LINE_BYTES => Then::Atrn(Vec::new()),
             Verb::Atrn => Then::Atrn(ours),
             Verb::Etrn => Then::Etrn(ours),
         },
@@ -153,6 +158,11 @@ fn plan(context: &Context, fit: &Fit, dry_run: bool, began_ms: u64) -> Result<Pl
         clock: Arc::clone(&context.delivery.clock),
         began_ms,
     })
+}
+
+/// Octets of an ATRN that names these domains, with its CRLF.
+fn atrn_line_bytes(domains: &[DomainName]) -> usize {
+    "ATRN\r\n".len() + domains.iter().map(|domain| domain.as_str().len() + 1).sum::<usize>()
 }
 
 /// The session has ended without a swap.
@@ -214,4 +224,15 @@ async fn swapped(
         Some(why) => (SessionState::Failed, format!("{tally}, then it broke: {why}")),
     };
     journal.end(state, outcome).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_atrn_is_measured_as_it_is_sent() {
+        let domains: Vec<DomainName> = ["a.test", "b.test"].iter().map(|name| name.parse().unwrap()).collect();
+        assert_eq!(atrn_line_bytes(&domains), "ATRN a.test,b.test\r\n".len());
+    }
 }
