@@ -290,7 +290,7 @@ impl Inner {
         let destination = self.destinations.entry(key).or_insert_with(|| Destination::new(way.clone()));
         // A route's login or TLS may have changed.
         destination.way.clone_from(way);
-        let offered = match destination.judge(due.at, now) {
+        let offered = match destination.judge(place, now) {
             Offered::Taken if is_full && destination.entries > 0 => Offered::Later,
             offered => offered,
         };

@@ -82,11 +82,13 @@ impl Destination {
         }
     }
 
-    /// Whether an entry that is due at `due` can be sent now: without a claim, room is all that matters.
-    pub(super) fn judge(&self, due: Timestamp, now: Timestamp) -> Offered {
+    /// Whether an entry can be sent now: without a claim, room is all that matters.
+    pub(super) fn judge(&self, (due, id): Place, now: Timestamp) -> Offered {
         match &self.trouble {
             Some(trouble) if due <= trouble.at && now < trouble.until => Offered::Postpone(trouble.until),
-            Some(trouble) if now < trouble.again_at || self.sessions > 0 || self.entries > 0 => Offered::Later,
+            Some(trouble) if now < trouble.again_at || self.sessions > 0 => Offered::Later,
+            // One message tries, with all its recipients.
+            Some(_) if self.entries > 0 && !self.completes(id.message) => Offered::Later,
             Some(_) => Offered::Taken,
             None if self.entries >= limits::WINDOW_ENTRIES => Offered::Later,
             None => Offered::Taken,
@@ -97,12 +99,18 @@ impl Destination {
     pub(super) fn push(&mut self, recipient: Recipient) {
         self.entries += 1;
         let message = recipient.id.message;
-        match self.ready.back_mut() {
-            Some(last) if last.message == message && last.recipients.len() < limits::TRANSACTION_RECIPIENTS => {
-                last.recipients.push(recipient);
-            }
-            _ => self.ready.push_back(Bundle { message, recipients: vec![recipient] }),
+        let completes = self.completes(message);
+        match self.ready.back_mut().filter(|_| completes) {
+            Some(last) => last.recipients.push(recipient),
+            None => self.ready.push_back(Bundle { message, recipients: vec![recipient] }),
         }
+    }
+
+    /// Whether the last transaction is of this message and has room.
+    fn completes(&self, message: MessageId) -> bool {
+        self.ready
+            .back()
+            .is_some_and(|last| last.message == message && last.recipients.len() < limits::TRANSACTION_RECIPIENTS)
     }
 
     pub(super) fn pop(&mut self) -> Option<Bundle> {

@@ -43,6 +43,23 @@ async fn a_server_that_is_down_costs_one_message_an_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_message_that_tries_again_takes_all_its_recipients_along() {
+    let (mut bad, _good, zone, port) = world();
+    let site = Site::open(zone, port, &[]).await;
+    let id = site.send(&["b@bad.test", "c@bad.test", "d@bad.test"]).await;
+    site.until_tried(id, 1).await;
+    site.until("all wait", |site| site.entries().iter().all(|entry| entry.due > crate::site::START)).await;
+    bad.up();
+    for _ in 0..5 {
+        site.pass(20);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    site.until_empty().await;
+    assert_eq!(bad.taken().iter().map(|taken| taken.recipients.len()).collect::<Vec<_>>(), [3]);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_operator_s_retry_does_not_wait_for_what_is_postponed() {
     let (mut bad, _good, zone, port) = world();
     let site = Site::open(zone, port, &[]).await;
