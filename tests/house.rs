@@ -127,6 +127,21 @@ fn machines_and_parsers_do_no_io() {
 }
 
 #[test]
+fn every_test_target_is_a_part_of_all_tests() {
+    let all = fs::read_to_string(root().join("tests/all")).unwrap();
+    let mut targets = 0;
+    for entry in fs::read_dir(root().join("tests")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ext| ext == "rs") || path.join("main.rs").exists() {
+            let target = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            assert!(all.contains(&format!("test_target {target}\n")), "tests/all does not run {target}");
+            targets += 1;
+        }
+    }
+    assert!(targets >= 7, "only {targets} test targets");
+}
+
+#[test]
 fn every_dependency_says_why_it_is_there() {
     let text = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let (mut section, mut above, mut direct, mut silent) = ("", "", 0, Vec::new());
