@@ -1,13 +1,13 @@
 use super::context::Context;
 use super::session::Smtp;
-use crate::base::{Address, Enhanced, LocalPart, Reply};
+use crate::base::{Address, Enhanced, Host, LocalPart, Reply};
 use crate::directory::{self, Resolution};
 use crate::intake::Recipient;
 use crate::mailbox;
-use crate::queue::Notify;
+use crate::queue::{self, Match, Notify, RouteKind};
 use crate::smtp::machine::{Facts, Identity, Sender};
 use crate::smtp::wire::{ForwardPath, reply};
-use crate::store::{StoreError, View};
+use crate::store::{Read, StoreError, View};
 
 /// Who may send: a stranger as anybody, since that is what mail from outside is; somebody who has logged in only as
 /// itself. The null sender is nobody, and what it may be used for is looked at when the message is there.
@@ -32,17 +32,27 @@ fn may_relay(facts: &Facts<Smtp>) -> bool {
     matches!(facts.identity, Some(Identity::Account(_)))
 }
 
+/// Whether an administrator has said, by a route of its own for the domain, that this server keeps the domain's mail for
+/// a peer: then it takes it from everybody, as that domain's mail exchanger. That a peer names the domain is not enough.
+// RFC 5321 §3.6.2, RFC 2645 §1
+fn is_kept(read: &impl Read, host: &Host) -> Result<bool, StoreError> {
+    let route = queue::route_for(read, host, None)?;
+    let fields = route.map(|route| (route.fields.matches, route.fields.kind));
+    Ok(matches!(fields, Some((Match::Domain(_), RouteKind::Hold { .. }))))
+}
+
 /// Who is told when mail can't be delivered elsewhere: only a sender whom we know. Anybody may have written the address
-/// of a stranger, to have our reports sent to its owner.
+/// of a stranger, to have our reports sent to its owner; and a peer brings what strangers wrote.
 pub(super) fn notify(facts: &Facts<Smtp>, sender: &Sender) -> Notify {
     match (&facts.identity, &sender.address) {
-        (Some(_), Some(_)) => Notify::Sender,
+        (Some(Identity::Account(_)), Some(_)) => Notify::Sender,
         _ => Notify::Postmaster,
     }
 }
 
 /// Who may be sent to. This is the one place where relaying is decided: what is not here is taken from our own users
-/// alone; what an alias of ours forwards, from everybody whom the alias serves.
+/// alone; what an alias of ours forwards, from everybody whom the alias serves; what a route keeps for a peer, from
+/// everybody who has not logged in as a peer.
 pub(super) fn check_recipient(
     context: &Context,
     facts: &Facts<Smtp>,
@@ -50,7 +60,7 @@ pub(super) fn check_recipient(
     recipient: ForwardPath,
 ) -> Result<Recipient, Reply> {
     let is_known = may_relay(facts);
-    let (given, resolution, has_room) = with_view(context, |view| {
+    let (given, resolution, has_room, is_kept) = with_view(context, |view| {
         let (given, resolution) = match recipient {
             ForwardPath::Postmaster => {
                 let resolution = directory::resolve_postmaster(view, &context.hostname)?;
@@ -62,7 +72,8 @@ pub(super) fn check_recipient(
             }
         };
         let has_room = has_room(view, sender, &resolution)?;
-        Ok((given, resolution, has_room))
+        let is_kept = resolution == Resolution::NotLocal && facts.identity.is_none() && is_kept(view, &given.host)?;
+        Ok((given, resolution, has_room, is_kept))
     })?;
     match resolution {
         Resolution::InternalOnly(_) | Resolution::Forwards { internal_only: true, .. } if !is_known => {
@@ -75,7 +86,7 @@ pub(super) fn check_recipient(
             Ok(Recipient { given, deliveries, remote: Vec::new() })
         }
         Resolution::Forwards { local, remote, .. } => Ok(Recipient { given, deliveries: local, remote }),
-        Resolution::NotLocal if may_relay(facts) => {
+        Resolution::NotLocal if may_relay(facts) || is_kept => {
             Ok(Recipient { remote: vec![given.clone()], given, deliveries: Vec::new() })
         }
         Resolution::NotLocal => Err(Reply::new(550, Enhanced(5, 7, 1), "Relaying denied: this domain is not here")),

@@ -318,6 +318,32 @@ async fn make_peer(context: &Context, networks: &str) {
     let _ = context.store.write(put).await.unwrap();
 }
 
+/// A hold route makes us the mail exchanger of its domain; what comes is nobody's whom we know.
+#[tokio::test]
+async fn a_stranger_may_send_to_what_a_route_keeps_for_a_peer() {
+    let context = context().await;
+    make_peer(&context, "").await;
+    let script = "EHLO a.test\r\nMAIL FROM:<x@far.test>\r\nRCPT TO:<b@branch.test>\r\nRCPT TO:<c@annex.test>\r\nDATA\r\n\
+        Subject: kept\r\n\r\nx\r\n.\r\nQUIT\r\n";
+    let refused = play(&context, Profile::Mx, script.as_bytes(), script.len()).await;
+    assert_eq!(refused.matches("550 5.7.1 ").count(), 2, "{refused}");
+    let fields = queue::RouteFields {
+        matches: queue::Match::Domain(DomainName::parse("annex.test").unwrap()),
+        kind: queue::RouteKind::Hold { peer: "branch".into() },
+        note: String::new(),
+    };
+    let (precondition, at) = (Precondition::None, context.clock.now());
+    let _ = context.store.write(queue::PutRoute { name: "annex".into(), fields, precondition, at }).await.unwrap();
+    let taken = play(&context, Profile::Mx, script.as_bytes(), script.len()).await;
+    assert!(taken.matches("550 5.7.1 ").count() == 1 && taken.contains("queued"), "{taken}");
+    let view = context.store.view().unwrap();
+    let entries = queue::entries(&view, None, 9).unwrap();
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0].entry.recipient.to_string(), "c@annex.test");
+    let message = queue::message(&view, entries[0].id.message).unwrap().unwrap();
+    assert_eq!(message.notify, queue::Notify::Postmaster);
+}
+
 #[tokio::test]
 async fn a_stranger_can_not_tell_whether_there_are_peers() {
     let (empty, any, near) = (context().await, context().await, context().await);
