@@ -25,6 +25,11 @@ impl Flushes {
             false => last.insert(node.to_owned(), now_ms).is_none(),
         }
     }
+
+    /// It could not be released: the next wish counts.
+    pub fn forget(&self, node: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(node);
+    }
 }
 
 #[cfg(test)]
@@ -42,5 +47,7 @@ mod tests {
         check("a.test", 5 + pause - 1, false);
         check("a.test", 5 + pause, true);
         check("a.test", 6 + pause, false);
+        flushes.forget("a.test");
+        check("a.test", 6 + pause, true);
     }
 }

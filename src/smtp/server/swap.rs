@@ -119,6 +119,7 @@ impl Session {
             if self.context.flushes.begin(&key, now_ms)
                 && let Err(cause) = self.flush(selector, &peer).await
             {
+                self.context.flushes.forget(&key);
                 // RFC 1985 §5.2
                 return Reply::our_fault(458, Enhanced(4, 3, 0), "Unable to queue the messages of that node", cause);
             }
