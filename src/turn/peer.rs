@@ -121,7 +121,8 @@ impl Direction {
     }
 }
 
-/// How a peer that we dial proves who it is. There is no dialling without TLS.
+/// How a peer that we call proves who it is: nothing is said to it without. Mail that ETRN or an operator has released goes
+/// there as to any server, over TLS where it is offered, unless the certificate is pinned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ServerTls {
     /// By a certificate for its host name from a public CA.

@@ -70,7 +70,7 @@ pub(in crate::http) struct PeerInput {
     /// The user name and the secret, the same at both sides. TURN and ATRN need them.
     #[serde(default)]
     auth: Option<PeerAuthInput>,
-    /// TLS at its side, when we dial. Default: `pkix`. There is no dialling without TLS.
+    /// TLS at its side, when we call it. Default: `pkix`. There is no call without TLS.
     #[serde(default)]
     tls: Option<PeerTls>,
     /// Where it dials us from, as in `192.0.2.0/24`; empty: from anywhere. For ETRN it is enough, for TURN and ATRN never.
