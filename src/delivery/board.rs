@@ -107,7 +107,9 @@ impl Board {
                 && destination.sessions < destination.limit.min(self.per_destination_max)
                 && free > reserved
         });
-        needy.min_by_key(|(_, destination)| destination.sessions).map(|(key, _)| key.clone())
+        // Among equals, whose mail came first.
+        let first = |destination: &Destination| destination.ready.front().map(|bundle| bundle.message);
+        needy.min_by_key(|(_, destination)| (destination.sessions, first(destination))).map(|(key, _)| key.clone())
     }
 
     /// The next bundle for a session of that destination.
@@ -258,7 +260,10 @@ impl Board {
     /// When a destination in trouble may be tried again by what waits for that.
     pub(super) fn next_try(&self) -> Option<Timestamp> {
         let inner = self.lock();
-        let waiting = inner.destinations.values().filter(|destination| destination.passed_over.is_some());
+        // While one tries, or waits for its place to try, the end of a session wakes us.
+        let is_idle = |destination: &&Destination| destination.sessions == 0 && destination.ready.is_empty();
+        let waiting =
+            inner.destinations.values().filter(|destination| destination.passed_over.is_some()).filter(is_idle);
         waiting.filter_map(|destination| destination.trouble.as_ref().map(|trouble| trouble.again_at)).min()
     }
 

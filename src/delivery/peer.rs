@@ -9,9 +9,6 @@ use crate::queue::{self, Outcome, State, Waiting};
 use crate::smtp::client::{Courier, Mail, NotOpened};
 use crate::store::{Read, StoreError};
 
-/// Entries of a domain that are read together.
-const SLICE: usize = 50;
-
 /// The mail that waits for some domains, for a session with a peer: what the schedule says is passed over, what is held
 /// by an operator is not sent. Each entry is offered once; what comes in during the session is sent in it.
 pub struct PeerCourier {
@@ -26,31 +23,6 @@ impl PeerCourier {
     pub fn new(context: Arc<Context>, domains: Vec<DomainName>, actor: String) -> Self {
         let desk = Desk::new(Arc::clone(&context), actor);
         Self { context, domains: domains.into_iter().map(|domain| (domain, None)).collect(), desk }
-    }
-
-    /// Whether anything waits that a peer could be sent now.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn has_mail(context: &Context, domains: &[DomainName]) -> Result<bool, StoreError> {
-        let view = context.store.view()?;
-        for domain in domains {
-            let mut after = None;
-            loop {
-                let slice = queue::entries_of_domain(&view, domain.as_str(), after, SLICE)?;
-                let Some(last) = slice.last() else { break };
-                after = Some(last.id);
-                for waiting in &slice {
-                    if is_for_peers(&waiting.entry.state)
-                        && !context.claims.has(waiting.id)
-                        && queue::open_attempt(&view, waiting.id)?.is_none()
-                    {
-                        return Ok(true);
-                    }
-                }
-            }
-        }
-        Ok(false)
     }
 
     /// Waits until every outcome is in the file: a session that broke did not come to the end of its mail.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use super::Context;
 use super::board::{Board, Due};
-use super::claims::Claims;
+use super::claims::{Claim, Claims};
 use super::courier::ACTOR;
 use super::destination::{Offered, Place};
 use super::way::{Choice, Way, choose};
@@ -48,7 +48,8 @@ pub(super) async fn scan(context: &Arc<Context>, board: &Board, scope: Scope) ->
     let (now, spans) = context.due();
     let (start, keys) = match scope {
         Scope::From(from) => (from.map(|from| (from, FIRST)), None),
-        Scope::Of(keys, place) => (Some(place), Some(keys)),
+        // What is read stands behind a place: from the first of that moment on, so that this one is among it.
+        Scope::Of(keys, place) => (Some((place.0, FIRST)), Some(keys)),
     };
     for (from, to) in spans {
         let mut after = start.filter(|start| start.0 > from).or((from > Timestamp(0)).then_some((from, FIRST)));
@@ -167,6 +168,8 @@ struct Todo {
     park: HashMap<String, Vec<QueueId>>,
     postpone: HashMap<Timestamp, Vec<QueueId>>,
     settle: HashMap<MessageId, Vec<Outcome>>,
+    /// What is settled is nobody else's until that is written.
+    claimed: Vec<Claim>,
 }
 
 impl Todo {
@@ -174,7 +177,7 @@ impl Todo {
         let id = found.id;
         match found.what {
             What::Park(peer) => self.park.entry(peer).or_default().push(id),
-            What::Unfetched => self.settle(id, unfetched(context)),
+            What::Unfetched => self.settle(id, unfetched(context), &context.claims),
             What::Send(way) => {
                 if keys.is_some_and(|keys| !keys.contains(&way.key())) {
                     return;
@@ -193,13 +196,16 @@ impl Todo {
         for (((way, due), is_owed), offered) in offers.into_iter().zip(owed).zip(offered) {
             let Offered::Postpone(until) = offered else { continue };
             match board.trouble(&way.key()).filter(|_| is_owed) {
-                Some(attempt) => self.settle(due.id, attempt),
+                Some(attempt) => self.settle(due.id, attempt, &context.claims),
                 None => self.postpone.entry(until).or_default().push(due.id),
             }
         }
     }
 
-    fn settle(&mut self, id: QueueId, attempt: Attempt) {
+    fn settle(&mut self, id: QueueId, attempt: Attempt, claims: &Claims) {
+        // A session with its peer may have taken it since it was read.
+        let Some(claim) = claims.claim(id) else { return };
+        self.claimed.push(claim);
         let outcome = Outcome { entry: id, verdict: Verdict::Deferred, attempt };
         self.settle.entry(id.message).or_default().push(outcome);
     }

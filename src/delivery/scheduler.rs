@@ -121,9 +121,10 @@ impl Scheduler {
         let (now, spans) = self.context.due();
         // In a gap something may become due anywhere; where the wall clock is behind, what comes in is due in the past.
         let is_behind = self.context.clock.now().plus_ms(limits::SCHEDULE_SLACK_MS / 2) < now;
+        // First, since it makes the room that an overflow waits for.
+        self.board.tidy(now);
         let is_whole = self.look_whole || is_behind || spans.len() > 1 || self.board.take_overflow();
         (self.look_whole, self.look_new) = (false, false);
-        self.board.tidy(now);
         let from = self.looked_at.filter(|_| !is_whole);
         scan(&self.context, &self.board, Scope::From(from)).await?;
         self.looked_at = Some(Timestamp(now.0.saturating_sub(limits::SCHEDULE_SLACK_MS)));

@@ -87,7 +87,7 @@ impl Unroutable {
 }
 
 /// The servers to dial for a domain, in their order: by preference, equal ones shuffled, addresses of both families in
-/// turn, at most [`limits::SERVERS_TRIED`]. `is_mx`: the candidates come from MX records.
+/// turn, at most [`limits::SERVERS_TRIED`].
 // RFC 5321 §5.1
 pub(super) fn servers(
     domain: &DomainName,

@@ -32,7 +32,7 @@ impl Way {
                 let user = login.as_ref().map_or("", |login| login.user.as_str());
                 format!("relay {host}:{port} {tls:?} {user}")
             }
-            Self::Peer { host, port, .. } => format!("peer {host}:{port}"),
+            Self::Peer { host, port, pinned } => format!("peer {host}:{port} {pinned:?}"),
         }
     }
 
