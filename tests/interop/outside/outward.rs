@@ -23,7 +23,8 @@ fn check(program: Program) {
         return;
     }
     let world = Outside::new(Zone::new().mail(program.domain(), program.address()));
-    let site = world.serve_new(&["--set", "delivery.connections_per_destination=1"]);
+    let arguments = ["--set", "delivery.connections_per_destination=1", "--set", "queue.retry_seconds=600"];
+    let site = world.serve_new(&arguments);
     let mut session = alice(&site);
     let [first, second] = match program {
         Program::Postfix => ["carol@postfix.test", "chris@postfix.test"],
@@ -37,6 +38,9 @@ fn check(program: Program) {
     session.submit("alice@example.test", &[first, second], &note("to-both")).expect("it is taken");
 
     let peer = program.start(&world);
+    // All at once, instead of each at its own time.
+    let (status, answer) = site.rest("POST", "/api/v1/queue/flush", r#"{"all":true}"#);
+    assert_eq!(status, 202, "{answer}");
     assert_eq!([peer.account(0), peer.account(1)], [first, second]);
     let received = peer.wait_for(peer.accounts[0], mails.len() + 1);
     assert_eq!(received.len(), mails.len() + 1, "nothing twice");
