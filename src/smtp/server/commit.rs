@@ -5,6 +5,7 @@ use super::{policy, report, submission};
 use crate::base::{Enhanced, MessageId, Reply, Timestamp};
 use crate::intake::{self, Accept, Accepted, Origin, Received, Recipient, Refused};
 use crate::message::Scan;
+use crate::queue::Notify;
 use crate::smtp::machine::{Facts, Identity, Profile, Transaction};
 use crate::store::{Committed, StagedBlob, WriteError};
 
@@ -56,7 +57,12 @@ impl Session {
                 origin: self.origin(facts),
                 sender: transaction.sender.address.clone(),
                 recipients: transaction.recipients,
-                notify: policy::notify(facts, &transaction.sender),
+                notify: if self.reversed.is_some() {
+                    // It was strangers who wrote what a peer kept for us.
+                    Notify::Postmaster
+                } else {
+                    policy::notify(facts, &transaction.sender)
+                },
                 trace_fields: trace_fields.into_bytes(),
                 smtputf8: is_utf8_header(&header_block),
                 header_block,

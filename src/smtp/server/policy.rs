@@ -42,10 +42,10 @@ fn is_kept(read: &impl Read, host: &Host) -> Result<bool, StoreError> {
 }
 
 /// Who is told when mail can't be delivered elsewhere: only a sender whom we know. Anybody may have written the address
-/// of a stranger, to have our reports sent to its owner; and a peer brings what strangers wrote.
+/// of a stranger, to have our reports sent to its owner.
 pub(super) fn notify(facts: &Facts<Smtp>, sender: &Sender) -> Notify {
     match (&facts.identity, &sender.address) {
-        (Some(Identity::Account(_)), Some(_)) => Notify::Sender,
+        (Some(_), Some(_)) => Notify::Sender,
         _ => Notify::Postmaster,
     }
 }
