@@ -16,14 +16,6 @@ pub struct Extensions {
     pub auth: Vec<Mechanism>,
     /// RFC 6531
     pub smtputf8: bool,
-    /// RFC 2034
-    pub enhanced_status_codes: bool,
-    /// RFC 1985
-    pub etrn: bool,
-    /// RFC 2645
-    pub atrn: bool,
-    /// RFC 821 §3.8
-    pub turn: bool,
 }
 
 /// What SIZE says.
@@ -57,10 +49,6 @@ impl Extensions {
             "8BITMIME" => self.eight_bit_mime = true,
             "STARTTLS" => self.starttls = true,
             "SMTPUTF8" => self.smtputf8 = true,
-            "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = true,
-            "ETRN" => self.etrn = true,
-            "ATRN" => self.atrn = true,
-            "TURN" => self.turn = true,
             "SIZE" => self.size = size(words.next()),
             "AUTH" => self.add_mechanisms(words),
             // Servers of the nineties write AUTH=LOGIN for clients of their time.
@@ -111,17 +99,7 @@ mod tests {
         check(&[], &none);
         check(
             &["pipelining", "8BitMIME", "STARTTLS", "SMTPUTF8", "ENHANCEDSTATUSCODES", "ETRN", "ATRN", "TURN"],
-            &Extensions {
-                pipelining: true,
-                eight_bit_mime: true,
-                starttls: true,
-                smtputf8: true,
-                enhanced_status_codes: true,
-                etrn: true,
-                atrn: true,
-                turn: true,
-                ..none.clone()
-            },
+            &Extensions { pipelining: true, eight_bit_mime: true, starttls: true, smtputf8: true, ..none.clone() },
         );
         check(&["", " ", "X-FOO bar", "PIPELINING8", "STARTTLSX", "AUTH", "AUTH=", "AUTH CRAM-MD5 XOAUTH2"], &none);
         for (line, size) in [
