@@ -19,6 +19,7 @@ pub mod dns;
 pub mod net;
 pub mod tls;
 
+pub mod imap;
 pub mod pop3;
 
 pub mod delivery;

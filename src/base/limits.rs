@@ -103,6 +103,45 @@ pub const SCHEDULE_TICK_MS: u64 = 60 * 1000;
 pub const SETTLING: usize = 4;
 /// Octets of a POP3 command line with its CRLF. RFC 2449 §4
 pub const POP3_LINE_BYTES: usize = 255;
+/// Octets of an IMAP command, its literals included, but for the messages of APPEND. RFC 7162 §4 asks for 8,192 a line;
+/// sets of UIDs are longer.
+pub const IMAP_COMMAND_BYTES: usize = 256 * 1024;
+/// The same before a login.
+pub const IMAP_COMMAND_BYTES_BEFORE_LOGIN: usize = 16 * 1024;
+/// Octets of a literal that a client may send without waiting, before it has logged in. RFC 7888 §5
+pub const LITERAL_MINUS_BYTES: u64 = 4096;
+/// Parentheses, NOTs and ORs of an IMAP command inside each other.
+pub const IMAP_DEPTH: usize = 50;
+/// Items of a list in an IMAP command: search keys, fetch items, flags, patterns.
+pub const IMAP_ITEMS: usize = 1000;
+/// Ranges of a sequence set.
+pub const SEQUENCE_RANGES: usize = 100_000;
+/// Seconds that an IMAP server waits for the next command. RFC 9051 §5.4 asks for at least 1,800.
+pub const IMAP_IDLE_S: u64 = 1800;
+/// Seconds of silence after which a client that idles is sent a line, so that routers do not forget the connection.
+pub const IMAP_KEEPALIVE_S: u64 = 120;
+/// Octets of a mailbox's name.
+pub const MAILBOX_NAME_BYTES: usize = 1000;
+/// Levels of a mailbox's name.
+pub const MAILBOX_LEVELS: usize = 50;
+/// Mailboxes of an account.
+pub const MAILBOXES_PER_ACCOUNT: usize = 10_000;
+/// Keywords of a mailbox: bits of a number. Cyrus: 128
+pub const KEYWORDS: usize = 128;
+/// Octets of a keyword.
+pub const KEYWORD_BYTES: usize = 255;
+/// Rows of the log of changes that a mailbox keeps at least.
+pub const MODSEQ_LOG_ROWS: u64 = 20_000;
+/// Parts of a message inside each other. What is deeper is content.
+pub const PART_DEPTH: usize = 50;
+/// Parts of a message. What is more is content.
+pub const PARTS: usize = 1000;
+/// Octets of a part's header block that are looked at.
+pub const PART_HEADER_BYTES: usize = 64 * 1024;
+/// Octets of a field's value that an envelope or a body structure shows.
+pub const SHOWN_FIELD_BYTES: usize = 16 * 1024;
+/// Characters of a message's beginning in a list. RFC 8970 §3.1
+pub const PREVIEW_CHARS: usize = 200;
 /// Octets of a SASL response, encoded. RFC 4954 §4
 pub const SASL_RESPONSE_BYTES: usize = 12_288;
 /// Octets of a password. Argon2 takes more; nobody types more.

@@ -4,6 +4,7 @@
 
 mod address;
 mod clock;
+mod flags;
 mod id;
 pub mod limits;
 mod network;
@@ -12,6 +13,7 @@ mod reply;
 mod secret;
 
 pub use address::{Address, AddressError, DomainName, Host, LocalPart};
+pub use flags::SystemFlags;
 pub use clock::{Clock, SystemClock, Timestamp, TurnedClock};
 pub use id::{
     AccountId, BlobId, IdError, JobId, MailboxId, MessageId, MessageIds, ModSeq, QueueId, SessionId, TraceId, Uid,

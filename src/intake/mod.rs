@@ -3,6 +3,7 @@
 //! Floor F3e.
 
 mod accept;
+mod append;
 mod bounce;
 mod check;
 mod newest;
@@ -12,6 +13,7 @@ mod session;
 mod settle;
 mod unconfirmed;
 
+pub use append::{Append, AppendRefused, Appended, AppendedAt};
 pub use accept::{Accept, Accepted, Origin, Recipient, Refused};
 pub use check::{CHECKS, needs_story};
 pub use newest::newest_id;

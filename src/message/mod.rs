@@ -10,8 +10,12 @@ mod field;
 pub mod report;
 mod scan;
 mod splitter;
+mod structure;
+mod summary;
 
 pub use address_list::{AddressListError, addresses};
 pub use field::{Field, Fields, fields, without_bcc};
 pub use scan::Scan;
 pub use splitter::{HeaderError, HeaderSplitter};
+pub use structure::{Scanned, StructureScanner, TextSearch};
+pub use summary::{Part, PartKind, Structure, Summary};

@@ -1,0 +1,24 @@
+//! IMAP, the server's side of a session: states that own what is true in them, a table of commands, and a driver that
+//! owns the connection.
+//!
+//! Floor F4b.
+
+mod append;
+mod context;
+mod copy;
+mod expunge;
+mod fetch;
+mod flags;
+mod folders;
+mod link;
+mod quota;
+mod search;
+mod selected;
+mod session;
+mod snapshot;
+mod store;
+mod view;
+
+pub use context::Context;
+pub use session::{refusal, serve};
+pub use view::Views;

@@ -1,0 +1,33 @@
+//! IMAP on the wire: command lines with their literals, commands, answers, mailbox names.
+//!
+//! Floor F1: pure. A framer finds where a command ends, a parser makes a value of it that borrows from its octets, and
+//! writers put answers into a buffer.
+
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod append;
+mod command;
+mod fetch;
+mod framer;
+mod name;
+mod parse;
+mod search;
+mod sequence;
+mod status;
+mod write;
+
+pub use append::{Append, AppendMessage, AppendRest, append, append_rest};
+pub use command::{
+    Command, Flag, FlagChange, FlagMode, List, ListReturn, ListSelection, MessageSet, Password, Request, StatusItem, Store,
+};
+pub use fetch::{Fetch, FetchItem, Part, Partial, Section, SectionText};
+pub use framer::{Frame, Framer, Literal};
+pub use name::{NameError, mailbox_name, mailbox_pattern, matches, write_mailbox_name};
+pub use parse::{ParseError, parse};
+pub use search::{Search, SearchKey, SearchReturn, SentOrReceived, When};
+pub use sequence::{SequenceSet, Star};
+pub use status::{Answer, Code, Status};
+pub use write::{
+    write_answer, write_astring, write_date_time, write_nstring, write_number, write_ranges, write_structure,
+};
