@@ -13,8 +13,8 @@ mod reply;
 mod secret;
 
 pub use address::{Address, AddressError, DomainName, Host, LocalPart};
-pub use flags::SystemFlags;
 pub use clock::{Clock, SystemClock, Timestamp, TurnedClock};
+pub use flags::SystemFlags;
 pub use id::{
     AccountId, BlobId, IdError, JobId, MailboxId, MessageId, MessageIds, ModSeq, QueueId, SessionId, TraceId, Uid,
 };

@@ -13,8 +13,8 @@ mod session;
 mod settle;
 mod unconfirmed;
 
-pub use append::{Append, AppendRefused, Appended, AppendedAt};
 pub use accept::{Accept, Accepted, Origin, Recipient, Refused};
+pub use append::{Append, AppendRefused, Appended, AppendedAt};
 pub use check::{CHECKS, needs_story};
 pub use newest::newest_id;
 pub use outbound::Outbound;

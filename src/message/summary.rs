@@ -76,3 +76,136 @@ pub enum PartKind {
     /// Anything else: the type in lower case, as in `image`.
     Other(Vec<u8>),
 }
+
+impl Structure {
+    /// The place in [`Structure::parts`] of the part that has these numbers, from the outside in; none: the message.
+    ///
+    /// A multipart numbers its parts, and a message (the whole one, or one inside) those of its multipart; what is no
+    /// multipart is its message's part 1. So the answer to `[1]` may be the message itself, of which then the content is
+    /// meant, and its header block is what MIME shows.
+    // RFC 9051 §6.4.5.1
+    pub fn find(&self, numbers: &[u32]) -> Option<usize> {
+        let Some((first, rest)) = numbers.split_first() else { return Some(0) };
+        rest.iter().try_fold(self.numbered(0, *first)?, |at, number| match self.parts.get(at)?.kind {
+            PartKind::Multipart => self.child(at, *number),
+            PartKind::Message { .. } => self.numbered(self.message_in(at)?, *number),
+            PartKind::Text | PartKind::Other(_) => None,
+        })
+    }
+
+    /// The message inside a part of that kind: what HEADER and TEXT of that part are about. For any other part `None`.
+    pub fn message_in(&self, at: usize) -> Option<usize> {
+        match self.parts.get(at)?.kind {
+            PartKind::Message { .. } => self.child(at, 1),
+            _ => None,
+        }
+    }
+
+    /// The places of a part's children, in their order.
+    pub fn children(&self, at: usize) -> impl Iterator<Item = usize> {
+        let children = self.parts.iter().enumerate().skip(at.saturating_add(1));
+        children.filter(move |(_, part)| part.parent.map(usize::from) == Some(at)).map(|(child, _)| child)
+    }
+
+    /// The part with that number of the message at `at`.
+    fn numbered(&self, at: usize, number: u32) -> Option<usize> {
+        match self.parts.get(at)?.kind {
+            PartKind::Multipart => self.child(at, number),
+            _ => (number == 1).then_some(at),
+        }
+    }
+
+    fn child(&self, at: usize, number: u32) -> Option<usize> {
+        let before = usize::try_from(number).ok()?.checked_sub(1)?;
+        self.children(at).nth(before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(parent: Option<u16>, kind: PartKind) -> Part {
+        Part {
+            parent,
+            kind,
+            subtype: Vec::new(),
+            parameters: Vec::new(),
+            id: None,
+            description: None,
+            encoding: b"7bit".to_vec(),
+            md5: None,
+            disposition: None,
+            language: Vec::new(),
+            location: None,
+            header_at: 0,
+            header_bytes: 0,
+            content_at: 0,
+            content_bytes: 0,
+            lines: 0,
+        }
+    }
+
+    fn check(structure: &Structure, numbers: &[u32], expected: Option<usize>) {
+        assert_eq!(structure.find(numbers), expected, "{numbers:?}");
+    }
+
+    #[test]
+    fn parts_are_found_by_their_numbers() {
+        let message = || PartKind::Message { envelope: Vec::new() };
+        // The example of RFC 9051 §6.4.5.1.
+        let structure = Structure {
+            parts: vec![
+                part(None, PartKind::Multipart),
+                part(Some(0), PartKind::Text),
+                part(Some(0), PartKind::Other(b"application".to_vec())),
+                part(Some(0), message()),
+                part(Some(3), PartKind::Multipart),
+                part(Some(4), PartKind::Text),
+                part(Some(4), PartKind::Other(b"application".to_vec())),
+                part(Some(0), PartKind::Multipart),
+                part(Some(7), PartKind::Other(b"image".to_vec())),
+                part(Some(7), message()),
+                part(Some(9), PartKind::Multipart),
+                part(Some(10), PartKind::Text),
+                part(Some(10), PartKind::Multipart),
+                part(Some(12), PartKind::Text),
+                part(Some(12), PartKind::Text),
+            ],
+        };
+        check(&structure, &[], Some(0));
+        check(&structure, &[1], Some(1));
+        check(&structure, &[2], Some(2));
+        check(&structure, &[3], Some(3));
+        check(&structure, &[3, 1], Some(5));
+        check(&structure, &[3, 2], Some(6));
+        check(&structure, &[4], Some(7));
+        check(&structure, &[4, 1], Some(8));
+        check(&structure, &[4, 2], Some(9));
+        check(&structure, &[4, 2, 1], Some(11));
+        check(&structure, &[4, 2, 2, 1], Some(13));
+        check(&structure, &[4, 2, 2, 2], Some(14));
+        for nowhere in [&[0][..], &[5], &[1, 1], &[3, 3], &[3, 0], &[4, 2, 2, 3], &[4, 2, 2, 2, 1], &[u32::MAX]] {
+            check(&structure, nowhere, None);
+        }
+        assert_eq!(structure.message_in(3), Some(4));
+        assert_eq!(structure.message_in(9), Some(10));
+        assert_eq!(structure.message_in(0), None);
+        assert_eq!(structure.children(0).collect::<Vec<_>>(), [1, 2, 3, 7]);
+    }
+
+    #[test]
+    fn a_message_without_parts_is_its_own_first() {
+        let text = Structure { parts: vec![part(None, PartKind::Text)] };
+        check(&text, &[1], Some(0));
+        check(&text, &[2], None);
+        check(&text, &[1, 1], None);
+        let forwarded = Structure {
+            parts: vec![part(None, PartKind::Message { envelope: Vec::new() }), part(Some(0), PartKind::Text)],
+        };
+        check(&forwarded, &[1], Some(0));
+        check(&forwarded, &[1, 1], Some(1));
+        check(&forwarded, &[1, 2], None);
+        assert_eq!(forwarded.message_in(0), Some(1));
+    }
+}

@@ -19,7 +19,8 @@ mod write;
 
 pub use append::{Append, AppendMessage, AppendRest, append, append_rest};
 pub use command::{
-    Command, Flag, FlagChange, FlagMode, List, ListReturn, ListSelection, MessageSet, Password, Request, StatusItem, Store,
+    Command, Flag, FlagChange, FlagMode, List, ListReturn, ListSelection, MessageSet, Password, Request, StatusItem,
+    Store,
 };
 pub use fetch::{Fetch, FetchItem, Part, Partial, Section, SectionText};
 pub use framer::{Frame, Framer, Literal};
