@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 
-use super::MessageSet;
+use super::reader::{Read, Reader};
+use super::{MessageSet, Request};
 
 /// RFC 9051 §6.4.5
 #[derive(Debug)]
@@ -79,4 +80,129 @@ pub struct Partial {
     pub first: u64,
     /// How many at most, never 0.
     pub count: u64,
+}
+
+const ITEM: &str = "expected a FETCH item such as FLAGS, UID, ENVELOPE or BODY.PEEK[HEADER]";
+const SECTION: &str = "expected a section such as [], [1.2], [TEXT], [1.MIME] or [HEADER.FIELDS (DATE)]";
+const PARTIAL: &str = "expected octets such as <0.1024>";
+
+// RFC 9051 §6.4.5
+pub(super) fn read<'a>(reader: &mut Reader<'a>, is_uid: bool) -> Read<Request<'a>> {
+    reader.space("expected a sequence set behind FETCH")?;
+    let set = reader.sequence_set()?;
+    reader.space("expected FETCH items behind the sequence set")?;
+    let items = items(reader)?;
+    let mut changed_since = None;
+    if reader.has_more() {
+        reader.full_list("expected FETCH modifiers such as (CHANGEDSINCE 5)", |reader| {
+            if !reader.eat_word("CHANGEDSINCE") {
+                return Err("unknown FETCH modifier");
+            }
+            reader.space("expected a number behind CHANGEDSINCE")?;
+            changed_since = Some(reader.number64("expected a number behind CHANGEDSINCE")?);
+            Ok(())
+        })?;
+    }
+    Ok(Request::Fetch(Fetch { messages: MessageSet { set, is_uid }, items, changed_since }))
+}
+
+fn items<'a>(reader: &mut Reader<'a>) -> Read<Vec<FetchItem<'a>>> {
+    use FetchItem::{Body, Envelope, Flags, InternalDate, Size};
+    if reader.peek() == Some(b'(') {
+        return reader.full_list(ITEM, item);
+    }
+    // RFC 9051 §6.4.5: a macro stands alone.
+    if reader.eat_word("ALL") {
+        return Ok(vec![Flags, InternalDate, Size, Envelope]);
+    }
+    if reader.eat_word("FAST") {
+        return Ok(vec![Flags, InternalDate, Size]);
+    }
+    if reader.eat_word("FULL") {
+        return Ok(vec![Flags, InternalDate, Size, Envelope, Body]);
+    }
+    Ok(vec![item(reader)?])
+}
+
+fn item<'a>(reader: &mut Reader<'a>) -> Read<FetchItem<'a>> {
+    let word = reader.word();
+    let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+    let rfc822 = |text| FetchItem::Rfc822(Section { part: Part::new(), text });
+    match word.len() {
+        3 if is("UID") => Ok(FetchItem::Uid),
+        4 if is("BODY") && reader.peek() == Some(b'[') => section_item(reader, false),
+        4 if is("BODY") => Ok(FetchItem::Body),
+        5 if is("FLAGS") => Ok(FetchItem::Flags),
+        6 if is("MODSEQ") => Ok(FetchItem::ModSeq),
+        6 if is("RFC822") => Ok(rfc822(None)),
+        8 if is("ENVELOPE") => Ok(FetchItem::Envelope),
+        9 if is("BODY.PEEK") => section_item(reader, true),
+        11 if is("RFC822.SIZE") => Ok(FetchItem::Size),
+        11 if is("RFC822.TEXT") => Ok(rfc822(Some(SectionText::Text))),
+        12 if is("INTERNALDATE") => Ok(FetchItem::InternalDate),
+        13 if is("BODYSTRUCTURE") => Ok(FetchItem::BodyStructure),
+        13 if is("RFC822.HEADER") => Ok(rfc822(Some(SectionText::Header))),
+        _ => Err(ITEM),
+    }
+}
+
+fn section_item<'a>(reader: &mut Reader<'a>, peek: bool) -> Read<FetchItem<'a>> {
+    let section = section(reader)?;
+    let partial = if reader.eat(b'<') { Some(partial(reader)?) } else { None };
+    Ok(FetchItem::Section { section, partial, peek })
+}
+
+// RFC 9051 §9 "section"
+fn section<'a>(reader: &mut Reader<'a>) -> Read<Section<'a>> {
+    reader.expect(b'[', SECTION)?;
+    if reader.eat(b']') {
+        return Ok(Section::default());
+    }
+    let mut part = Part::new();
+    while reader.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+        part.push(reader.nz_number(SECTION)?);
+        if !reader.eat(b'.') {
+            reader.expect(b']', SECTION)?;
+            return Ok(Section { part, text: None });
+        }
+    }
+    let text = section_text(reader, part.is_empty())?;
+    reader.expect(b']', SECTION)?;
+    Ok(Section { part, text: Some(text) })
+}
+
+// RFC 9051 §9 "section-text", "section-msgtext"
+fn section_text<'a>(reader: &mut Reader<'a>, is_message: bool) -> Read<SectionText<'a>> {
+    let word = reader.word();
+    let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+    if is("HEADER") {
+        Ok(SectionText::Header)
+    } else if is("HEADER.FIELDS") {
+        fields(reader).map(SectionText::HeaderFields)
+    } else if is("HEADER.FIELDS.NOT") {
+        fields(reader).map(SectionText::HeaderFieldsNot)
+    } else if is("TEXT") {
+        Ok(SectionText::Text)
+    } else if is("MIME") && is_message {
+        Err("MIME needs the number of a part, as in [1.MIME]")
+    } else if is("MIME") {
+        Ok(SectionText::Mime)
+    } else {
+        Err(SECTION)
+    }
+}
+
+fn fields<'a>(reader: &mut Reader<'a>) -> Read<Vec<Cow<'a, [u8]>>> {
+    const FIELDS: &str = "expected names of header fields such as (DATE FROM)";
+    reader.space(FIELDS)?;
+    reader.full_list(FIELDS, |reader| reader.astring(FIELDS))
+}
+
+// RFC 9051 §9 "partial"
+fn partial(reader: &mut Reader<'_>) -> Read<Partial> {
+    let first = reader.number64(PARTIAL)?;
+    reader.expect(b'.', PARTIAL)?;
+    let count = reader.number64(PARTIAL)?;
+    reader.expect(b'>', PARTIAL)?;
+    if count == 0 { Err("a partial FETCH needs at least one octet") } else { Ok(Partial { first, count }) }
 }

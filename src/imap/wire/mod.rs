@@ -8,13 +8,19 @@
 
 mod append;
 mod command;
+mod date;
 mod fetch;
+mod flag;
+mod folders;
 mod framer;
 mod name;
 mod parse;
+mod reader;
 mod search;
 mod sequence;
 mod status;
+mod structure;
+mod utf7;
 mod write;
 
 pub use append::{Append, AppendMessage, AppendRest, append, append_rest};
@@ -22,6 +28,7 @@ pub use command::{
     Command, Flag, FlagChange, FlagMode, List, ListReturn, ListSelection, MessageSet, Password, Request, StatusItem,
     Store,
 };
+pub use date::write_date_time;
 pub use fetch::{Fetch, FetchItem, Part, Partial, Section, SectionText};
 pub use framer::{Frame, Framer, Literal};
 pub use name::{NameError, mailbox_name, mailbox_pattern, matches, write_mailbox_name};
@@ -29,6 +36,5 @@ pub use parse::{ParseError, parse};
 pub use search::{Search, SearchKey, SearchReturn, SentOrReceived, When};
 pub use sequence::{SequenceSet, Star};
 pub use status::{Answer, Code, Status};
-pub use write::{
-    write_answer, write_astring, write_date_time, write_nstring, write_number, write_ranges, write_structure,
-};
+pub use structure::write_structure;
+pub use write::{write_answer, write_astring, write_nstring, write_number, write_ranges};

@@ -1,3 +1,13 @@
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+use super::utf7;
+use super::write::{write_astring, write_quoted};
+use crate::base::limits;
+
+/// Stands between a mailbox and those below it.
+const SEPARATOR: char = '/';
+const INBOX: &str = "INBOX";
+
 /// Why a mailbox name is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
@@ -18,27 +28,141 @@ pub enum NameError {
 /// # Errors
 /// [`NameError`]
 pub fn mailbox_name(sent: &[u8], is_utf8: bool) -> Result<String, NameError> {
-    let _ = (sent, is_utf8);
-    todo!()
+    let name = decode(sent, is_utf8)?;
+    let levels = name.split(SEPARATOR);
+    if name.is_empty() || levels.clone().any(str::is_empty) || levels.count() > limits::MAILBOX_LEVELS {
+        return Err(NameError::Form);
+    }
+    Ok(name)
 }
 
-/// The same for a pattern of LIST and LSUB, in which `*` and `%` stand.
+/// The same for a pattern of LIST and LSUB, in which `*` and `%` stand. It may be empty, and begin and end with the
+/// separator.
 ///
 /// # Errors
 /// [`NameError`]
 pub fn mailbox_pattern(sent: &[u8], is_utf8: bool) -> Result<String, NameError> {
-    let _ = (sent, is_utf8);
-    todo!()
+    decode(sent, is_utf8)
+}
+
+fn decode(sent: &[u8], is_utf8: bool) -> Result<String, NameError> {
+    // In the longest encoding, a character of UTF-8 takes less than three times its octets.
+    if sent.len() > limits::MAILBOX_NAME_BYTES.saturating_mul(3) {
+        return Err(NameError::Form);
+    }
+    let name = match is_utf8 {
+        true => String::from_utf8(sent.to_vec()).map_err(|_| NameError::Utf8)?,
+        false => utf7::decode(sent).ok_or(NameError::Utf7)?,
+    };
+    // RFC 9051 §5.1: no control characters, and no separators of lines and paragraphs.
+    if name.chars().any(|char| char.is_control() || matches!(char, '\u{2028}' | '\u{2029}')) {
+        return Err(NameError::Form);
+    }
+    // RFC 9051 §5.1: Net-Unicode (RFC 5198 §3) is in NFC.
+    let name = if is_nfc(&name) { name } else { name.nfc().collect() };
+    let name = match after_inbox(&name) {
+        Some(below) => [INBOX, below].concat(),
+        None => name,
+    };
+    if name.len() > limits::MAILBOX_NAME_BYTES { Err(NameError::Form) } else { Ok(name) }
+}
+
+/// What stands behind INBOX, where that is the name's first level, in any case.
+// RFC 9051 §5.1
+fn after_inbox(name: &str) -> Option<&str> {
+    let (first, below) = name.split_at_checked(INBOX.len())?;
+    (first.eq_ignore_ascii_case(INBOX) && (below.is_empty() || below.starts_with(SEPARATOR))).then_some(below)
 }
 
 /// Writes a mailbox name as an astring.
 pub fn write_mailbox_name(out: &mut Vec<u8>, name: &str, is_utf8: bool) {
-    let _ = (out, name, is_utf8);
-    todo!()
+    if is_utf8 && !name.is_ascii() {
+        return write_quoted(out, name.as_bytes());
+    }
+    if name.is_ascii() && !name.contains('&') {
+        return write_astring(out, name.as_bytes());
+    }
+    if is_utf8 {
+        return write_astring(out, name.as_bytes());
+    }
+    let mut encoded = Vec::with_capacity(name.len().saturating_mul(2));
+    utf7::encode(&mut encoded, name);
+    write_astring(out, &encoded);
 }
 
-/// Whether the name matches the pattern: `*` is anything, `%` anything within a level. RFC 9051 §6.3.9
+/// Whether the name matches the pattern: `*` is anything, `%` anything within a level. The name's INBOX matches in any
+/// case. RFC 9051 §6.3.9
+///
+/// It takes at most as many moves as the lengths of both multiplied.
 pub fn matches(pattern: &str, name: &str) -> bool {
-    let _ = (pattern, name);
-    todo!()
+    let Some(wildcard) = pattern.bytes().position(is_wildcard) else { return is_same(pattern, name) };
+    let (plain, wild) = (pattern.as_bytes().get(..wildcard), pattern.as_bytes().get(wildcard..));
+    let (Some(plain), Some(wild)) = (plain, wild) else { return false };
+    let Some((beginning, rest)) = name.as_bytes().split_at_checked(plain.len()) else { return false };
+    let inbox = if after_inbox(name).is_some() { INBOX.len() } else { 0 };
+    let is_beginning = plain
+        .iter()
+        .zip(beginning)
+        .enumerate()
+        .all(|(at, (one, other))| one == other || (at < inbox && one.eq_ignore_ascii_case(other)));
+    match wild {
+        _ if !is_beginning => false,
+        b"*" => true,
+        b"%" => !rest.contains(&(SEPARATOR as u8)),
+        _ => matches_wild(wild, rest, inbox.saturating_sub(plain.len())),
+    }
+}
+
+fn is_wildcard(byte: u8) -> bool {
+    matches!(byte, b'*' | b'%')
+}
+
+fn is_same(pattern: &str, name: &str) -> bool {
+    match (after_inbox(pattern), after_inbox(name)) {
+        (Some(one), Some(other)) => one == other,
+        _ => pattern == name,
+    }
+}
+
+/// Goes through the name once, with all the places in the pattern at which one may be then. The name's first `inbox`
+/// octets match in any case.
+fn matches_wild(pattern: &[u8], name: &[u8], inbox: usize) -> bool {
+    // `here[n]`: the name so far matches the pattern's first n octets.
+    let mut here = vec![false; pattern.len().saturating_add(1)];
+    if let Some(first) = here.first_mut() {
+        *first = true;
+    }
+    pass_wildcards(pattern, &mut here);
+    for (at, byte) in name.iter().enumerate() {
+        let mut before = false;
+        let mut is_anywhere = false;
+        for (place, expected) in here.iter_mut().zip(pattern.iter().map(Some).chain([None])) {
+            let stays = match expected {
+                Some(b'*') => *place,
+                Some(b'%') => *place && *byte != SEPARATOR as u8,
+                _ => false,
+            };
+            let takes = match expected {
+                Some(b'*' | b'%') | None => false,
+                Some(expected) => *place && (expected == byte || (at < inbox && expected.eq_ignore_ascii_case(byte))),
+            };
+            *place = stays || before;
+            is_anywhere |= *place;
+            before = takes;
+        }
+        if !is_anywhere {
+            return false;
+        }
+        pass_wildcards(pattern, &mut here);
+    }
+    here.last() == Some(&true)
+}
+
+/// A wildcard may stand for nothing.
+fn pass_wildcards(pattern: &[u8], here: &mut [bool]) {
+    let mut may_pass = false;
+    for (place, expected) in here.iter_mut().zip(pattern.iter().map(Some).chain([None])) {
+        *place |= may_pass;
+        may_pass = *place && expected.is_some_and(|expected| is_wildcard(*expected));
+    }
 }
