@@ -110,6 +110,9 @@ pub const IMAP_COMMAND_BYTES: usize = 256 * 1024;
 pub const IMAP_COMMAND_BYTES_BEFORE_LOGIN: usize = 16 * 1024;
 /// Octets of a literal that a client may send without waiting, before it has logged in. RFC 7888 §5
 pub const LITERAL_MINUS_BYTES: u64 = 4096;
+/// Octets of memory that the messages of one APPEND may take until they are committed together. Their bodies are in the
+/// file by then where they are large.
+pub const APPENDED_BYTES_HELD: usize = 32 * 1024 * 1024;
 /// Parentheses, NOTs and ORs of an IMAP command inside each other.
 pub const IMAP_DEPTH: usize = 50;
 /// Items of a list in an IMAP command: search keys, fetch items, flags, patterns.

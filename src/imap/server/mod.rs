@@ -7,6 +7,7 @@ mod append;
 mod context;
 mod copy;
 mod expunge;
+mod fault;
 mod fetch;
 mod flags;
 mod folders;
