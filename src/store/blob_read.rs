@@ -108,7 +108,7 @@ impl BlobReader {
     fn begin(&mut self) -> Result<Arc<Shape>, StoreError> {
         let blob = self.engine.view()?.get(&BLOBS, &self.id)?;
         let blob = blob.ok_or_else(|| damaged(BLOBS.name(), "the body is not there any more"))?;
-        let shape = Arc::new(Shape::new(blob).ok_or_else(|| damaged(BLOBS.name(), "the frames contradict the size"))?);
+        let shape = Arc::new(Shape::new(blob).ok_or_else(contradiction)?);
         if self.offset > 0 {
             self.hasher = None;
             self.frame = if self.offset >= shape.size_bytes {
@@ -128,6 +128,34 @@ impl View {
     /// [`StoreError`].
     pub fn blob(&self, id: BlobId) -> Result<Option<BlobFacts>, StoreError> {
         Ok(self.get(&BLOBS, &id)?.map(|blob| BlobFacts::of(&blob)))
+    }
+
+    /// Appends octets of a body to `out`: `count` from `first` on, fewer where it ends before. Read whole, it is compared
+    /// with its hash. For bodies that are short: a [`BlobReader`] keeps no view open while it reads a long one.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when the body is not there or is not what its hash says.
+    pub fn read_blob(&self, id: BlobId, first: u64, count: u64, out: &mut Vec<u8>) -> Result<(), StoreError> {
+        let blob = self.get(&BLOBS, &id)?.ok_or_else(|| damaged(BLOBS.name(), "the body is not there any more"))?;
+        let shape = Shape::new(blob).ok_or_else(contradiction)?;
+        let end = first.saturating_add(count).min(shape.size_bytes);
+        let mut hasher = (first == 0 && end == shape.size_bytes).then(blake3::Hasher::new);
+        for (number, (frame, (start, _))) in shape.frames.iter().zip(&shape.starts).enumerate() {
+            let behind = start + u64::from(frame.raw_bytes);
+            if behind <= first || *start >= end {
+                continue;
+            }
+            let piece = shape.piece(self, id, number)?;
+            if let Some(hasher) = &mut hasher {
+                hasher.update(&piece);
+            }
+            let (from, to) = (first.saturating_sub(*start), end.min(behind) - start);
+            out.extend_from_slice(piece.get(from as usize..to as usize).ok_or_else(contradiction)?);
+        }
+        match hasher {
+            Some(hasher) if hasher.finalize().as_bytes() != &shape.hash => Err(other_hash()),
+            _ => Ok(()),
+        }
     }
 
     /// Calls `each` for every body: for a room's check of its own references.
@@ -200,6 +228,10 @@ impl Shape {
         }
         frame.restore(stored).ok_or_else(missing)
     }
+}
+
+fn contradiction() -> StoreError {
+    damaged(BLOBS.name(), "the frames contradict the size")
 }
 
 fn other_hash() -> StoreError {

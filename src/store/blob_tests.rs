@@ -46,6 +46,12 @@ fn read(store: &Store, id: BlobId, offset: u64) -> Result<Vec<u8>, StoreError> {
     Ok(body)
 }
 
+fn read_part(store: &Store, id: BlobId, first: usize, count: u64) -> Vec<u8> {
+    let mut part = b"before".to_vec();
+    store.view().and_then(|view| view.read_blob(id, first as u64, count, &mut part)).expect("reads");
+    part.strip_prefix(b"before").expect("appends").to_vec()
+}
+
 /// How many bodies, chunks, hashes, pending and dead bodies there are.
 fn counts(store: &Store) -> [usize; 5] {
     let view = store.view().expect("a view");
@@ -94,7 +100,13 @@ fn check(store: &Store, len: usize, piece: usize) {
     for offset in [1, len / 3, len / 2, len.saturating_sub(1), len, len + 1] {
         let rest = body.get(offset..).unwrap_or_default();
         assert!(read(store, id, offset as u64).expect("reads") == rest, "{len} from {offset}");
+        assert!(read_part(store, id, offset, u64::MAX) == rest, "{len} from {offset} at once");
+        for count in [0, 1, len / 3, 128 * KIB] {
+            let part = &rest[..count.min(rest.len())];
+            assert!(read_part(store, id, offset, count as u64) == part, "{count} of {len} from {offset}");
+        }
     }
+    assert!(read_part(store, id, 0, len as u64) == body, "{len} at once");
 }
 
 #[test]
