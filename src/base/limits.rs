@@ -121,6 +121,12 @@ pub const IMAP_ITEMS: usize = 1000;
 pub const SEQUENCE_RANGES: usize = 100_000;
 /// Seconds that an IMAP server waits for the next command. RFC 9051 §5.4 asks for at least 1,800.
 pub const IMAP_IDLE_S: u64 = 1800;
+/// Seconds that it waits for the next command of a client that has not logged in. Dovecot: 180
+pub const IMAP_LOGIN_IDLE_S: u64 = 180;
+/// Seconds in which a command must have come once it has begun, but for the messages of APPEND.
+pub const IMAP_COMMAND_S: u64 = 300;
+/// Octets of the line that ends IDLE.
+pub const IDLE_LINE_BYTES: usize = 1024;
 /// Seconds of silence after which a client that idles is sent a line, so that routers do not forget the connection.
 pub const IMAP_KEEPALIVE_S: u64 = 120;
 /// Octets of a mailbox's name.

@@ -1,6 +1,9 @@
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -11,6 +14,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
+use super::deflate::Deflate;
 use super::permits::Permit;
 use super::pipe::Pipe;
 use super::transcript::Transcript;
@@ -57,6 +61,7 @@ pub struct Connection {
     input: BytesMut,
     output: Vec<u8>,
     tls: Option<Facts>,
+    deflate: Option<Box<Deflate>>,
     peer: SocketAddr,
     local: SocketAddr,
     permit: Option<Permit>,
@@ -114,7 +119,7 @@ impl Connection {
 
     fn over(pipe: Pipe, peer: SocketAddr, local: SocketAddr, permit: Option<Permit>) -> Self {
         let (stream, input, output) = (Stream::Plain(pipe), BytesMut::new(), Vec::new());
-        Self { stream, input, output, tls: None, peer, local, permit, transcript: None }
+        Self { stream, input, output, tls: None, deflate: None, peer, local, permit, transcript: None }
     }
 
     /// Where the other side is.
@@ -191,7 +196,8 @@ impl Connection {
     }
 
     /// Waits for more input and appends it to what is buffered; says how many octets came, 0 at the end of the
-    /// stream. Sends nothing: flush first. May be dropped while it waits, and nothing is lost.
+    /// stream. Sends nothing: flush first. May be dropped while it waits, and nothing is lost. No buffer is held while
+    /// nothing comes.
     ///
     /// # Errors
     /// [`ConnectionError::TimedOut`], [`ConnectionError::Lost`], and [`ConnectionError::InputFull`] when
@@ -200,12 +206,16 @@ impl Connection {
         if self.input.len() >= limits::INPUT_BYTES {
             return Err(ConnectionError::InputFull);
         }
-        self.input.reserve(READ_BYTES);
+        let (stream, input, deflate) = (&mut self.stream, &mut self.input, &mut self.deflate);
         let read = async {
-            match &mut self.stream {
-                Stream::Plain(pipe) => pipe.read_buf(&mut self.input).await,
-                Stream::Tls(tls) => tls.read_buf(&mut self.input).await,
-                Stream::Gone => Ok(0),
+            let Some(deflate) = deflate else { return stream.read(input).await };
+            loop {
+                // What a client has compressed well is a lot of work: others get their turn.
+                tokio::task::consume_budget().await;
+                let inflated = deflate.inflate(input)?;
+                if inflated > 0 || stream.read(&mut deflate.received).await? == 0 {
+                    return Ok(inflated);
+                }
             }
         };
         Ok(timeout(within, read).await.map_err(|_| ConnectionError::TimedOut)??)
@@ -229,7 +239,13 @@ impl Connection {
         if self.output.is_empty() {
             return Ok(());
         }
-        let output = &self.output;
+        let output = match &mut self.deflate {
+            None => &self.output,
+            Some(deflate) => {
+                deflate.deflate(&self.output)?;
+                &deflate.sending
+            }
+        };
         let send = async {
             match &mut self.stream {
                 Stream::Plain(pipe) => pipe.write_all(output).await,
@@ -241,9 +257,38 @@ impl Connection {
             }
         };
         timeout(within, send).await.map_err(|_| ConnectionError::TimedOut)??;
+        if let Some(deflate) = &mut self.deflate {
+            deflate.sending.clear();
+            deflate.sending.shrink_to(OUTPUT_KEPT_BYTES);
+        }
         self.output.clear();
         self.output.shrink_to(OUTPUT_KEPT_BYTES);
         Ok(())
+    }
+
+    /// From now on, what goes in both directions is compressed. What is buffered counts as having come before that: there
+    /// should be nothing. The reply that says so must be flushed before.
+    // RFC 4978 §3
+    pub fn start_deflate(&mut self) {
+        self.deflate = Some(Box::new(Deflate::new()));
+    }
+
+    /// Whether what goes in both directions is compressed.
+    pub fn is_deflated(&self) -> bool {
+        self.deflate.is_some()
+    }
+
+    /// Gives back memory that is not needed while nothing is said: the connection waits, perhaps for long.
+    pub fn rest(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+        if self.output.is_empty() {
+            self.output = Vec::new();
+        }
+        if let Some(deflate) = &mut self.deflate {
+            deflate.rest();
+        }
     }
 
     /// Runs the server's side of a TLS handshake. The reply that invites the client to it must be flushed before.
@@ -331,6 +376,25 @@ impl Connection {
             Ok::<(), ConnectionError>(())
         })
         .await;
+    }
+}
+
+impl Stream {
+    /// Appends what comes; holds no buffer while nothing does.
+    async fn read(&mut self, into: &mut BytesMut) -> io::Result<usize> {
+        poll_fn(|cx| {
+            into.reserve(READ_BYTES);
+            let polled = match self {
+                Self::Plain(pipe) => pin!(pipe.read_buf(into)).poll(cx),
+                Self::Tls(tls) => pin!(tls.read_buf(into)).poll(cx),
+                Self::Gone => Poll::Ready(Ok(0)),
+            };
+            if polled.is_pending() && into.is_empty() {
+                *into = BytesMut::new();
+            }
+            polled
+        })
+        .await
     }
 }
 

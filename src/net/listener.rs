@@ -20,6 +20,10 @@ pub enum Listener {
     Pop3,
     /// POP3, with TLS from the first byte.
     Pop3s,
+    /// IMAP, with STARTTLS.
+    Imap,
+    /// IMAP, with TLS from the first byte.
+    Imaps,
     /// REST and the admin page, plain.
     Http,
     /// REST and the admin page.
@@ -29,13 +33,13 @@ pub enum Listener {
 /// No listener has that name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is no listener {0:?}: expected one of smtp, submission, submissions, odmr, odmrs, pop3, pop3s, http, https"
+    "there is no listener {0:?}: expected one of smtp, submission, submissions, odmr, odmrs, pop3, pop3s, imap, imaps, http, https"
 )]
 pub struct ListenerError(String);
 
 impl Listener {
     /// Every listener.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Smtp,
         Self::Submission,
         Self::Submissions,
@@ -43,6 +47,8 @@ impl Listener {
         Self::Odmrs,
         Self::Pop3,
         Self::Pop3s,
+        Self::Imap,
+        Self::Imaps,
         Self::Http,
         Self::Https,
     ];
@@ -57,6 +63,8 @@ impl Listener {
             Self::Odmrs => "odmrs",
             Self::Pop3 => "pop3",
             Self::Pop3s => "pop3s",
+            Self::Imap => "imap",
+            Self::Imaps => "imaps",
             Self::Http => "http",
             Self::Https => "https",
         }
@@ -72,6 +80,8 @@ impl Listener {
             Self::Odmr | Self::Odmrs => None,
             Self::Pop3 => Some(110),
             Self::Pop3s => Some(995),
+            Self::Imap => Some(143),
+            Self::Imaps => Some(993),
             Self::Http => Some(8080),
             Self::Https => Some(443),
         }
@@ -79,7 +89,7 @@ impl Listener {
 
     /// Whether TLS begins with the first byte.
     pub fn is_implicit_tls(self) -> bool {
-        matches!(self, Self::Submissions | Self::Odmrs | Self::Pop3s | Self::Https)
+        matches!(self, Self::Submissions | Self::Odmrs | Self::Pop3s | Self::Imaps | Self::Https)
     }
 
     /// What is spoken inside TLS.
@@ -87,6 +97,7 @@ impl Listener {
         match self {
             Self::Smtp | Self::Submission | Self::Submissions | Self::Odmr | Self::Odmrs => Protocol::Smtp,
             Self::Pop3 | Self::Pop3s => Protocol::Pop3,
+            Self::Imap | Self::Imaps => Protocol::Imap,
             Self::Http | Self::Https => Protocol::Http,
         }
     }

@@ -5,6 +5,7 @@
 
 mod accept;
 mod connection;
+mod deflate;
 mod listener;
 mod permits;
 mod pipe;

@@ -22,7 +22,7 @@ use crate::smtp::client::Patience;
 use crate::smtp::server::Profile;
 use crate::store::{Medium, Options, Store};
 use crate::tls::{Certificates, Roots};
-use crate::{delivery, exchange, intake, pop3, smtp, trace, turn};
+use crate::{delivery, exchange, imap, intake, pop3, smtp, trace, turn};
 
 /// Octets that a pipe of [`House::connect`] holds in each direction.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -61,6 +61,7 @@ pub struct House {
     pub exchange: Arc<exchange::Context>,
     tls: BTreeMap<Listener, Arc<ServerConfig>>,
     pop3: Arc<pop3::server::Context>,
+    imap: Arc<imap::server::Context>,
 }
 
 impl House {
@@ -99,7 +100,7 @@ impl House {
             store: store.clone(),
             authenticator: Arc::clone(&authenticator),
             clock: Arc::clone(&clock),
-            ids,
+            ids: Arc::clone(&ids),
             sessions: intake::Sessions::new(&*random),
             leases: turn::Leases::new(),
             flushes: turn::Flushes::new(),
@@ -122,6 +123,21 @@ impl House {
             stop: stop.clone(),
             idle: Duration::from_secs(settings.pop3_idle_seconds),
             refusal_delay,
+        });
+        let imap = Arc::new(imap::server::Context {
+            store: store.clone(),
+            authenticator: Arc::clone(&authenticator),
+            clock: Arc::clone(&clock),
+            ids,
+            hostname: hostname.to_string(),
+            tls: Some(Arc::clone(&tls[&Listener::Imap])),
+            views: imap::server::Views::default(),
+            stop: stop.clone(),
+            idle: Duration::from_secs(settings.imap_idle_seconds),
+            keepalive: Duration::from_secs(settings.imap_keepalive_seconds),
+            refusal_delay,
+            message_bytes_max: settings.limits_message_bytes,
+            capabilities_disabled: settings.imap_capabilities_disabled.iter().map(|it| it.to_uppercase()).collect(),
         });
         let way_out = delivery::Context {
             store: store.clone(),
@@ -162,6 +178,7 @@ impl House {
             exchange,
             tls,
             pop3,
+            imap,
         };
         Ok(house)
     }
@@ -184,19 +201,22 @@ impl House {
 
     /// What serves a connection of a mail listener until it ends. With implicit TLS the handshake is done by then.
     pub fn session(&self, listener: Listener) -> impl Fn(Connection) -> SessionFuture + Clone + Send + 'static + use<> {
-        let (exchange, pop3) = (Arc::clone(&self.exchange), Arc::clone(&self.pop3));
+        let (exchange, pop3, imap) = (Arc::clone(&self.exchange), Arc::clone(&self.pop3), Arc::clone(&self.imap));
         move |connection| {
-            let (exchange, pop3) = (Arc::clone(&exchange), Arc::clone(&pop3));
-            Box::pin(async move {
-                let profile = match listener {
-                    Listener::Smtp => Profile::Mx,
-                    Listener::Submission | Listener::Submissions => Profile::Submission,
-                    Listener::Odmr | Listener::Odmrs => Profile::Odmr,
-                    Listener::Pop3 | Listener::Pop3s => return pop3::server::serve(connection, pop3).await,
-                    Listener::Http | Listener::Https => return,
-                };
-                exchange::serve(connection, exchange, profile).await;
-            })
+            // A box for each protocol: the one that waits for hours needs little, and should not take what another needs.
+            let profile = match listener {
+                Listener::Smtp => Profile::Mx,
+                Listener::Submission | Listener::Submissions => Profile::Submission,
+                Listener::Odmr | Listener::Odmrs => Profile::Odmr,
+                Listener::Pop3 | Listener::Pop3s => {
+                    return Box::pin(pop3::server::serve(connection, Arc::clone(&pop3)));
+                }
+                Listener::Imap | Listener::Imaps => {
+                    return Box::pin(imap::server::serve(connection, Arc::clone(&imap)));
+                }
+                Listener::Http | Listener::Https => return Box::pin(std::future::ready(())),
+            };
+            Box::pin(exchange::serve(connection, Arc::clone(&exchange), profile))
         }
     }
 

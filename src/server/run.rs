@@ -11,7 +11,7 @@ use super::ready::Ready;
 use super::{Config, House, ServerError, own};
 use crate::base::{SystemClock, SystemRandom};
 use crate::net::{self, Crowded, Door, Listener, PermitLimits, Permits};
-use crate::{http, pop3, smtp};
+use crate::{http, imap, pop3, smtp};
 
 /// How long sessions may finish what they are doing after SIGTERM, before they are cut off.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -143,6 +143,7 @@ fn is_web(listener: Listener) -> bool {
 fn refusal(listener: Listener) -> fn(Crowded) -> &'static [u8] {
     match listener {
         Listener::Pop3 | Listener::Pop3s => pop3::server::refusal,
+        Listener::Imap | Listener::Imaps => imap::server::refusal,
         _ => smtp::server::refusal,
     }
 }
@@ -211,6 +212,7 @@ mod tests {
         assert_eq!(seen(&config, Listener::Http).as_deref(), Some("127.0.0.1:11080"));
         config.loopback_only = true;
         assert_eq!(seen(&config, Listener::Pop3s).as_deref(), Some("127.0.0.1:3995"));
+        assert_eq!(seen(&config, Listener::Imap).as_deref(), Some("127.0.0.1:3143"));
         config.listen = vec!["smtp=127.0.0.1:1".parse().unwrap(), "smtp=127.0.0.1:2".parse().unwrap()];
         assert_eq!(seen(&config, Listener::Smtp).as_deref(), Some("127.0.0.1:2"));
         config.listen.push("smtp=off".parse().unwrap());

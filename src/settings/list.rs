@@ -60,6 +60,14 @@ settings! {
     "smtp.idle_seconds" => smtp_idle_seconds: u64 = "300";
     /// Seconds that a POP3 session may be silent.
     "pop3.idle_seconds" => pop3_idle_seconds: u64 = "600";
+    /// Seconds that an IMAP session may be silent, also while it idles.
+    "imap.idle_seconds" => imap_idle_seconds: u64 = "1800";
+    /// Seconds of silence after which an IMAP client that idles is sent a line, so that no router forgets the connection.
+    "imap.keepalive_seconds" => imap_keepalive_seconds: u64 = "120";
+    /// Capabilities that IMAP does not announce and does not use, for programs that handle them wrongly, as in CONDSTORE,COMPRESS=DEFLATE. Empty: all are there.
+    "imap.capabilities_disabled" => imap_capabilities_disabled: Vec<String> = "";
+    /// Whether RETR marks a message as seen, for those who read the same mailbox by IMAP.
+    "pop3.retr_sets_seen" => pop3_retr_sets_seen: bool = "true";
     /// Seconds for which the trace tells of a message after the last that happened to it; of what is queued it always does. 0: for ever.
     "trace.keep_seconds" => trace_keep_seconds: u64 = "2592000";
     /// Seconds from each failed attempt to the next: after the first, the second, and so on; the last one repeats.
@@ -104,6 +112,8 @@ settings! {
 
 /// Numbers that may not be 0: a time in which nothing can be done, or a limit that lets nothing through.
 const NEVER_ZERO: &[&str] = &[
+    "imap.idle_seconds",
+    "imap.keepalive_seconds",
     "queue.retry_seconds",
     "queue.expiry_seconds",
     "queue.bounce_expiry_seconds",
@@ -235,6 +245,14 @@ mod tests {
     }
 
     #[test]
+    fn names_are_read_one_by_one() {
+        let flag = "imap.capabilities_disabled=condstore, COMPRESS=DEFLATE".to_owned();
+        let settings = Settings::gather(&[], "", &[flag, "pop3.retr_sets_seen=false".into()]).unwrap();
+        assert_eq!(settings.imap_capabilities_disabled, ["condstore", "COMPRESS=DEFLATE"]);
+        assert!(!settings.pop3_retr_sets_seen);
+    }
+
+    #[test]
     fn a_wrong_setting_is_refused_in_words() {
         let refused = |flag: &str| Settings::gather(&[], "", &[flag.to_owned()]).unwrap_err().to_string();
         assert_eq!(
@@ -249,6 +267,12 @@ mod tests {
         assert_eq!(
             refused("delivery.messages_per_connection=0"),
             "setting delivery.messages_per_connection must be at least 1"
+        );
+        assert_eq!(refused("imap.keepalive_seconds=0"), "setting imap.keepalive_seconds must be at least 1");
+        assert_eq!(refused("pop3.retr_sets_seen=yes"), "setting pop3.retr_sets_seen: \"yes\" is not true or false");
+        assert_eq!(
+            refused("imap.capabilities_disabled=IDLE,,ID"),
+            "setting imap.capabilities_disabled: \"IDLE,,ID\" is not names with commas between them, as in IDLE,MOVE"
         );
         assert!(refused("limits.exempt_networks=10.0.0.0/40").contains("is not networks"));
         assert!(refused("smtp.hostname=a\u{7}b").contains("control characters"));
@@ -265,6 +289,9 @@ mod tests {
         assert_eq!(settings.store_bodies_in_memory_bytes, limits::BODIES_IN_MEMORY_BYTES);
         assert_eq!(settings.smtp_idle_seconds, limits::SMTP_IDLE_S);
         assert_eq!(settings.pop3_idle_seconds, limits::POP3_IDLE_S);
+        assert_eq!(settings.imap_idle_seconds, limits::IMAP_IDLE_S);
+        assert_eq!(settings.imap_keepalive_seconds, limits::IMAP_KEEPALIVE_S);
+        assert!(settings.imap_capabilities_disabled.is_empty() && settings.pop3_retr_sets_seen);
         assert_eq!(settings.limits_exempt_networks, Networks::loopback());
     }
 }

@@ -35,6 +35,10 @@ pub enum Kind {
     Text,
     /// Whole numbers with commas between them, at least one.
     Numbers,
+    /// `true` or `false`.
+    Flag,
+    /// Names with commas between them; none at all is an empty text.
+    Names,
     /// Networks with commas between them, as in `192.0.2.0/24,2001:db8::/32`; a single address is a network of one.
     Networks,
 }
@@ -45,6 +49,8 @@ impl fmt::Display for Kind {
             Self::Number => "a whole number",
             Self::Numbers => "whole numbers with commas between them, as in 60,300,3600",
             Self::Text => "a text without control characters",
+            Self::Flag => "true or false",
+            Self::Names => "names with commas between them, as in IDLE,MOVE",
             Self::Networks => "networks with commas between them, as in 192.0.2.0/24,2001:db8::/32",
         })
     }
@@ -132,6 +138,22 @@ impl Value for String {
     const KIND: Kind = Kind::Text;
     fn parse(text: &str) -> Option<Self> {
         (!text.chars().any(char::is_control)).then(|| text.to_owned())
+    }
+}
+
+impl Value for bool {
+    const KIND: Kind = Kind::Flag;
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Value for Vec<String> {
+    const KIND: Kind = Kind::Names;
+    fn parse(text: &str) -> Option<Self> {
+        let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic());
+        let names = text.split(',').map(str::trim).filter(|_| !text.trim().is_empty());
+        names.map(|name| is_name(name).then(|| name.to_owned())).collect()
     }
 }
 

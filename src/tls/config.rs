@@ -15,6 +15,8 @@ pub enum Protocol {
     Smtp,
     /// POP3.
     Pop3,
+    /// IMAP.
+    Imap,
     /// HTTP/1.1.
     Http,
 }
@@ -27,6 +29,7 @@ impl Protocol {
         match self {
             Self::Smtp => &["smtp", "esmtp"],
             Self::Pop3 => &["pop3"],
+            Self::Imap => &["imap"],
             Self::Http => &["http/1.1"],
         }
     }

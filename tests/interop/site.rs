@@ -16,7 +16,7 @@ use super::wire::Pop3;
 /// What every account's password is.
 pub const PASSWORD: &str = "pillarbox";
 /// The listeners that are asked for, each on a port that the system picks.
-const LISTENERS: [&str; 7] = ["smtp", "submission", "submissions", "pop3", "pop3s", "http", "https"];
+const LISTENERS: [&str; 9] = ["smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "http", "https"];
 /// The bearer token of [`Site::serve`].
 const TOKEN: &str = "pbx_interop_0123456789abcdef0123456789abcdef";
 /// How long a start may take before the test fails; only what is slower than this is a fault here.

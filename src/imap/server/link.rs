@@ -1,11 +1,17 @@
 use std::time::Duration;
 
+use memchr::memmem;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
 use crate::net::{Connection, ConnectionError};
 
 /// Octets of answers that are gathered before they are sent.
 const OUTPUT_BYTES: usize = 64 * 1024;
+/// How often a session without a login looks whether others need its place.
+const PATIENCE_CHECK: Duration = Duration::from_secs(5);
 
-/// Why a session ends without a word.
+/// Why a session ends.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum End {
     #[error(transparent)]
@@ -18,6 +24,9 @@ pub(super) enum End {
     BytesBehindStartTls,
     #[error("a message could not be read to its end: {0}")]
     Message(crate::store::StoreError),
+    /// The only one with a last word: what stands behind `* BYE `.
+    #[error("{0}")]
+    Bye(&'static str),
 }
 
 /// The connection as commands see it: answers are gathered and go out in large pieces.
@@ -25,6 +34,8 @@ pub(super) struct Link {
     pub(super) connection: Connection,
     /// How long the client may be silent, or leave what we send unread.
     pub(super) idle: Duration,
+    /// Ends the session when it waits.
+    pub(super) stop: CancellationToken,
 }
 
 impl Link {
@@ -43,4 +54,49 @@ impl Link {
     pub(super) async fn flush(&mut self) -> Result<(), End> {
         Ok(self.connection.flush(self.idle).await?)
     }
+
+    /// Sends what is gathered and waits for more input, for `most` at a time. Who has not logged in (`is_known`) and has
+    /// said nothing `since` gets less when the server is nearly full.
+    pub(super) async fn more_input(&mut self, since: Instant, most: Duration, is_known: bool) -> Result<(), End> {
+        self.flush().await?;
+        loop {
+            let patience = if is_known { most } else { self.connection.patience(most) };
+            let left = patience.saturating_sub(since.elapsed());
+            let slice = if is_known { left } else { left.min(PATIENCE_CHECK) };
+            match self.stop.run_until_cancelled(self.connection.fill(slice)).await {
+                None => return Err(End::STOPPED),
+                Some(Err(ConnectionError::TimedOut)) if left > slice => {}
+                // RFC 9051 §5.4
+                Some(Err(ConnectionError::TimedOut)) => return Err(End::SILENT),
+                Some(Ok(0)) => return Err(End::Eof),
+                Some(count) => return Ok(count.map(drop)?),
+            }
+        }
+    }
+
+    /// The next line, which is no command, without its CRLF; `None` when it is longer than `bytes_max`: it is passed over.
+    pub(super) async fn line(&mut self, bytes_max: usize, is_known: bool) -> Result<Option<Vec<u8>>, End> {
+        let since = Instant::now();
+        let mut is_long = false;
+        loop {
+            let buffered = self.connection.buffered();
+            if let Some(end) = memmem::find(buffered, b"\r\n") {
+                let line = (!is_long && end <= bytes_max).then(|| buffered[..end].to_vec());
+                self.connection.consume(end + 2);
+                return Ok(line);
+            }
+            if buffered.len() > bytes_max + 1 {
+                // The CR of a CRLF may be the last octet.
+                is_long = true;
+                let count = buffered.len() - 1;
+                self.connection.consume(count);
+            }
+            self.more_input(since, self.idle, is_known).await?;
+        }
+    }
+}
+
+impl End {
+    pub(super) const STOPPED: Self = Self::Bye("[UNAVAILABLE] the server stops, try again later");
+    pub(super) const SILENT: Self = Self::Bye("you were silent for too long");
 }

@@ -4,20 +4,27 @@
 //! Floor F4b.
 
 mod append;
+mod capability;
 mod context;
 mod copy;
+mod execute;
 mod expunge;
 mod fault;
 mod fetch;
 mod flags;
 mod folders;
+mod idle;
 mod link;
+mod login;
 mod quota;
 mod search;
+mod secure;
+mod select;
 mod selected;
 mod session;
 mod snapshot;
 mod store;
+mod table;
 mod view;
 
 pub use context::Context;

@@ -1,40 +1,151 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::sync::watch;
 
 use super::snapshot::Snapshot;
-use crate::base::MailboxId;
+use crate::base::{MailboxId, Uid};
+use crate::mailbox::{self, MAILBOX_TOPIC};
 use crate::store::{Store, StoreError};
 
 /// The mailboxes that sessions have open: each is kept in memory once, brought up to date when it was changed, and dropped
 /// with its last session. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Views(Arc<Mutex<HashMap<MailboxId, Weak<View>>>>);
+pub struct Views(Arc<Registry>);
+
+#[derive(Debug, Default)]
+struct Registry {
+    entries: Mutex<HashMap<MailboxId, Entry>>,
+    listening: OnceLock<()>,
+}
+
+/// What is known of a mailbox that was opened since the server began.
+#[derive(Debug)]
+struct Entry {
+    view: Weak<View>,
+    recent: Arc<Recent>,
+}
+
+/// The first UID that is recent for the next session; 0 before the first was told anything. RFC 3501 §2.3.2
+///
+/// It outlives the view: what comes while nobody has the mailbox open is recent for the next. A restart forgets it.
+#[derive(Debug, Default)]
+struct Recent(AtomicU32);
 
 /// A mailbox that somebody has open.
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) mailbox: MailboxId,
-    /// The newest snapshot that was asked for; `None`: the mailbox is gone.
-    newest: tokio::sync::Mutex<Option<Snapshot>>,
-    /// Told whenever a change was committed.
+    /// The newest snapshot that was asked for.
+    newest: tokio::sync::Mutex<Newest>,
+    /// Counted up whenever a change was committed.
     changed: watch::Sender<u64>,
+    recent: Arc<Recent>,
+}
+
+#[derive(Debug)]
+enum Newest {
+    Unread,
+    /// What there was when that many changes had been committed, or something later.
+    Read(u64, Snapshot),
+    Gone,
 }
 
 impl Views {
     /// The view of a mailbox, read from the file where nobody has it open; `None` when there is no such mailbox.
     pub(super) async fn open(&self, store: &Store, mailbox: MailboxId) -> Result<Option<Arc<View>>, StoreError> {
-        let _ = (store, mailbox);
-        todo!()
+        self.listen(store);
+        let view = self.view(mailbox);
+        Ok(view.now(store).await?.map(|_| view))
+    }
+
+    /// How many messages the next session gets as recent; 0 where nobody has had the mailbox open yet.
+    pub(super) async fn recent(&self, store: &Store, mailbox: MailboxId) -> Result<u32, StoreError> {
+        let from = self.0.entries().get(&mailbox).map_or(0, |entry| entry.recent.0.load(Ordering::Relaxed));
+        if from == 0 {
+            return Ok(0);
+        }
+        let Some(view) = self.open(store, mailbox).await? else { return Ok(0) };
+        let Some(now) = view.now(store).await? else { return Ok(0) };
+        let count = (now.len() + 1).saturating_sub(now.first_from(Uid(from)) as usize);
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    fn view(&self, mailbox: MailboxId) -> Arc<View> {
+        let mut entries = self.0.entries();
+        let entry = entries.entry(mailbox).or_insert_with(|| Entry { view: Weak::new(), recent: Arc::default() });
+        if let Some(view) = entry.view.upgrade() {
+            return view;
+        }
+        let view = Arc::new(View {
+            mailbox,
+            newest: tokio::sync::Mutex::new(Newest::Unread),
+            changed: watch::Sender::new(0),
+            recent: Arc::clone(&entry.recent),
+        });
+        entry.view = Arc::downgrade(&view);
+        view
+    }
+
+    fn listen(&self, store: &Store) {
+        self.0.listening.get_or_init(|| {
+            let registry = Arc::clone(&self.0);
+            store.bus().listen(MAILBOX_TOPIC, move |topic| {
+                let Ok(mailbox) = u32::try_from(topic.1) else { return };
+                let view = registry.entries().get(&MailboxId(mailbox)).and_then(|entry| entry.view.upgrade());
+                if let Some(view) = view {
+                    view.changed.send_modify(|count| *count += 1);
+                }
+            });
+        });
+    }
+}
+
+impl Registry {
+    fn entries(&self) -> MutexGuard<'_, HashMap<MailboxId, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl View {
-    /// The mailbox as it is now: everything that was committed before this was called is in it. `None`: it is gone.
+    /// The mailbox as it is now: everything that was committed before this was called is in it. `None`: it is gone. Where
+    /// several ask at a time, one reads and the others wait for it.
     pub(super) async fn now(&self, store: &Store) -> Result<Option<Snapshot>, StoreError> {
-        let _ = (store, &self.newest);
-        todo!()
+        let mut newest = self.newest.lock().await;
+        // Before the read: what is committed meanwhile is read again.
+        let count = *self.changed.borrow();
+        let mailbox = self.mailbox;
+        let known = match &*newest {
+            Newest::Gone => return Ok(None),
+            Newest::Read(at, snapshot) if *at == count => return Ok(Some(snapshot.clone())),
+            Newest::Read(_, snapshot) => Some(snapshot.clone()),
+            Newest::Unread => None,
+        };
+        let read = store.read(move |view| {
+            if let Some(known) = known
+                && let Some(changes) = mailbox::changes(view, mailbox, known.modseq)?
+            {
+                return Ok(Some(known.after(&changes)));
+            }
+            Ok(mailbox::roster(view, mailbox)?.map(Snapshot::new))
+        });
+        let snapshot = read.await?;
+        *newest = snapshot.clone().map_or(Newest::Gone, |snapshot| Newest::Read(count, snapshot));
+        Ok(snapshot)
+    }
+
+    /// The first UID that is recent for a session that is told of all below `uid_next` now. Unless it only looks, nobody
+    /// else gets these as recent.
+    pub(super) fn claim_recent(&self, uid_next: Uid, only_looks: bool) -> Uid {
+        let recent = &self.recent.0;
+        // Of what came before the first session since the start, nobody knows: it is old.
+        let first = recent.compare_exchange(0, uid_next.0, Ordering::Relaxed, Ordering::Relaxed);
+        let from = first.map_or_else(Uid, |_| uid_next);
+        if !only_looks {
+            recent.fetch_max(uid_next.0, Ordering::Relaxed);
+        }
+        from
     }
 
     /// Is told of changes: after each, [`View::now`] differs.

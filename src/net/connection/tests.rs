@@ -243,3 +243,39 @@ async fn a_server_is_dialled_from_where_we_say_and_not_waited_for_without_end() 
     let refused = Connection::dial(address, SOON).await;
     assert!(matches!(refused, Err(ConnectionError::Lost(_))));
 }
+
+// RFC 4978 §3
+#[tokio::test]
+async fn both_directions_are_compressed() {
+    let (mut server, theirs) = pair(4096);
+    let mut client = Connection::memory(theirs, server.local(), server.peer());
+    for connection in [&mut server, &mut client] {
+        connection.start_deflate();
+        assert!(connection.is_deflated());
+    }
+    let lines = b"* 1 FETCH (FLAGS (\\Seen))\r\n".repeat(20_000);
+    let send = async {
+        server.write(&lines);
+        server.flush(SOON).await.unwrap();
+        server.rest();
+        server.write(b"a OK\r\n");
+        server.flush(SOON).await.unwrap();
+    };
+    let receive = async {
+        let mut seen = 0;
+        while seen < lines.len() + 6 {
+            seen += client.fill(SOON).await.unwrap();
+            client.consume(client.buffered().len());
+        }
+        seen
+    };
+    let ((), seen) = tokio::join!(send, receive);
+    assert_eq!(seen, lines.len() + 6);
+    client.write(b"b NOOP\r\n");
+    client.flush(SOON).await.unwrap();
+    assert_eq!(server.fill(SOON).await.unwrap(), 8);
+    assert_eq!(server.buffered(), b"b NOOP\r\n");
+    assert!(matches!(server.fill(NEVER).await, Err(ConnectionError::TimedOut)));
+    drop(client);
+    assert_eq!(server.fill(SOON).await.unwrap(), 0);
+}
