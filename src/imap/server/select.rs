@@ -39,7 +39,7 @@ impl Session {
         let Some(view) = views.open(store, mailbox).await? else { return Ok(None) };
         let Some(told) = view.now(store).await? else { return Ok(None) };
         let recent_from = view.claim_recent(told.uid_next, read_only);
-        Ok(Some(Selected { mailbox, name, read_only, told, view, recent_from }))
+        Ok(Some(Selected { mailbox, read_only, told, view, recent_from }))
     }
 }
 

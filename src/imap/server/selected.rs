@@ -14,8 +14,6 @@ use crate::store::{Store, StoreError};
 /// An open mailbox, as the client knows it.
 pub(super) struct Selected {
     pub(super) mailbox: MailboxId,
-    /// Its name when it was opened.
-    pub(super) name: String,
     /// EXAMINE
     pub(super) read_only: bool,
     /// What the client has been told: numbers of messages are those in here, whatever has happened since.

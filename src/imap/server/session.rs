@@ -54,7 +54,7 @@ impl Done {
 enum Arrival {
     Command,
     /// APPEND up to the announcement of its first message.
-    Append,
+    Append(Literal),
     /// A command that was passed over to its end.
     Oversize,
 }
@@ -119,13 +119,12 @@ impl Session {
                     Some(state) => state,
                     None => return Ok(()),
                 },
-                Arrival::Append => Box::pin(self.append(state)).await?,
+                Arrival::Append(literal) => Box::pin(self.append(state, literal)).await?,
                 Arrival::Oversize => {
                     let answer = self.refusal.take().unwrap_or_else(|| Answer::bad("the command is too long"));
-                    let gathered = self.framer.take();
-                    let tag = tag_of(&gathered).map(<[u8]>::to_vec);
-                    self.framer.recycle(gathered);
-                    self.error(tag.as_deref(), &answer).await?;
+                    // The tag is all that is left.
+                    let tag = self.framer.take();
+                    self.error(Some(&*tag).filter(|tag| is_tag(tag)), &answer).await?;
                     state
                 }
             };
@@ -145,7 +144,7 @@ impl Session {
                 Frame::Oversize => return Ok(Arrival::Oversize),
                 Frame::Literal(literal) => {
                     if self.literal(literal, bytes_max, is_known) {
-                        return Ok(Arrival::Append);
+                        return Ok(Arrival::Append(literal));
                     }
                 }
                 Frame::Incomplete => {
@@ -232,10 +231,10 @@ impl Session {
     }
 
     /// APPEND: its handler reads the rest of the command.
-    async fn append(&mut self, state: State) -> Result<State, End> {
+    async fn append(&mut self, state: State, literal: Literal) -> Result<State, End> {
         let tag = tag_of(self.framer.so_far()).unwrap_or_default().to_vec();
         let (State::Authenticated(user) | State::Selected(user, _)) = &state else { return Err(End::Foreign) };
-        let answer = append(&mut self.link, &mut self.framer, &self.context, user, self.enabled).await?;
+        let answer = append(&mut self.link, &mut self.framer, &self.context, user, self.enabled, literal).await?;
         let state = self.complete(table::APPEND, &tag, Done::new(state, answer)).await?;
         state.ok_or(End::Eof)
     }
@@ -289,13 +288,16 @@ impl Session {
     }
 }
 
-/// The tag of a command of which only the beginning is there.
+/// The tag of a command that has begun.
 fn tag_of(gathered: &[u8]) -> Option<&[u8]> {
     let end = gathered.iter().position(|octet| *octet == b' ')?;
-    let tag = gathered.get(..end)?;
-    // RFC 9051 §9 "tag"
-    let is_tag = |octet: &u8| octet.is_ascii_graphic() && !b"(){%*\"\\+".contains(octet);
-    (!tag.is_empty() && tag.iter().all(is_tag)).then_some(tag)
+    gathered.get(..end).filter(|tag| is_tag(tag))
+}
+
+// RFC 9051 §9 "tag"
+fn is_tag(octets: &[u8]) -> bool {
+    let may_be = |octet: &u8| octet.is_ascii_graphic() && !b"(){%*\"\\+".contains(octet);
+    !octets.is_empty() && octets.iter().all(may_be)
 }
 
 fn is_foreign(gathered: &[u8]) -> bool {
