@@ -356,7 +356,8 @@ impl Accept {
         let references = u32::try_from(references).unwrap_or(u32::MAX);
         let body = self.body.as_ref().filter(|body| body.size_bytes() > 0);
         let blob = body.map(|body| tx.adopt_blob(body, references)).transpose()?;
-        let incoming = Incoming { id: self.id, head: &head, blob, body_bytes: self.body_bytes(), at: self.at };
+        let incoming =
+            Incoming { id: self.id, head: &head, blob, body_bytes: self.body_bytes(), summary: None, at: self.at };
         let placements: Vec<Placement<'_>> =
             plan.fresh.iter().map(|copy| Placement { mailbox: copy.mailbox, own_lines: &copy.own_lines }).collect();
         mailbox::deliver(tx, &incoming, &placements)?;

@@ -111,6 +111,7 @@ impl<'a> Bounce<'a> {
             head: &composed.header_block,
             blob: Some(tx.put_small_blob(&composed.body, u32::try_from(references).unwrap_or(u32::MAX))?),
             body_bytes: composed.body.len() as u64,
+            summary: None,
             at: self.at,
         };
         self.deliver(tx, &incoming, to, readers)?;

@@ -3,7 +3,8 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use super::INBOX;
-use super::row::{HEADS, MAILBOX_BY_NAME, MESSAGES, MailboxRef, Message, OWN_LINES, USAGE, Usage};
+use super::message_row::{HEADS, MESSAGES, Message, OWN_LINES};
+use super::row::{MAILBOX_BY_NAME, MailboxRef, USAGE, Usage};
 use crate::base::{AccountId, MailboxId, MessageId, Timestamp, Uid};
 use crate::store::{BlobReader, Read, Span, Store, StoreError};
 
@@ -77,7 +78,7 @@ pub fn content(store: &Store, mailbox: MailboxId, uid: Uid) -> Result<Option<Con
     let at = (mailbox, uid);
     let Some(row) = view.get(&MESSAGES, &at)? else { return Ok(None) };
     let damaged = |table| StoreError::Damaged { table, what: format!("nothing there for message {}", row.id) };
-    let mut front = view.get(&OWN_LINES, &at)?.ok_or_else(|| damaged(OWN_LINES.name()))?.0;
+    let mut front = view.get(&OWN_LINES, &at)?.ok_or_else(|| damaged(OWN_LINES.name()))?.lines;
     front.extend(view.get(&HEADS, &row.id)?.ok_or_else(|| damaged(HEADS.name()))?.bytes);
     Ok(Some(Content {
         front: Some(Bytes::from(front)),

@@ -1,11 +1,12 @@
-use super::MAILBOX_TOPIC;
 use super::content::usage;
-use super::row::{
-    Change, ChangeKind, HEADS, Head, Lines, MAILBOXES, MESSAGES, MODSEQ_LOG, Mailbox, Message, OWN_LINES, USAGE, Usage,
-};
-use crate::base::{AccountId, BlobId, MailboxId, MessageId, ModSeq, Timestamp, Uid};
+use super::edit::Edit;
+use super::keywords::Names;
+use super::log::ChangeKind;
+use super::message_row::{Front, HEADS, Head, Message};
+use crate::base::{AccountId, BlobId, MailboxId, MessageId, ModSeq, SystemFlags, Timestamp, Uid};
 use crate::directory::{self, Account};
-use crate::store::{Read, StoreError, Topic, Tx};
+use crate::message::Summary;
+use crate::store::{Read, StoreError, Tx};
 
 /// A message that comes in, the same for all its recipients.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +19,9 @@ pub struct Incoming<'a> {
     pub blob: Option<BlobId>,
     /// Octets of the body.
     pub body_bytes: u64,
-    /// When it came in.
+    /// What mail programs ask of it; where it is not known, it is made when one asks.
+    pub summary: Option<&'a Summary>,
+    /// Now.
     pub at: Timestamp,
 }
 
@@ -31,6 +34,19 @@ pub struct Placement<'a> {
     pub own_lines: &'a [u8],
 }
 
+/// A message that its owner puts into a mailbox.
+#[derive(Debug, Clone, Copy)]
+pub struct Filed<'a> {
+    /// The message.
+    pub message: Incoming<'a>,
+    /// Its system flags.
+    pub flags: SystemFlags,
+    /// Its keywords.
+    pub keywords: &'a [String],
+    /// Its internal date.
+    pub internal_date: Timestamp,
+}
+
 /// Puts the copies of a message into mailboxes; their UIDs, in the order of `copies`. The caller has made sure that
 /// the mailboxes are there and have room.
 ///
@@ -41,42 +57,71 @@ pub fn deliver(tx: &mut Tx<'_>, message: &Incoming<'_>, copies: &[Placement<'_>]
     if references > 0 {
         tx.put(&HEADS, &message.id, &Head { references, bytes: message.head.to_vec() })?;
     }
-    copies.iter().map(|copy| place(tx, message, copy)).collect()
+    let mut front = Front::new(&[], message.summary);
+    let mut uids = Vec::with_capacity(copies.len());
+    for copy in copies {
+        front.lines = copy.own_lines.to_vec();
+        let mut edit = Edit::begin(tx, copy.mailbox, ChangeKind::Added)?;
+        uids.push(edit.add(tx, row(message, copy.own_lines), &front)?);
+        edit.finish(tx)?;
+    }
+    Ok(uids)
 }
 
-fn place(tx: &mut Tx<'_>, message: &Incoming<'_>, copy: &Placement<'_>) -> Result<Uid, StoreError> {
-    let mut mailbox = mailbox_row(tx, copy.mailbox)?;
-    let uid = mailbox.uid_next;
-    let modseq = ModSeq(mailbox.modseq.0 + 1);
-    let row = Message {
+/// Puts messages into one mailbox, each with one reference to its body; their UIDs. The caller has made sure that it is
+/// there, and has room also for the keywords.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn file(tx: &mut Tx<'_>, mailbox: MailboxId, messages: &[Filed<'_>]) -> Result<Vec<Uid>, StoreError> {
+    let Some(names) = Names::with(tx, mailbox, keywords(messages))? else {
+        return Err(StoreError::Damaged { table: "keywords", what: "there is no room for what had room".into() });
+    };
+    let mut edit = Edit::begin(tx, mailbox, ChangeKind::Added)?;
+    let mut uids = Vec::with_capacity(messages.len());
+    for filed in messages {
+        let Filed { message, flags, internal_date, .. } = *filed;
+        tx.put(&HEADS, &message.id, &Head { references: 1, bytes: message.head.to_vec() })?;
+        let keywords = names.bits(filed.keywords.iter().map(String::as_str));
+        let row = Message { flags, keywords, internal_date, ..row(&message, &[]) };
+        uids.push(edit.add(tx, row, &Front::new(&[], message.summary))?);
+    }
+    names.write(tx)?;
+    edit.finish(tx)?;
+    Ok(uids)
+}
+
+/// Whether the mailbox has room for these keywords.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn takes_keywords<'a>(
+    read: &impl Read,
+    mailbox: MailboxId,
+    keywords: impl Iterator<Item = &'a str> + Clone,
+) -> Result<bool, StoreError> {
+    Ok(Names::with(read, mailbox, keywords)?.is_some())
+}
+
+fn keywords<'a>(messages: &'a [Filed<'a>]) -> impl Iterator<Item = &'a str> + Clone {
+    messages.iter().flat_map(|filed| filed.keywords).map(String::as_str)
+}
+
+fn row(message: &Incoming<'_>, own_lines: &[u8]) -> Message {
+    Message {
         id: message.id,
         blob: message.blob,
-        own_bytes: octets(copy.own_lines),
+        own_bytes: octets(own_lines),
         head_bytes: octets(message.head),
         body_bytes: message.body_bytes,
         internal_date: message.at,
-        modseq,
-        flags: 0,
+        saved_at: message.at,
+        // Set where it is added.
+        modseq: ModSeq(0),
+        flags: SystemFlags::NONE,
+        keywords: 0,
         copy: 0,
-    };
-    tx.put(&MESSAGES, &(copy.mailbox, uid), &row)?;
-    tx.put(&OWN_LINES, &(copy.mailbox, uid), &Lines(copy.own_lines.to_vec()))?;
-    tx.put(&MODSEQ_LOG, &(copy.mailbox, modseq), &Change { kind: ChangeKind::Added, uids: vec![(uid, uid)] })?;
-    mailbox.uid_next = Uid(uid.0 + 1);
-    mailbox.modseq = modseq;
-    mailbox.messages += 1;
-    mailbox.size_bytes += row.size_bytes();
-    tx.put(&MAILBOXES, &copy.mailbox, &mailbox)?;
-    let used = usage(tx, mailbox.account)?;
-    let used = Usage { size_bytes: used.size_bytes + row.size_bytes(), messages: used.messages + 1 };
-    tx.put(&USAGE, &mailbox.account, &used)?;
-    tx.announce(Topic(MAILBOX_TOPIC, u64::from(copy.mailbox.0)));
-    Ok(uid)
-}
-
-pub(super) fn mailbox_row(read: &impl Read, id: MailboxId) -> Result<Mailbox, StoreError> {
-    let missing = || StoreError::Damaged { table: "mailboxes", what: format!("mailbox {id} is not there") };
-    read.get(&MAILBOXES, &id)?.ok_or_else(missing)
+    }
 }
 
 fn octets(lines: &[u8]) -> u32 {

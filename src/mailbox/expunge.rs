@@ -1,22 +1,26 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 
-use super::MAILBOX_TOPIC;
-use super::content::usage;
-use super::deliver::mailbox_row;
-use super::row::{Change, ChangeKind, HEADS, MAILBOXES, MESSAGES, MODSEQ_LOG, Message, OWN_LINES, USAGE, Usage};
-use crate::base::{MailboxId, MessageId, ModSeq, Timestamp, Uid};
+use super::edit::{Edit, each_message};
+use super::log::ChangeKind;
+use super::message_row::{COPIES, Copies, HEADS, Head, Message};
+use super::row::MAILBOXES;
+use super::runs::{Runs, weight_bytes};
+use crate::base::{MailboxId, MessageId, ModSeq, SystemFlags, Timestamp, Uid};
 use crate::directory;
-use crate::store::{Halt, Op, Read, StoreError, Topic, Tx};
+use crate::store::{Halt, Op, Read, StoreError, Tx};
 use crate::trace::{self, Event, Kind, Subject};
 
-/// Removes messages from a mailbox, in one transaction. Those that are not there (any more) are passed over.
+/// Removes messages from a mailbox, in one transaction: one modseq, one row of the log. Those that are not there (any
+/// more) are passed over.
 #[derive(Debug, Clone)]
 pub struct Expunge {
     /// The mailbox.
     pub mailbox: MailboxId,
-    /// The messages.
-    pub uids: Vec<Uid>,
+    /// The messages: first and last UID of each run.
+    pub uids: Vec<(Uid, Uid)>,
+    /// Only those of them that have `\Deleted` when it happens (RFC 9051 §6.4.3).
+    pub only_deleted: bool,
     /// Who does it, for the trace, as in `pop3 alice@example.test`.
     pub by: String,
     /// From where.
@@ -32,6 +36,8 @@ pub struct Expunged {
     pub messages: usize,
     /// Octets that they took.
     pub size_bytes: u64,
+    /// The modseq of the change; `None`: there was nothing to remove.
+    pub modseq: Option<ModSeq>,
 }
 
 impl Op for Expunge {
@@ -44,7 +50,7 @@ impl Op for Expunge {
     }
 
     fn weight_bytes(&self) -> usize {
-        256 + 512 * self.uids.len()
+        weight_bytes(&self.uids, 512)
     }
 
     fn runs_when_full(&self) -> bool {
@@ -60,7 +66,8 @@ impl Op for Expunge {
             return Ok(Expunged::default());
         }
         let removal = Removal { by: &self.by, peer_ip: self.peer_ip, at: self.at, text: "" };
-        remove_messages(tx, self.mailbox, &self.uids, &removal)
+        let only = if self.only_deleted { SystemFlags::DELETED } else { SystemFlags::NONE };
+        remove_messages(tx, self.mailbox, &Runs::new(&self.uids), only, &removal)
     }
 }
 
@@ -72,20 +79,23 @@ pub(super) struct Removal<'a> {
     pub(super) text: &'a str,
 }
 
-/// Removes those of the messages that are there, with all that hangs on them: one modseq for all of them.
+/// Removes those of the messages that are there and have these flags, with all that hangs on them.
 pub(super) fn remove_messages(
     tx: &mut Tx<'_>,
     mailbox: MailboxId,
-    uids: &[Uid],
+    uids: &Runs,
+    only: SystemFlags,
     removal: &Removal<'_>,
 ) -> Result<Expunged, StoreError> {
-    let mut row = mailbox_row(tx, mailbox)?;
-    let owner = directory::account_by_id(tx, row.account)?.map(|account| account.address.to_string());
+    let mut edit = Edit::begin(tx, mailbox, ChangeKind::Expunged)?;
+    let owner = directory::account_by_id(tx, edit.row().account)?.map(|account| account.address.to_string());
     let mut expunged = Expunged::default();
-    let mut gone = Vec::with_capacity(uids.len());
-    for uid in uids {
-        let Some(message) = remove_message(tx, mailbox, *uid)? else { continue };
-        gone.push(*uid);
+    each_message(tx, mailbox, uids, |tx, uid, message| {
+        if !message.flags.has(only) {
+            return Ok(());
+        }
+        edit.remove(tx, uid, &message)?;
+        release(tx, &message)?;
         expunged.messages += 1;
         expunged.size_bytes += message.size_bytes();
         let event = Event {
@@ -94,72 +104,31 @@ pub(super) fn remove_messages(
             text: removal.text.to_owned(),
             ..Event::new(removal.at, Kind::Expunged, removal.by)
         };
-        trace::record(tx, Subject::Message(message.id), event)?;
-    }
-    if gone.is_empty() {
-        return Ok(expunged);
-    }
-    row.modseq = ModSeq(row.modseq.0 + 1);
-    row.messages -= gone.len().min(row.messages as usize) as u32;
-    row.size_bytes = row.size_bytes.saturating_sub(expunged.size_bytes);
-    tx.put(&MODSEQ_LOG, &(mailbox, row.modseq), &Change { kind: ChangeKind::Expunged, uids: runs(gone) })?;
-    tx.put(&MAILBOXES, &mailbox, &row)?;
-    let used = usage(tx, row.account)?;
-    let left = Usage {
-        size_bytes: used.size_bytes.saturating_sub(expunged.size_bytes),
-        messages: used.messages.saturating_sub(expunged.messages as u64),
-    };
-    tx.put(&USAGE, &row.account, &left)?;
-    tx.announce(Topic(MAILBOX_TOPIC, u64::from(mailbox.0)));
+        trace::record(tx, Subject::Message(message.id), event)
+    })?;
+    expunged.modseq = edit.finish(tx)?;
     Ok(expunged)
 }
 
-fn remove_message(tx: &mut Tx<'_>, mailbox: MailboxId, uid: Uid) -> Result<Option<Message>, StoreError> {
-    let Some(message) = tx.remove(&MESSAGES, &(mailbox, uid))? else { return Ok(None) };
-    tx.remove(&OWN_LINES, &(mailbox, uid))?;
-    release_head(tx, message.id)?;
+/// Takes a message's references off its head and its body.
+fn release(tx: &mut Tx<'_>, message: &Message) -> Result<(), StoreError> {
     if let Some(blob) = message.blob {
         tx.release_blob(blob)?;
     }
-    Ok(Some(message))
-}
-
-fn release_head(tx: &mut Tx<'_>, id: MessageId) -> Result<(), StoreError> {
-    match tx.get(&HEADS, &id)? {
-        Some(mut head) if head.references > 1 => {
-            head.references -= 1;
-            tx.put(&HEADS, &id, &head)
+    let copies = tx.get(&COPIES, &message.id)?;
+    match copies {
+        Some(copies) if copies.references > 0 => {
+            tx.put(&COPIES, &message.id, &Copies { references: copies.references - 1, ..copies })
         }
-        _ => tx.remove(&HEADS, &id).map(drop),
+        _ => release_head(tx, message.id, copies.is_some()),
     }
 }
 
-/// UIDs as runs of first and last.
-fn runs(mut uids: Vec<Uid>) -> Vec<(Uid, Uid)> {
-    uids.sort_unstable();
-    let mut runs: Vec<(Uid, Uid)> = Vec::new();
-    for uid in uids {
-        match runs.last_mut() {
-            Some((_, last)) if last.0 + 1 == uid.0 => *last = uid,
-            _ => runs.push((uid, uid)),
-        }
-    }
-    runs
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(uids: &[u32], expected: &[(u32, u32)]) {
-        let seen = runs(uids.iter().copied().map(Uid).collect());
-        assert_eq!(seen, expected.iter().map(|(a, b)| (Uid(*a), Uid(*b))).collect::<Vec<_>>(), "{uids:?}");
-    }
-
-    #[test]
-    fn uids_are_kept_as_runs() {
-        check(&[], &[]);
-        check(&[7], &[(7, 7)]);
-        check(&[3, 1, 2, 9, 5, 4], &[(1, 5), (9, 9)]);
+fn release_head(tx: &mut Tx<'_>, id: MessageId, was_copied: bool) -> Result<(), StoreError> {
+    // Removed first: a head that others share is the rarer one.
+    match tx.remove(&HEADS, &id)? {
+        Some(head) if head.references > 1 => tx.put(&HEADS, &id, &Head { references: head.references - 1, ..head }),
+        _ if was_copied => tx.remove(&COPIES, &id).map(drop),
+        _ => Ok(()),
     }
 }

@@ -1,8 +1,15 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::row::Mailbox;
-use crate::base::{AccountId, MailboxId, Timestamp};
-use crate::store::{Halt, Op, Read, StoreError, Tx};
+use super::INBOX;
+use super::edit::mailbox_row;
+use super::row::{MAILBOX_BY_NAME, MAILBOXES, Mailbox, MailboxRef, SUBSCRIPTIONS, Subscription};
+use crate::base::{AccountId, MailboxId};
+use crate::store::{Read, Span, StoreError};
+
+/// What separates the levels of a mailbox's name.
+const SEPARATOR: char = '/';
 
 /// What a mailbox is for. RFC 6154 §2
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -58,8 +65,28 @@ pub struct FlagCounts {
 /// # Errors
 /// [`StoreError`]
 pub fn folders(read: &impl Read, account: AccountId) -> Result<Vec<Folder>, StoreError> {
-    let _ = (read, account);
-    todo!()
+    let mut found: BTreeMap<String, Folder> = BTreeMap::new();
+    for (id, mailbox) in mailboxes(read, account)? {
+        for above in superiors(&mailbox.name) {
+            found.entry(above.to_owned()).or_insert_with(|| Folder::named(above)).has_children = true;
+        }
+        let name = mailbox.name.clone();
+        found.entry(name.clone()).or_insert_with(|| Folder::named(&name)).mailbox = Some((id, mailbox));
+    }
+    if let Some(inbox) = found.get_mut(INBOX) {
+        inbox.subscribed = true;
+    }
+    for ((_, name), Subscription(subscribed)) in read.rows(&SUBSCRIPTIONS, Span::prefix(&account), usize::MAX)? {
+        match found.get_mut(&name) {
+            Some(folder) => folder.subscribed = subscribed,
+            None if subscribed => {
+                found.insert(name.clone(), Folder { subscribed, ..Folder::named(&name) });
+            }
+            None => {}
+        }
+    }
+    let inbox = found.remove(INBOX);
+    Ok(inbox.into_iter().chain(found.into_values()).collect())
 }
 
 /// The account's mailbox of that name.
@@ -67,8 +94,8 @@ pub fn folders(read: &impl Read, account: AccountId) -> Result<Vec<Folder>, Stor
 /// # Errors
 /// [`StoreError`]
 pub fn folder(read: &impl Read, account: AccountId, name: &str) -> Result<Option<(MailboxId, Mailbox)>, StoreError> {
-    let _ = (read, account, name);
-    todo!()
+    let Some(MailboxRef(id)) = read.get(&MAILBOX_BY_NAME, &(account, name.to_owned()))? else { return Ok(None) };
+    Ok(Some((id, mailbox_row(read, id)?)))
 }
 
 /// How many messages of a mailbox have which flags: kept with the mailbox, no message is read.
@@ -76,102 +103,28 @@ pub fn folder(read: &impl Read, account: AccountId, name: &str) -> Result<Option
 /// # Errors
 /// [`StoreError`]
 pub fn flag_counts(read: &impl Read, mailbox: MailboxId) -> Result<FlagCounts, StoreError> {
-    let _ = (read, mailbox);
-    todo!()
+    let row = read.get(&MAILBOXES, &mailbox)?;
+    Ok(row.map(|row| FlagCounts { unseen: row.unseen, deleted: row.deleted }).unwrap_or_default())
 }
 
-/// Why a mailbox is not created, renamed or deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum FolderRefused {
-    /// `NO [ALREADYEXISTS]`
-    #[error("there is a mailbox of that name")]
-    Exists,
-    /// `NO [NONEXISTENT]`
-    #[error("there is no mailbox of that name")]
-    NotFound,
-    /// INBOX is not deleted or created. `NO [CANNOT]`
-    #[error("INBOX is always there")]
-    Inbox,
-    /// A mailbox can't be moved below itself. `NO [CANNOT]`
-    #[error("a mailbox can't be moved below itself")]
-    BelowItself,
-    /// [`crate::base::limits::MAILBOXES_PER_ACCOUNT`]. `NO [LIMIT]`
-    #[error("the account has as many mailboxes as it may have")]
-    TooMany,
-    /// Another mailbox of the account has that special use. `NO [USEATTR]`
-    #[error("another mailbox has that special use")]
-    SpecialUse,
+/// The account's mailboxes, by name.
+pub(super) fn mailboxes(read: &impl Read, account: AccountId) -> Result<Vec<(MailboxId, Mailbox)>, StoreError> {
+    let names = read.rows(&MAILBOX_BY_NAME, Span::prefix(&account), usize::MAX)?;
+    names.into_iter().map(|(_, MailboxRef(id))| Ok((id, mailbox_row(read, id)?))).collect()
 }
 
-/// Creates a mailbox, and those above it that are not there.
-#[derive(Debug, Clone)]
-pub struct CreateMailbox {
-    /// Whose.
-    pub account: AccountId,
-    /// Its name, as [`Mailbox::name`] has it.
-    pub name: String,
-    /// What it is for.
-    pub special_use: Option<SpecialUse>,
-    /// Now.
-    pub at: Timestamp,
+/// The names above a name, the highest first.
+pub(super) fn superiors(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices(SEPARATOR).filter_map(|(at, _)| name.get(..at))
 }
 
-/// Deletes a mailbox with its messages; those below it stay.
-#[derive(Debug, Clone)]
-pub struct DeleteMailbox {
-    /// Whose.
-    pub account: AccountId,
-    /// Its name.
-    pub name: String,
-    /// Who does it, for the trace of its messages, as in `imap alice@example.test`.
-    pub by: String,
-    /// Now.
-    pub at: Timestamp,
+/// What stands behind `above` and the separator in a name below it.
+pub(super) fn below<'a>(name: &'a str, above: &str) -> Option<&'a str> {
+    name.strip_prefix(above)?.strip_prefix(SEPARATOR)
 }
 
-/// Gives a mailbox, and those below it, another name. INBOX: its messages move to the new mailbox, and INBOX stays.
-#[derive(Debug, Clone)]
-pub struct RenameMailbox {
-    /// Whose.
-    pub account: AccountId,
-    /// The name that it has.
-    pub from: String,
-    /// The name that it gets. Mailboxes above it are created where they are not there.
-    pub to: String,
-    /// Now.
-    pub at: Timestamp,
+impl Folder {
+    fn named(name: &str) -> Self {
+        Self { mailbox: None, name: name.to_owned(), subscribed: false, has_children: false }
+    }
 }
-
-/// Subscribes to a name, or no longer. The name need not be a mailbox (RFC 9051 §6.3.7).
-#[derive(Debug, Clone)]
-pub struct Subscribe {
-    /// Who.
-    pub account: AccountId,
-    /// To what.
-    pub name: String,
-    /// Whether from now on.
-    pub subscribed: bool,
-}
-
-macro_rules! op_to_be_built {
-    ($name:ty, $text:literal) => {
-        impl Op for $name {
-            type Plan = ();
-            type Out = ();
-            type Refused = FolderRefused;
-            fn name(&self) -> &'static str {
-                $text
-            }
-            fn check(&self, _: &Tx<'_>) -> Result<(), Halt<FolderRefused>> {
-                todo!()
-            }
-            fn apply(&self, _: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-                todo!()
-            }
-        }
-    };
-}
-op_to_be_built!(CreateMailbox, "mailbox.create");
-op_to_be_built!(DeleteMailbox, "mailbox.delete");
-op_to_be_built!(RenameMailbox, "mailbox.rename");
-op_to_be_built!(Subscribe, "mailbox.subscribe");

@@ -1,8 +1,12 @@
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::row::ChangeKind;
+use super::log::{ChangeKind, MODSEQ_LOG};
+use super::message_row::{MESSAGES, Message};
+use super::row::{KEYWORDS, MAILBOXES};
+use super::runs::{Runs, join};
 use crate::base::{MailboxId, MessageId, ModSeq, SystemFlags, Timestamp, Uid};
-use crate::store::{Read, StoreError};
+use crate::store::{Read, Span, StoreError};
 
 /// A message's place in a mailbox: all that a listing needs, without its head or body being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +36,7 @@ pub struct Roster {
     pub uid_next: Uid,
     /// The highest modseq.
     pub modseq: ModSeq,
-    /// The names of the keywords that were ever used in it, by their bit.
+    /// The names of the keywords that were ever used in it, by their bit. An empty one is a bit that is not in use.
     pub keywords: Arc<[String]>,
     /// Its messages by UID.
     pub members: Vec<Member>,
@@ -45,7 +49,7 @@ pub struct Changes {
     pub modseq: ModSeq,
     /// The UID that the next message gets.
     pub uid_next: Uid,
-    /// The names of the keywords.
+    /// The names of the keywords, as in [`Roster::keywords`].
     pub keywords: Arc<[String]>,
     /// Messages that came or whose flags were changed, as they are now, by UID.
     pub changed: Vec<Member>,
@@ -59,8 +63,19 @@ pub struct Changes {
 /// # Errors
 /// [`StoreError`]
 pub fn roster(read: &impl Read, mailbox: MailboxId) -> Result<Option<Roster>, StoreError> {
-    let _ = (read, mailbox, ChangeKind::Added);
-    todo!()
+    let Some(row) = read.get(&MAILBOXES, &mailbox)? else { return Ok(None) };
+    let mut members = Vec::with_capacity(row.messages as usize);
+    read.scan(&MESSAGES, Span::prefix(&mailbox), |(_, uid), message| {
+        members.push(Member::new(uid, &message));
+        ControlFlow::Continue(())
+    })?;
+    Ok(Some(Roster {
+        uid_validity: row.uid_validity,
+        uid_next: row.uid_next,
+        modseq: row.modseq,
+        keywords: keywords(read, mailbox)?,
+        members,
+    }))
 }
 
 /// What has changed since `since`, from the log of changes; `None` when the mailbox is gone or the log does not reach
@@ -69,6 +84,51 @@ pub fn roster(read: &impl Read, mailbox: MailboxId) -> Result<Option<Roster>, St
 /// # Errors
 /// [`StoreError`]
 pub fn changes(read: &impl Read, mailbox: MailboxId, since: ModSeq) -> Result<Option<Changes>, StoreError> {
-    let _ = (read, mailbox, since);
-    todo!()
+    let Some(row) = read.get(&MAILBOXES, &mailbox)?.filter(|row| since >= row.log_floor) else { return Ok(None) };
+    let (mut touched, mut expunged) = (Vec::new(), Vec::new());
+    if since < row.modseq {
+        let log = Span::range((mailbox, ModSeq(since.0 + 1))..=(mailbox, row.modseq));
+        read.scan(&MODSEQ_LOG, log, |_, change| {
+            match change.kind {
+                ChangeKind::Added | ChangeKind::Flags => touched.extend(change.uids),
+                ChangeKind::Expunged => expunged.extend(change.uids),
+            }
+            ControlFlow::Continue(())
+        })?;
+    }
+    let mut changed = Vec::new();
+    for (first, last) in Runs::new(&touched).spans() {
+        read.scan(&MESSAGES, Span::range((mailbox, first)..=(mailbox, last)), |(_, uid), message| {
+            // What a row says of itself is as good as the log.
+            if message.modseq > since {
+                changed.push(Member::new(uid, &message));
+            }
+            ControlFlow::Continue(())
+        })?;
+    }
+    Ok(Some(Changes {
+        modseq: row.modseq,
+        uid_next: row.uid_next,
+        keywords: keywords(read, mailbox)?,
+        changed,
+        expunged: join(expunged, 1),
+    }))
+}
+
+fn keywords(read: &impl Read, mailbox: MailboxId) -> Result<Arc<[String]>, StoreError> {
+    Ok(read.get(&KEYWORDS, &mailbox)?.map_or_else(Arc::default, |names| names.0.into()))
+}
+
+impl Member {
+    fn new(uid: Uid, row: &Message) -> Self {
+        Self {
+            uid,
+            flags: row.flags,
+            keywords: row.keywords,
+            modseq: row.modseq,
+            message: row.id,
+            size_bytes: row.size_bytes(),
+            internal_date: row.internal_date,
+        }
+    }
 }

@@ -4,34 +4,45 @@
 //! trace fields and the header block, shared by a message's recipients), then the body blob from the blank line on.
 
 mod account;
-mod change;
 mod check;
 mod content;
+mod copy;
 mod deliver;
 mod detail;
+mod edit;
 mod expunge;
+mod flags;
 mod folder;
+mod folder_op;
+mod keywords;
+mod log;
 mod member;
+mod message_row;
 mod newest;
 mod row;
+mod runs;
 
 pub use account::{DeleteAccount, PutAccount};
-pub use change::{ChangeFlags, Copied, CopyMessages, CopyRefused, FlagMode, FlagsChanged, FlagsRefused};
-pub use check::{CHECKS, TABLES, references};
+pub use check::{CHECKS, references};
 pub use content::{Content, Entry, content, inbox, listing, usage};
-pub use deliver::{Incoming, Placement, deliver, fits, has_room};
+pub use copy::{Copied, CopyMessages, CopyPlan, CopyRefused};
+pub use deliver::{Filed, Incoming, Placement, deliver, file, fits, has_room, takes_keywords};
 pub use detail::{body, content_range, head, summaries, summarise};
 pub use expunge::{Expunge, Expunged};
-pub use folder::{
-    CreateMailbox, DeleteMailbox, FlagCounts, Folder, FolderRefused, RenameMailbox, SpecialUse, Subscribe, flag_counts,
-    folder, folders,
-};
+pub use flags::{ChangeFlags, FlagMode, FlagsChanged, FlagsRefused};
+pub use folder::{FlagCounts, Folder, SpecialUse, flag_counts, folder, folders};
+pub use folder_op::{CreateMailbox, DeleteMailbox, FolderRefused, RenameMailbox, RenamePlan, Subscribe};
 pub use member::{Changes, Member, Roster, changes, roster};
 pub use newest::newest;
-pub use row::{Change, ChangeKind, Mailbox, Usage};
+pub use row::{Mailbox, TABLES, Usage};
+pub use runs::runs;
 
 /// The bus topic of a changed mailbox; its number is the [`crate::base::MailboxId`].
 pub const MAILBOX_TOPIC: &str = "mailbox";
+
+/// The bus topic of a changed list of mailboxes (created, renamed, deleted, subscribed to); its number is the
+/// [`crate::base::AccountId`].
+pub const MAILBOXES_TOPIC: &str = "mailboxes";
 
 /// The mailbox that every account has.
 pub(crate) const INBOX: &str = "INBOX";

@@ -1,4 +1,4 @@
-use super::row::HEADS;
+use super::message_row::HEADS;
 use crate::base::MessageId;
 use crate::store::{Read, Span, StoreError};
 

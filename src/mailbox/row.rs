@@ -1,23 +1,37 @@
 use serde::{Deserialize, Serialize};
 
-use crate::base::{AccountId, BlobId, MailboxId, MessageId, ModSeq, Timestamp, Uid};
+use super::folder::SpecialUse;
+use crate::base::{AccountId, MailboxId, ModSeq, Uid};
 use crate::postcard_row;
-use crate::store::{Row, Table};
+use crate::store::{AnyTable, Row, Table};
+
+use super::log::MODSEQ_LOG;
+use super::message_row::{COPIES, HEADS, MESSAGES, OWN_LINES};
 
 /// The mailboxes.
 pub(super) static MAILBOXES: Table<MailboxId, Mailbox> = Table::new("mailboxes");
 /// The mailboxes of each account, by name.
 pub(super) static MAILBOX_BY_NAME: Table<(AccountId, String), MailboxRef> = Table::new("mailbox_by_name");
-/// The messages of each mailbox.
-pub(super) static MESSAGES: Table<(MailboxId, Uid), Message> = Table::new("messages");
-/// The lines that stand before a message's head in this mailbox alone.
-pub(super) static OWN_LINES: Table<(MailboxId, Uid), Lines> = Table::new("own_lines");
-/// The heads of messages, shared by their recipients.
-pub(super) static HEADS: Table<MessageId, Head> = Table::new("heads");
+/// The names of the keywords of each mailbox that has any.
+pub(super) static KEYWORDS: Table<MailboxId, Keywords> = Table::new("keywords");
+/// The names to which an account's subscription is not what it is without being asked for: to INBOX it is subscribed, to
+/// all else it is not.
+pub(super) static SUBSCRIPTIONS: Table<(AccountId, String), Subscription> = Table::new("subscriptions");
 /// What each account's mail takes.
 pub(super) static USAGE: Table<AccountId, Usage> = Table::new("usage");
-/// What changed in each mailbox, by its change counter.
-pub(super) static MODSEQ_LOG: Table<(MailboxId, ModSeq), Change> = Table::new("modseq_log");
+/// The room's tables.
+pub const TABLES: &[&dyn AnyTable] = &[
+    &MAILBOXES,
+    &MAILBOX_BY_NAME,
+    &KEYWORDS,
+    &SUBSCRIPTIONS,
+    &USAGE,
+    &MESSAGES,
+    &OWN_LINES,
+    &HEADS,
+    &COPIES,
+    &MODSEQ_LOG,
+];
 
 /// A mailbox (folder) of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,13 +50,71 @@ pub struct Mailbox {
     pub messages: u32,
     /// Octets of its messages.
     pub size_bytes: u64,
+    /// How many of the messages are without `\Seen`.
+    pub unseen: u32,
+    /// How many of them have `\Deleted`.
+    pub deleted: u32,
+    /// What it is for.
+    pub special_use: Option<SpecialUse>,
+    /// The log of changes holds all that came behind this one.
+    pub log_floor: ModSeq,
 }
-postcard_row!(Mailbox, 1);
+
+/// A mailbox as version 1 wrote it: without flags, and with a log that was never cut.
+type MailboxV1 = (AccountId, String, u32, Uid, ModSeq, u32, u64);
+
+impl Row for Mailbox {
+    const VERSION: u8 = 2;
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        // Writing plain data to memory can't fail; an empty row would be seen as damage.
+        if let Ok(bytes) = postcard::to_stdvec(self) {
+            out.extend_from_slice(&bytes);
+        }
+    }
+
+    fn decode(version: u8, bytes: &[u8]) -> Option<Self> {
+        let (row, rest) = match version {
+            1 => {
+                let (old, rest) = postcard::take_from_bytes::<MailboxV1>(bytes).ok()?;
+                let (account, name, uid_validity, uid_next, modseq, messages, size_bytes) = old;
+                let row = Self {
+                    account,
+                    name,
+                    uid_validity,
+                    uid_next,
+                    modseq,
+                    messages,
+                    size_bytes,
+                    unseen: messages,
+                    deleted: 0,
+                    special_use: None,
+                    log_floor: ModSeq(0),
+                };
+                (row, rest)
+            }
+            2 => postcard::take_from_bytes(bytes).ok()?,
+            _ => return None,
+        };
+        rest.is_empty().then_some(row)
+    }
+}
 
 /// The mailbox behind a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct MailboxRef(pub(super) MailboxId);
 postcard_row!(MailboxRef, 1);
+
+/// The keywords that the messages of a mailbox have, or had: the place of a name is its bit. An empty name is a bit that
+/// can be given to another.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Keywords(pub(super) Vec<String>);
+postcard_row!(Keywords, 1);
+
+/// Whether somebody is subscribed to a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Subscription(pub(super) bool);
+postcard_row!(Subscription, 1);
 
 /// What an account's mail takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -54,113 +126,22 @@ pub struct Usage {
 }
 postcard_row!(Usage, 1);
 
-/// One change of a mailbox: one modseq, one row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    /// What was done.
-    pub kind: ChangeKind,
-    /// To which messages: first and last UID of each run.
-    pub uids: Vec<(Uid, Uid)>,
-}
-postcard_row!(Change, 1);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What was done to messages of a mailbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ChangeKind {
-    /// They came in.
-    Added,
-    /// They were removed.
-    Expunged,
-}
-
-/// A message's row: all that a listing needs, of fixed size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Message {
-    pub(super) id: MessageId,
-    /// `None`: there is nothing behind the header block.
-    pub(super) blob: Option<BlobId>,
-    pub(super) own_bytes: u32,
-    pub(super) head_bytes: u32,
-    pub(super) body_bytes: u64,
-    pub(super) internal_date: Timestamp,
-    pub(super) modseq: ModSeq,
-    /// System flags, one bit each; none are set today.
-    pub(super) flags: u32,
-    /// 0: the message itself; else the number of a copy inside the account, which makes its UIDL unique.
-    pub(super) copy: u32,
-}
-
-impl Message {
-    pub(super) fn size_bytes(&self) -> u64 {
-        u64::from(self.own_bytes) + u64::from(self.head_bytes) + self.body_bytes
-    }
-}
-
-impl Row for Message {
-    const VERSION: u8 = 1;
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        for wide in
-            [self.id.0, self.blob.map_or(0, |blob| blob.0), self.body_bytes, self.internal_date.0, self.modseq.0]
-        {
-            out.extend_from_slice(&wide.to_be_bytes());
-        }
-        for narrow in [self.own_bytes, self.head_bytes, self.flags, self.copy] {
-            out.extend_from_slice(&narrow.to_be_bytes());
-        }
-    }
-
-    fn decode(version: u8, bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; 56] = bytes.try_into().ok().filter(|_| version == 1)?;
-        let wide = |place: usize| bytes[place * 8..].first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-        let narrow = |place: usize| bytes[40 + place * 4..].first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
-        Some(Self {
-            id: MessageId(wide(0)),
-            blob: Some(BlobId(wide(1))).filter(|blob| blob.0 != 0),
-            body_bytes: wide(2),
-            internal_date: Timestamp(wide(3)),
-            modseq: ModSeq(wide(4)),
-            own_bytes: narrow(0),
-            head_bytes: narrow(1),
-            flags: narrow(2),
-            copy: narrow(3),
-        })
-    }
-}
-
-/// Header lines, each with its CRLF.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Lines(pub(super) Vec<u8>);
-
-impl Row for Lines {
-    const VERSION: u8 = 1;
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
-    }
-
-    fn decode(version: u8, bytes: &[u8]) -> Option<Self> {
-        (version == 1).then(|| Self(bytes.to_vec()))
-    }
-}
-
-/// A message's trace fields and header block, and how many mailboxes it lies in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) references: u32,
-    pub(super) bytes: Vec<u8>,
-}
-
-impl Row for Head {
-    const VERSION: u8 = 1;
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.references.to_be_bytes());
-        out.extend_from_slice(&self.bytes);
-    }
-
-    fn decode(version: u8, bytes: &[u8]) -> Option<Self> {
-        let (references, bytes) = bytes.split_first_chunk().filter(|_| version == 1)?;
-        Some(Self { references: u32::from_be_bytes(*references), bytes: bytes.to_vec() })
+    #[test]
+    fn a_mailbox_of_version_1_reads_with_all_messages_unseen() {
+        let old: MailboxV1 = (AccountId(7), "INBOX".into(), 1_700_000_000, Uid(12), ModSeq(15), 3, 900);
+        let bytes = postcard::to_stdvec(&old).unwrap();
+        let row = Mailbox::decode(1, &bytes).unwrap();
+        assert_eq!((row.account, row.name.as_str(), row.uid_validity), (AccountId(7), "INBOX", 1_700_000_000));
+        assert_eq!((row.uid_next, row.modseq, row.messages, row.size_bytes), (Uid(12), ModSeq(15), 3, 900));
+        assert_eq!((row.unseen, row.deleted, row.special_use, row.log_floor), (3, 0, None, ModSeq(0)));
+        let mut now = Vec::new();
+        row.encode(&mut now);
+        assert_eq!(Mailbox::decode(2, &now), Some(row));
+        assert_eq!(Mailbox::decode(1, &now), None);
+        assert_eq!(Mailbox::decode(3, &now), None);
     }
 }

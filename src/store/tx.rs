@@ -74,15 +74,24 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn next(&mut self, counter: &'static str) -> Result<u64, StoreError> {
+        self.next_from(counter, 1)
+    }
+
+    /// The same, and no smaller than `least`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn next_from(&mut self, counter: &'static str, least: u64) -> Result<u64, StoreError> {
         let last = match self.counters.last.get(counter) {
             Some(last) => *last,
             None => self.get(&COUNTERS, &counter.to_owned())?.map_or(0, |row| row.0),
         };
-        self.counters.last.insert(counter, last + 1);
+        let next = least.max(last + 1);
+        self.counters.last.insert(counter, next);
         if !self.counters.moved.contains(&counter) {
             self.counters.moved.push(counter);
         }
-        Ok(last + 1)
+        Ok(next)
     }
 
     /// Tells the bus, once the batch is committed.

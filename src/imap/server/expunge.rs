@@ -5,7 +5,7 @@ use super::selected::Selected;
 use super::snapshot::Snapshot;
 use crate::base::{SystemFlags, Uid};
 use crate::imap::wire::{Answer, Code, SequenceSet};
-use crate::mailbox::Expunge;
+use crate::mailbox::{Expunge, runs};
 
 /// EXPUNGE and UID EXPUNGE (RFC 9051 §6.4.3, §6.4.9), and CLOSE, which is silent: the numbers of what is gone are told
 /// by the next [`Selected::sync`].
@@ -31,7 +31,8 @@ pub(super) async fn expunge(
     }
     let expunge = Expunge {
         mailbox: selected.mailbox,
-        uids,
+        uids: runs(uids),
+        only_deleted: true,
         by: user.actor(),
         peer_ip: Some(link.connection.peer().ip()),
         at: context.clock.now(),

@@ -1,8 +1,10 @@
+use super::super::log::{Change, ChangeKind, MODSEQ_LOG};
+use super::super::message_row::{COPIES, Copies, Front, HEADS, Head, MESSAGES, OWN_LINES};
 use super::super::row::{
-    HEADS, Head, Lines, MAILBOX_BY_NAME, MAILBOXES, MESSAGES, MODSEQ_LOG, MailboxRef, OWN_LINES, USAGE,
+    KEYWORDS, Keywords, MAILBOX_BY_NAME, MAILBOXES, MailboxRef, SUBSCRIPTIONS, Subscription, USAGE,
 };
 use super::*;
-use crate::base::ModSeq;
+use crate::base::{ModSeq, SystemFlags};
 use crate::store::Read;
 
 /// Does damage to a file with one account (1), one mailbox (1) and one message (uid 1).
@@ -67,7 +69,7 @@ async fn a_check_sees_every_kind_of_disagreement() {
     check(|tx| alter(tx, &MAILBOXES, AT.0, |row| row.uid_next = Uid(1)), "uid is not below the next one").await;
     check(|tx| alter(tx, &MAILBOXES, AT.0, |row| row.modseq = ModSeq(1)), "above the mailbox's highest").await;
     check(|tx| tx.remove(&OWN_LINES, &AT).map(drop), "its own lines are not of the size").await;
-    check(|tx| tx.put(&OWN_LINES, &(AT.0, Uid(2)), &Lines(Vec::new())), "uid 2 of mailbox 1 is no message").await;
+    check(|tx| tx.put(&OWN_LINES, &(AT.0, Uid(2)), &Front::new(&[], None)), "uid 2 of mailbox 1 is no message").await;
     check(|tx| tx.remove(&HEADS, &ID).map(drop), "its head is not of the size").await;
     check(|tx| alter(tx, &HEADS, ID, |row| row.references = 2), "counts 2 references, and 1 messages").await;
     check(
@@ -83,6 +85,40 @@ async fn a_check_sees_every_kind_of_disagreement() {
     check(
         |tx| tx.put(&MODSEQ_LOG, &(AT.0, ModSeq(99)), &Change { kind: ChangeKind::Added, uids: Vec::new() }),
         "99 of mailbox 1 is above its highest",
+    )
+    .await;
+    check(|tx| tx.remove(&MODSEQ_LOG, &(AT.0, ModSeq(2))).map(drop), "mailbox 1 has 0 rows instead of 1").await;
+    check(|tx| tx.remove(&MODSEQ_LOG, &(AT.0, ModSeq(2))).map(drop), "the log does not tell of its last change").await;
+    check(|tx| alter(tx, &MODSEQ_LOG, (AT.0, ModSeq(2)), |row| row.uids.clear()), "the log does not tell").await;
+    check(
+        |tx| alter(tx, &MODSEQ_LOG, (AT.0, ModSeq(2)), |row| row.kind = ChangeKind::Expunged),
+        "the log does not tell of its last change",
+    )
+    .await;
+    check(|tx| alter(tx, &MAILBOXES, AT.0, |row| row.log_floor = ModSeq(2)), "2 of mailbox 1 is below its floor").await;
+}
+
+#[tokio::test]
+async fn a_check_sees_what_is_wrong_with_flags_copies_and_lists() {
+    check(|tx| alter(tx, &MAILBOXES, AT.0, |row| row.unseen = 0), "does not say what its 1 messages take").await;
+    check(|tx| alter(tx, &MAILBOXES, AT.0, |row| row.deleted = 1), "does not say what its 1 messages take").await;
+    check(|tx| alter(tx, &MESSAGES, AT, |row| row.flags = SystemFlags::SEEN), "does not say what its 1 messages").await;
+    check(|tx| alter(tx, &MESSAGES, AT, |row| row.keywords = 2), "it has a keyword without a name").await;
+    check(|tx| alter(tx, &MESSAGES, AT, |row| row.copy = 1), "its copy's number was not given out").await;
+    check(|tx| tx.put(&COPIES, &ID, &Copies { references: 1, last: 1 }), "counts 2 references, and 1 messages").await;
+    check(|tx| tx.put(&COPIES, &MessageId(9), &Copies::default()), "copies: m_0000000000009 is no message").await;
+    check(|tx| tx.put(&KEYWORDS, &MailboxId(99), &Keywords::default()), "keywords: a row of mailbox 99").await;
+    check(|tx| tx.put(&KEYWORDS, &AT.0, &Keywords(vec!["a".into(), "A".into()])), "one is there twice").await;
+    check(
+        |tx| tx.put(&SUBSCRIPTIONS, &(AccountId(7), "x".into()), &Subscription(true)),
+        "subscriptions: a row of account 7",
+    )
+    .await;
+    check(|tx| tx.put(&SUBSCRIPTIONS, &(ALICE, "x".into()), &Subscription(false)), "for x says nothing").await;
+    check(|tx| tx.put(&SUBSCRIPTIONS, &(ALICE, "INBOX".into()), &Subscription(true)), "INBOX says nothing").await;
+    check(
+        |tx| alter(tx, &MAILBOXES, AT.0, |row| row.special_use = Some(SpecialUse::Junk)),
+        "is not the only one of its account for its use",
     )
     .await;
 }

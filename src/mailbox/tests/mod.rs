@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::*;
-use crate::base::{AccountId, Address, DomainName, MailboxId, MessageId, SystemClock, Timestamp, Uid};
+use crate::base::{AccountId, Address, DomainName, MailboxId, MessageId, ModSeq, SystemClock, Timestamp, Uid};
 use crate::directory::{self, AccountChange, AccountFields, DomainFields, Precondition, PutDomain, Refused};
 use crate::settings::Settings;
 use crate::store::{
@@ -46,6 +46,7 @@ impl Op for Bring {
             head: &self.head,
             blob: self.body.as_ref().map(|body| tx.adopt_blob(body, references)).transpose()?,
             body_bytes: self.body.as_ref().map_or(0, StagedBlob::size_bytes),
+            summary: None,
             at: Timestamp(5_000),
         };
         let copies: Vec<_> =
@@ -118,7 +119,8 @@ impl World {
     async fn expunge(&self, mailbox: MailboxId, uids: &[u32]) -> Expunged {
         let op = Expunge {
             mailbox,
-            uids: uids.iter().copied().map(Uid).collect(),
+            uids: runs(uids.iter().copied().map(Uid)),
+            only_deleted: false,
             by: "pop3 alice@example.test".into(),
             peer_ip: None,
             at: Timestamp(9_000),
@@ -175,7 +177,8 @@ async fn what_is_expunged_leaves_nothing_but_its_story() {
     for id in 1..=4 {
         world.bring(id << 16, b"H: v\r\n", b"\r\nbody\r\n", vec![(a, Vec::new()), (b, Vec::new())]).await;
     }
-    assert_eq!(world.expunge(a, &[1, 3, 3, 9]).await, Expunged { messages: 2, size_bytes: 28 });
+    let expunged = Expunged { messages: 2, size_bytes: 28, modseq: Some(ModSeq(6)) };
+    assert_eq!(world.expunge(a, &[1, 3, 3, 9]).await, expunged);
     assert_eq!(world.expunge(a, &[1]).await, Expunged::default());
     assert_eq!(world.listing(a).iter().map(|entry| entry.uid.0).collect::<Vec<_>>(), [2, 4]);
     assert_eq!(world.listing(b).len(), 4);

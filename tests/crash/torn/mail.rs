@@ -8,7 +8,7 @@ use pillarbox::directory::{
     AccountChange, AccountFields, DomainFields, Precondition, PutDomain, Resolution, account, resolve,
 };
 use pillarbox::intake::{Accept, Origin, Outbound, Recipient, Sessions};
-use pillarbox::mailbox::{DeleteAccount, Expunge, PutAccount, content, inbox, listing};
+use pillarbox::mailbox::{DeleteAccount, Expunge, PutAccount, content, inbox, listing, runs};
 use pillarbox::queue::Notify;
 use pillarbox::schema;
 use pillarbox::settings::Settings;
@@ -132,8 +132,9 @@ impl World for Mail {
                 let row = account(&view, &address(name)).map_err(drop)?.ok_or(())?;
                 let mailbox = inbox(&view, row.id).map_err(drop)?.ok_or(())?;
                 let uids = listing(&view, mailbox).map_err(drop)?;
-                let uids = places.into_iter().map(|place| uids[place].uid).collect();
-                Write::Expunge(Expunge { mailbox, uids, by: "a test".into(), peer_ip: None, at })
+                let uids = runs(places.into_iter().map(|place| uids[place].uid));
+                let only_deleted = false;
+                Write::Expunge(Expunge { mailbox, uids, only_deleted, by: "a test".into(), peer_ip: None, at })
             }
         })
     }

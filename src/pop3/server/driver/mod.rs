@@ -290,7 +290,8 @@ impl Driver {
         let count = uids.len();
         let expunge = Expunge {
             mailbox: maildrop.mailbox(),
-            uids,
+            uids: mailbox::runs(uids),
+            only_deleted: false,
             by: format!("pop3 {}", login.name),
             peer_ip: Some(self.connection.peer().ip()),
             at: self.context.clock.now(),

@@ -57,7 +57,7 @@ impl Op for Deliver {
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
         let blob = Some(tx.adopt_blob(&self.body, 1)?);
         let body_bytes = self.body.size_bytes();
-        let message = Incoming { id: self.id, head: &self.head, blob, body_bytes, at: NOW };
+        let message = Incoming { id: self.id, head: &self.head, blob, body_bytes, summary: None, at: NOW };
         mailbox::deliver(tx, &message, &[Placement { mailbox: self.inbox, own_lines: b"Return-Path: <>\r\n" }])?;
         Ok(())
     }
@@ -107,9 +107,10 @@ impl House {
     }
 
     async fn expunge(&self) {
-        let uids = self.uids().await;
+        let uids = mailbox::runs(self.uids().await);
         let (by, at) = ("imap alice@example.test".into(), NOW);
-        let _ = self.context.store.write(Expunge { mailbox: self.inbox, uids, by, peer_ip: None, at }).await.unwrap();
+        let expunge = Expunge { mailbox: self.inbox, uids, only_deleted: false, by, peer_ip: None, at };
+        let _ = self.context.store.write(expunge).await.unwrap();
     }
 
     async fn uids(&self) -> Vec<Uid> {
