@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mail_parser::{Address, Encoding, HeaderName, HeaderValue, Message, MessageParser, MimeHeaders, PartType};
+use mail_parser::{Address, Encoding, HeaderName, HeaderValue, Message, MessageParser, PartType};
 
 /// A part that is no multipart.
 #[derive(Debug)]
@@ -82,7 +82,6 @@ fn leaf<'a>(
         },
         None => None,
     };
-    debug_assert_eq!(kind.is_some(), part.content_type().is_some() || kind == Some(Default::default()));
     if let PartType::Message(inner) = &part.body
         && part.encoding == Encoding::None
     {

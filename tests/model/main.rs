@@ -1,8 +1,9 @@
 //! Random sequences against models that are small enough to be right: what a session of SMTP may be answered, what is in
-//! a mailbox after any number of deliveries and POP3 sessions, and what becomes of mail in the queue.
+//! a mailbox after any number of deliveries and POP3 sessions, what IMAP sessions beside each other are told, and what becomes of mail in the queue.
 //!
 //! `PILLARBOX_MODEL_SEQUENCES` says how many; a sequence that fails is made as short as it can be, and printed.
 
+mod imap;
 mod oracle;
 mod queue;
 mod sessions;
@@ -11,6 +12,9 @@ mod visits;
 #[path = "../dialogues/house.rs"]
 #[allow(dead_code, reason = "shared with tests/dialogues")]
 mod house;
+#[path = "../world/imap.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod imap_wire;
 #[path = "../dialogues/maildrop.rs"]
 #[allow(dead_code, reason = "shared with tests/dialogues")]
 mod maildrop;
