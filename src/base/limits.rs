@@ -149,6 +149,16 @@ pub const PARTS: usize = 1000;
 pub const PART_HEADER_BYTES: usize = 64 * 1024;
 /// Octets of a field's value that an envelope or a body structure shows.
 pub const SHOWN_FIELD_BYTES: usize = 16 * 1024;
+/// Octets of a list of addresses in the form in which an envelope shows it.
+pub const SHOWN_LIST_BYTES: usize = 64 * 1024;
+/// Octets of field values that the body structure of one message shows in all, and what they cost to keep.
+pub const SHOWN_STRUCTURE_BYTES: usize = 256 * 1024;
+/// Parameters of one field that are shown.
+pub const PARAMETERS: usize = 100;
+/// Octets of a multipart's boundary that are looked at. RFC 2046 §5.1.1 allows 70.
+pub const BOUNDARY_BYTES: usize = 200;
+/// Octets of a text part, still encoded, in which its beginning is looked for.
+pub const PREVIEW_BYTES: usize = 64 * 1024;
 /// Characters of a message's beginning in a list. RFC 8970 §3.1
 pub const PREVIEW_CHARS: usize = 200;
 /// Octets of a SASL response, encoded. RFC 4954 §4

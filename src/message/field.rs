@@ -1,6 +1,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::{memchr, memchr_iter, memchr2};
+
 /// A header field where it stands in its block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field<'a> {
@@ -23,7 +25,7 @@ impl Field<'_> {
     // RFC 5322 §2.2.3
     pub fn unfolded(&self) -> Cow<'_, [u8]> {
         let value = self.value.trim_ascii();
-        if value.iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
+        if memchr2(b'\r', b'\n', value).is_some() {
             Cow::Owned(value.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect())
         } else {
             Cow::Borrowed(value)
@@ -70,19 +72,13 @@ impl<'a> Iterator for Fields<'a> {
 
 /// Octets up to the end of the line that no continuation follows.
 fn field_len(rest: &[u8]) -> usize {
-    let mut len = 0;
-    for line in rest.split_inclusive(|byte| *byte == b'\n') {
-        // RFC 5322 §2.2.3: a line that begins with white space continues the one before.
-        if len > 0 && !matches!(line.first(), Some(b' ' | b'\t')) {
-            break;
-        }
-        len += line.len();
-    }
-    len
+    // RFC 5322 §2.2.3: a line that begins with white space continues the one before.
+    let ends = |end: &usize| !matches!(rest.get(end.saturating_add(1)), Some(b' ' | b'\t'));
+    memchr_iter(b'\n', rest).find(ends).map_or(rest.len(), |end| end.saturating_add(1))
 }
 
 fn name_and_value(raw: &[u8]) -> Option<(&str, &[u8])> {
-    let colon = raw.iter().position(|byte| *byte == b':')?;
+    let colon = memchr(b':', raw)?;
     let (name, value) = raw.split_at_checked(colon)?;
     // RFC 5322 §4.5: white space before the colon is obsolete but still read.
     let name = match name.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')) {

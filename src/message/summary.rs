@@ -1,5 +1,10 @@
 use serde::{Deserialize, Serialize};
 
+use super::date;
+use super::envelope::envelope;
+use super::field::fields;
+use super::scanner::{Scanned, StructureScanner};
+
 /// What mail programs ask of a message before anybody reads it, found once, when it comes in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
@@ -13,6 +18,23 @@ pub struct Summary {
     pub preview: String,
     /// What it consists of.
     pub structure: Structure,
+}
+
+impl Summary {
+    /// The summary of a message with that head (trace fields and header block) and those parts.
+    pub fn of(head: &[u8], scanned: Scanned) -> Self {
+        let Scanned { structure, preview } = scanned;
+        let date = fields(head).find(|field| field.is("Date"));
+        let sent_day = date.and_then(|field| date::day(field.value));
+        Self { envelope: envelope(head), sent_day, preview, structure }
+    }
+
+    /// The same for a message that is in memory: its head, and its body from the blank line on.
+    pub fn of_whole(head: &[u8], body: &[u8]) -> Self {
+        let mut scanner = StructureScanner::new(head);
+        scanner.push(body);
+        Self::of(head, scanner.finish())
+    }
 }
 
 /// The parts of a message (RFC 2045), parents before their children.
@@ -32,8 +54,9 @@ pub struct Part {
     pub kind: PartKind,
     /// The subtype in lower case, as in `plain`.
     pub subtype: Vec<u8>,
-    /// The parameters of Content-Type, names in lower case, RFC 2231 not decoded: as IMAP shows them.
-    pub parameters: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The parameters of Content-Type, names in lower case; with `charset` for any text (RFC 2046 §4.1.2: us-ascii where
+    /// none is given). Pieces of a value (RFC 2231 §3) are put together, and what is encoded stays so.
+    pub parameters: Parameters,
     /// Content-ID as it stands.
     pub id: Option<Vec<u8>>,
     /// Content-Description as it stands.
@@ -43,7 +66,7 @@ pub struct Part {
     /// Content-MD5 as it stands.
     pub md5: Option<Vec<u8>>,
     /// Content-Disposition: its type in lower case, its parameters.
-    pub disposition: Option<(Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)>,
+    pub disposition: Option<(Vec<u8>, Parameters)>,
     /// Content-Language: its tags.
     pub language: Vec<Vec<u8>>,
     /// Content-Location as it stands.
@@ -59,6 +82,9 @@ pub struct Part {
     /// Lines of its content.
     pub lines: u64,
 }
+
+/// Names in lower case, and values without quotes.
+pub type Parameters = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// What a part is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
