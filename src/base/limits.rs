@@ -117,6 +117,8 @@ pub const APPENDED_BYTES_HELD: usize = 32 * 1024 * 1024;
 pub const IMAP_DEPTH: usize = 50;
 /// Items of a list in an IMAP command: search keys, fetch items, flags, patterns.
 pub const IMAP_ITEMS: usize = 1000;
+/// Wildcards of all patterns of a LIST command.
+pub const LIST_WILDCARDS: usize = 100;
 /// Ranges of a sequence set.
 pub const SEQUENCE_RANGES: usize = 100_000;
 /// Seconds that an IMAP server waits for the next command. RFC 9051 §5.4 asks for at least 1,800.

@@ -1,4 +1,4 @@
-//! What is in a mailbox, and how a message gets there: by POP3 and SMTP alone, so that it works on any server.
+//! What is in a mailbox, and how a message gets there: by POP3, SMTP and IMAP alone, so that it works on any server.
 
 use std::time::Duration;
 
@@ -28,6 +28,17 @@ async fn log_out(mut wire: Wire) -> Result<(), String> {
     }
 }
 
+/// Deletes all mail of the cast.
+pub async fn clear_all(stage: &Stage) -> Result<(), String> {
+    if stage.reset()? {
+        return Ok(());
+    }
+    for address in ["alice@example.test", "bob@example.test"] {
+        clear(stage, address).await?;
+    }
+    Ok(())
+}
+
 /// Deletes all messages of an account.
 pub async fn clear(stage: &Stage, address: &str) -> Result<(), String> {
     let (mut wire, count) = log_in(stage, address).await?;
@@ -39,7 +50,7 @@ pub async fn clear(stage: &Stage, address: &str) -> Result<(), String> {
 
 /// Sends a message to an account, and comes back when it is there.
 pub async fn put(stage: &Stage, address: &str, message: &[u8]) -> Result<(), String> {
-    let before = messages(stage, address).await?.len();
+    let before = count(stage, address).await?;
     let mut wire = stage.connect("smtp").await?;
     let mut stuffed = Vec::with_capacity(message.len());
     for line in message.split_inclusive(|octet| *octet == b'\n') {
@@ -67,13 +78,56 @@ pub async fn put(stage: &Stage, address: &str, message: &[u8]) -> Result<(), Str
         }
     }
     let patience = Instant::now() + stage.delivery_time();
-    while messages(stage, address).await?.len() <= before {
+    while count(stage, address).await? <= before {
         if Instant::now() >= patience {
             return Err(format!("the message for {address} did not arrive"));
         }
         sleep(Duration::from_millis(50)).await;
     }
     Ok(())
+}
+
+/// Puts messages into a mailbox by APPEND; a mailbox that is not there is created.
+pub async fn append(
+    stage: &Stage,
+    address: &str,
+    mailbox: &str,
+    flags: &str,
+    messages: &[Vec<u8>],
+) -> Result<(), String> {
+    let mut wire = stage.connect("imap").await?;
+    wire.response().await.map_err(|error| error.to_string())?;
+    tagged(&mut wire, format!("LOGIN {address} {PASSWORD}").as_bytes()).await?;
+    let flags = if flags.is_empty() { String::new() } else { format!("{flags} ") };
+    for message in messages {
+        let octets = [format!("APPEND {mailbox} {flags}{{{}+}}\r\n", message.len()).as_bytes(), message].concat();
+        if tagged(&mut wire, &octets).await.is_err() {
+            tagged(&mut wire, format!("CREATE {mailbox}").as_bytes()).await?;
+            tagged(&mut wire, &octets).await?;
+        }
+    }
+    tagged(&mut wire, b"LOGOUT").await
+}
+
+/// Gives an IMAP command, and reads up to its positive answer.
+async fn tagged(wire: &mut Wire, command: &[u8]) -> Result<(), String> {
+    wire.send(&[b"g ", command, b"\r\n"].concat()).await;
+    loop {
+        let response = wire.response().await.map_err(|error| error.to_string())?;
+        let response = response.ok_or("the server closed instead of answering")?;
+        if let Some(answer) = response.strip_prefix(b"g ") {
+            let shown = String::from_utf8_lossy(answer).into_owned();
+            let command = String::from_utf8_lossy(&command[..command.len().min(60)]).into_owned();
+            return if answer.starts_with(b"OK") { Ok(()) } else { Err(format!("given: {command}: {shown}")) };
+        }
+    }
+}
+
+/// How many messages an account has. None is read: that would set `\Seen`.
+async fn count(stage: &Stage, address: &str) -> Result<usize, String> {
+    let (wire, count) = log_in(stage, address).await?;
+    log_out(wire).await?;
+    Ok(count)
 }
 
 async fn log_in(stage: &Stage, address: &str) -> Result<(Wire, usize), String> {

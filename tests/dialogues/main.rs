@@ -3,6 +3,7 @@
 //! The language of the files is described in the README beside this file.
 
 mod house;
+mod imap;
 mod maildrop;
 mod outward;
 mod play;
@@ -22,8 +23,14 @@ use script::{Action, Script};
 use stage::Stage;
 
 /// The folders, and the listener that a dialogue in them is with where it names no other.
-const FOLDERS: [(&str, &str); 5] =
-    [("smtp", "smtp"), ("submission", "submission"), ("pop3", "pop3"), ("turn", "smtp"), ("odmr", "odmr")];
+const FOLDERS: [(&str, &str); 6] = [
+    ("smtp", "smtp"),
+    ("submission", "submission"),
+    ("pop3", "pop3"),
+    ("imap", "imap"),
+    ("turn", "smtp"),
+    ("odmr", "odmr"),
+];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -64,9 +71,7 @@ fn trial(folder: &str, listener: &'static str, file: &Path, stage: Option<Arc<Mu
             Some(stage) => {
                 let stage = stage.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                 runtime.block_on(async {
-                    for address in ["alice@example.test", "bob@example.test"] {
-                        maildrop::clear(&stage, address).await.map_err(|error| (0, error))?;
-                    }
+                    maildrop::clear_all(&stage).await.map_err(|error| (0, error))?;
                     play::play(&script, &stage, listener).await
                 })
             }

@@ -23,6 +23,7 @@ pub async fn play(script: &Script, stage: &Stage, listener: &str) -> Result<(), 
         from: IpAddr::V4(Ipv4Addr::LOCALHOST),
         unsent: Vec::new(),
         block: Vec::new(),
+        claimed: Vec::new(),
         variables: stage.variables(),
         transcript: Vec::new(),
     };
@@ -35,7 +36,7 @@ pub async fn play(script: &Script, stage: &Stage, listener: &str) -> Result<(), 
     Ok(())
 }
 
-struct Play<'a> {
+pub struct Play<'a> {
     stage: &'a Stage,
     listener: &'a str,
     /// Each with the listener that it goes to.
@@ -43,8 +44,10 @@ struct Play<'a> {
     current: String,
     from: IpAddr,
     unsent: Vec<u8>,
-    /// The lines read last: a reply's texts, or the lines of a POP3 answer.
-    block: Vec<Vec<u8>>,
+    /// The lines read last: a reply's texts, the lines of a POP3 answer, or IMAP responses.
+    pub block: Vec<Vec<u8>>,
+    /// Which of them a `has` was about.
+    pub claimed: Vec<bool>,
     variables: Variables,
     transcript: Vec<String>,
 }
@@ -93,6 +96,10 @@ impl Play<'_> {
                 Ok(())
             }
             Action::Lines => self.lines().await,
+            Action::Until { tag, status, on } => self.until(tag, on.get(self.stage.peer()).unwrap_or(status)).await,
+            Action::NothingElse => self.nothing_else(),
+            Action::Login { user, mailbox } => self.log_in(user, mailbox.as_deref()).await,
+            Action::Compress => self.compress().await,
             Action::Eof => self.expect_eof().await,
             Action::Silence => match self.wire().await?.surprise().await.map_err(|e| e.to_string())? {
                 None => Ok(()),
@@ -120,6 +127,11 @@ impl Play<'_> {
                 let message = text::octets(message, &self.variables)?;
                 maildrop::put(self.stage, address, &message).await
             }
+            Action::Appended { address, mailbox, flags, messages } => {
+                let octets = messages.iter().map(|message| text::octets(message, &self.variables));
+                let messages = octets.collect::<Result<Vec<_>, _>>()?;
+                maildrop::append(self.stage, address, mailbox, flags, &messages).await
+            }
             Action::Peer(fields) => self.stage.peer_there(fields).await,
             Action::Queue { domain, count } => {
                 let seen = self.stage.queued(domain)?;
@@ -136,7 +148,7 @@ impl Play<'_> {
         Ok(())
     }
 
-    async fn wire(&mut self) -> Result<&mut Wire, String> {
+    pub async fn wire(&mut self) -> Result<&mut Wire, String> {
         if !self.wires.contains_key(&self.current) {
             self.open(self.listener).await?;
         }
@@ -153,8 +165,11 @@ impl Play<'_> {
 
     async fn starttls(&mut self) -> Result<(), String> {
         self.wire().await?;
-        let is_pop3 = self.wires.get(&self.current).is_some_and(|(listener, _)| listener == "pop3");
-        let (verb, good) = if is_pop3 { ("STLS", "+OK ") } else { ("STARTTLS", "220 2.0.0 ") };
+        let (verb, good) = match self.wires.get(&self.current).map(|(listener, _)| listener.as_str()) {
+            Some("pop3") => ("STLS", "+OK "),
+            Some("imap") => ("tls STARTTLS", "tls OK "),
+            _ => ("STARTTLS", "220 2.0.0 "),
+        };
         self.transcript.push(format!("  C{}: {verb}", self.current));
         self.wire().await?.send(format!("{verb}\r\n").as_bytes()).await;
         let line = self.read_line().await?;
@@ -173,22 +188,33 @@ impl Play<'_> {
         Ok(())
     }
 
-    async fn read_line(&mut self) -> Result<String, String> {
-        let line = self.wire().await?.line().await.map_err(|error| error.to_string())?;
-        let line = line.ok_or("the server closed the connection")?;
-        let line = String::from_utf8(line).map_err(|error| format!("not UTF-8: {error}"))?;
-        self.transcript.push(format!("  S{}: {}", self.current, text::shown(line.as_bytes())));
+    pub async fn read_line(&mut self) -> Result<String, String> {
+        String::from_utf8(self.read_octets().await?).map_err(|error| format!("not UTF-8: {error}"))
+    }
+
+    /// The next line; in IMAP with its literals.
+    pub async fn read_octets(&mut self) -> Result<Vec<u8>, String> {
+        self.wire().await?;
+        let is_imap = self.wires.get(&self.current).is_some_and(|(listener, _)| listener.starts_with("imap"));
+        let (_, wire) = self.wires.get_mut(&self.current).ok_or("no connection")?;
+        let line = if is_imap { wire.response().await } else { wire.line().await };
+        let line = line.map_err(|error| error.to_string())?.ok_or("the server closed the connection")?;
+        self.transcript.push(format!("  S{}: {}", self.current, text::shown(&line)));
         Ok(line)
+    }
+
+    pub fn note(&mut self, what: &str) {
+        self.transcript.push(format!("  C{}: {what}", self.current));
     }
 
     async fn expect_line(&mut self, expected: &Expected) -> Result<(), String> {
         let Some(pattern) = expected.of(self.stage.peer()) else {
             return Ok(());
         };
-        let line = self.read_line().await?;
+        let line = self.read_octets().await?;
         match self.matches(pattern, &line)? {
             true => Ok(()),
-            false => Err(format!("got: {line}")),
+            false => Err(format!("got: {}", text::shown(&line))),
         }
     }
 
@@ -228,24 +254,32 @@ impl Play<'_> {
         Ok(())
     }
 
+    /// Whether a line of the block is so. It is marked: another one that is so goes before one that is marked already.
     fn block_has(&mut self, pattern: &Pattern) -> Result<bool, String> {
-        for line in self.block.clone() {
-            let line = String::from_utf8_lossy(&line).into_owned();
-            if self.matches(pattern, line.trim_end_matches("\r\n"))? {
-                return Ok(true);
+        let mut found = None;
+        for (place, line) in self.block.clone().into_iter().enumerate() {
+            if self.matches(pattern, line.strip_suffix(b"\r\n").unwrap_or(&line))? {
+                found = Some(place);
+                if !self.claimed.get(place).is_some_and(|claimed| *claimed) {
+                    break;
+                }
             }
         }
-        Ok(false)
+        if let Some(claimed) = found.and_then(|place| self.claimed.get_mut(place)) {
+            *claimed = true;
+        }
+        Ok(found.is_some())
     }
 
     /// Whether a line is as expected; what the pattern's groups caught becomes variables.
-    fn matches(&mut self, pattern: &Pattern, line: &str) -> Result<bool, String> {
+    fn matches(&mut self, pattern: &Pattern, line: &[u8]) -> Result<bool, String> {
         match pattern {
-            Pattern::Literal(literal) => Ok(text::octets(literal, &self.variables)? == line.as_bytes()),
+            Pattern::Literal(literal) => Ok(text::octets(literal, &self.variables)? == line),
             Pattern::Regex(source) => {
                 let source = text::regex(source, &self.variables)?;
-                let regex = Regex::new(&format!("^(?:{source})$")).map_err(|error| error.to_string())?;
-                let Some(found) = regex.captures(line) else {
+                let regex = Regex::new(&format!("(?s)^(?:{source})$")).map_err(|error| error.to_string())?;
+                let line = String::from_utf8_lossy(line);
+                let Some(found) = regex.captures(&line) else {
                     return Ok(false);
                 };
                 for name in regex.capture_names().flatten() {
@@ -291,7 +325,7 @@ impl Play<'_> {
             // A field may be folded: its line is also looked at as one.
             let unfolded = text.replace("\r\n\t", " ").replace("\r\n ", " ");
             for line in text.split("\r\n").chain(unfolded.split("\r\n")) {
-                if self.matches(pattern, line)? {
+                if self.matches(pattern, line.as_bytes())? {
                     return Ok(wanted.then_some(()).ok_or_else(|| format!("there is the line {line}")));
                 }
             }

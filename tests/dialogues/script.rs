@@ -48,6 +48,14 @@ pub enum Action {
     Replies { code: String, count: usize },
     /// All lines up to the lone dot, without their stuffing.
     Lines,
+    /// All IMAP responses up to the answer with this tag, which has this status on Pillarbox, or on a peer.
+    Until { tag: String, status: String, on: BTreeMap<String, String> },
+    /// Each of them was named by a `has`.
+    NothingElse,
+    /// The greeting, LOGIN and, where a mailbox is named, SELECT.
+    Login { user: String, mailbox: Option<String> },
+    /// COMPRESS, its positive answer, and everything deflated from then on.
+    Compress,
     /// The server closes the connection.
     Eof,
     /// The server says nothing for a while.
@@ -60,8 +68,10 @@ pub enum Action {
     Ends(String),
     /// Two texts are the same.
     Same(String, String),
-    /// Puts a message into a mailbox before the dialogue goes on.
+    /// Puts a message into an INBOX before the dialogue goes on, by SMTP.
     Given { address: String, message: String },
+    /// Puts messages into a mailbox before the dialogue goes on, by APPEND.
+    Appended { address: String, mailbox: String, flags: String, messages: Vec<String> },
     /// There is a peer: its name, and its fields as `name=value`.
     Peer(Vec<String>),
     /// The queue holds so many recipients in a domain.
@@ -161,6 +171,13 @@ impl Script {
                 Action::Connection { name: name.to_owned(), listener }
             }
             "flush" => Action::Flush,
+            "nothing" if rest == "else" => Action::NothingElse,
+            "login" => {
+                let (user, mailbox) = rest.split_once(' ').unwrap_or((rest, ""));
+                let mailbox = (!mailbox.is_empty()).then(|| mailbox.to_owned());
+                Action::Login { user: user.to_owned(), mailbox }
+            }
+            "compress" => Action::Compress,
             "starttls" => Action::Starttls,
             "tls" => Action::Tls,
             "close" => Action::Close,
@@ -176,7 +193,7 @@ impl Script {
                 Action::Same(a.to_owned(), b.to_owned())
             }
             "given" if rest.starts_with("peer ") => Action::Peer(rest.split(' ').skip(1).map(str::to_owned).collect()),
-            "given" => Action::Given { address: rest.to_owned(), message: String::new() },
+            "given" => read_given(rest)?,
             "expect" if rest.starts_with("queue ") => {
                 read_queue(rest).ok_or("expected: expect queue DOMAIN count N")?
             }
@@ -197,6 +214,14 @@ impl Script {
                 message.push_str("\\r\\n");
                 Ok(())
             }
+            Some(Step { action: Action::Appended { messages, .. }, .. }) => {
+                if messages.is_empty() {
+                    messages.push(String::new());
+                }
+                messages[0].push_str(text);
+                messages[0].push_str("\\r\\n");
+                Ok(())
+            }
             _ => Err("a line of a message stands below its `given`".into()),
         }
     }
@@ -204,6 +229,11 @@ impl Script {
     fn stand_in(&mut self, peer: &str, text: &str) -> Result<(), String> {
         let pattern = (text != "-").then(|| Pattern::parse(text));
         match self.steps.last_mut() {
+            Some(Step { action: Action::Until { on, .. }, .. }) => {
+                let (_, status) = read_until(text).ok_or("expected: <until TAG OK>")?;
+                on.insert(peer.to_owned(), status);
+                Ok(())
+            }
             Some(Step { action: Action::Line(expected) | Action::Has(expected) | Action::Lacks(expected), .. }) => {
                 expected.on.insert(peer.to_owned(), pattern);
                 Ok(())
@@ -228,6 +258,10 @@ fn read_server(text: &str) -> Result<Action, String> {
         "<eof>" => Action::Eof,
         "<silence>" => Action::Silence,
         "<lines>" => Action::Lines,
+        _ if text.starts_with("<until ") => {
+            let (tag, status) = read_until(text).ok_or("expected: S: <until TAG OK>, NO or BAD")?;
+            Action::Until { tag, status, on: BTreeMap::new() }
+        }
         _ if text.starts_with("<repl") => {
             read_replies(text).ok_or("expected: S: <reply 250> or S: <replies 250 x 3>")?
         }
@@ -246,6 +280,29 @@ fn read_replies(text: &str) -> Option<Action> {
         "replies" => Some(Action::Replies { code, count: count.parse().ok()? }),
         _ => None,
     }
+}
+
+fn read_until(text: &str) -> Option<(String, String)> {
+    let (tag, status) = text.strip_prefix("<until ")?.strip_suffix('>')?.split_once(' ')?;
+    let is_status = ["OK", "NO", "BAD"].iter().any(|known| status.starts_with(known));
+    is_status.then(|| (tag.to_owned(), status.to_owned()))
+}
+
+/// `ADDRESS` by SMTP; `ADDRESS MAILBOX (FLAGS)` and `ADDRESS MAILBOX count N` by APPEND.
+fn read_given(rest: &str) -> Result<Action, String> {
+    let Some((address, rest)) = rest.split_once(' ') else {
+        return Ok(Action::Given { address: rest.to_owned(), message: String::new() });
+    };
+    let address = address.to_owned();
+    if let Some((mailbox, count)) = rest.split_once(" count ") {
+        let count: usize = count.parse().map_err(|_| "expected: given ADDRESS MAILBOX count N")?;
+        let message = |n: usize| format!("From: s@elsewhere.test\\r\\nSubject: message {n}\\r\\n\\r\\ntext {n}\\r\\n");
+        let messages = (1..=count).map(message).collect();
+        return Ok(Action::Appended { address, mailbox: mailbox.to_owned(), flags: String::new(), messages });
+    }
+    let (mailbox, flags) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (mailbox, flags) = (mailbox.to_owned(), flags.to_owned());
+    Ok(Action::Appended { address, mailbox, flags, messages: Vec::new() })
 }
 
 fn read_queue(rest: &str) -> Option<Action> {

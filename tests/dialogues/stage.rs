@@ -14,7 +14,8 @@ use crate::wire::Wire;
 /// The password of every account of the cast.
 pub const PASSWORD: &str = "pillarbox";
 
-/// The environment variable that names a server: `peer=postfix,smtp=127.0.0.1:2525,pop3=127.0.0.1:2110`.
+/// The environment variable that names a server: `peer=postfix,smtp=127.0.0.1:2525,pop3=127.0.0.1:2110`. `reset=PATH`
+/// names a program that empties its mailboxes, where POP3 alone can't.
 pub const TARGET: &str = "PILLARBOX_DIALOGUE_TARGET";
 
 /// A server to talk to.
@@ -27,6 +28,8 @@ pub enum Stage {
         peer: String,
         /// By name of the listener.
         addresses: BTreeMap<String, String>,
+        /// A program that throws all mail of the cast away.
+        reset: Option<String>,
     },
 }
 
@@ -40,7 +43,8 @@ impl Stage {
             .map(|(name, address)| (name.trim().to_owned(), address.trim().to_owned()))
             .collect();
         let peer = addresses.remove("peer").unwrap_or_else(|| "pillarbox".to_owned());
-        Some(Self::Sockets { peer, addresses })
+        let reset = addresses.remove("reset");
+        Some(Self::Sockets { peer, addresses, reset })
     }
 
     /// A server in this process with the cast of the README and these settings.
@@ -53,6 +57,15 @@ impl Stage {
         match self {
             Self::House(_) => "pillarbox",
             Self::Sockets { peer, .. } => peer,
+        }
+    }
+
+    /// Throws all mail of the cast away, where the server has a program for that; whether it has.
+    pub fn reset(&self) -> Result<bool, String> {
+        let Self::Sockets { reset: Some(program), .. } = self else { return Ok(false) };
+        match std::process::Command::new(program).status() {
+            Ok(status) if status.success() => Ok(true),
+            other => Err(format!("{program}: {other:?}")),
         }
     }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -22,18 +23,35 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Wire {
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
+    /// Octets go and come deflated (RFC 4978).
+    deflate: Option<Box<Deflate>>,
+}
+
+struct Deflate {
+    compress: Compress,
+    decompress: Decompress,
+    /// What came and is not inflated yet.
+    deflated: Vec<u8>,
 }
 
 impl Wire {
     /// Begins to talk over `stream`.
     pub fn new(stream: impl Stream + 'static) -> Self {
-        Self { stream: Box::new(stream), buffer: Vec::new() }
+        Self { stream: Box::new(stream), buffer: Vec::new(), deflate: None }
     }
 
     /// Sends octets.
     ///
     /// A server that has closed does not read them: what it said before is still to be read, so that is no error here.
     pub async fn send(&mut self, octets: &[u8]) {
+        let deflated;
+        let octets = match &mut self.deflate {
+            Some(deflate) => {
+                deflated = deflate.deflate(octets);
+                &deflated
+            }
+            None => octets,
+        };
         let sent = async {
             self.stream.write_all(octets).await?;
             self.stream.flush().await
@@ -56,6 +74,24 @@ impl Wire {
                 };
             }
         }
+    }
+
+    /// Reads one IMAP response: a line with the literals that it announces. `None` when the server has closed.
+    pub async fn response(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let Some(mut line) = self.line().await? else { return Ok(None) };
+        let mut response = line.clone();
+        while let Some(count) = announced(&line) {
+            while self.buffer.len() < count {
+                if timeout(PATIENCE, self.fill()).await.map_err(|_| silent())?? == 0 {
+                    return Err(io::Error::other("the server closed in the middle of a literal"));
+                }
+            }
+            response.extend_from_slice(b"\r\n");
+            response.extend(self.buffer.drain(..count));
+            line = self.line().await?.ok_or_else(|| io::Error::other("the server closed behind a literal"))?;
+            response.extend_from_slice(&line);
+        }
+        Ok(Some(response))
     }
 
     /// Reads one SMTP reply: its lines, whole.
@@ -106,6 +142,16 @@ impl Wire {
         Ok(std::mem::take(&mut self.buffer))
     }
 
+    /// Deflates everything from now on, in both directions.
+    pub fn compress(&mut self) -> io::Result<()> {
+        if !self.buffer.is_empty() {
+            return Err(io::Error::other("the server spoke before the first deflated octet"));
+        }
+        let (compress, decompress) = (Compress::new(Compression::default(), false), Decompress::new(false));
+        self.deflate = Some(Box::new(Deflate { compress, decompress, deflated: Vec::new() }));
+        Ok(())
+    }
+
     /// Shakes hands. The certificate is the server's own: nothing vouches for it, so nothing is checked.
     pub async fn tls(self) -> io::Result<Self> {
         if !self.buffer.is_empty() {
@@ -123,14 +169,63 @@ impl Wire {
     }
 
     async fn fill(&mut self) -> io::Result<usize> {
-        match self.stream.read_buf(&mut self.buffer).await {
-            // A server that drops us while octets of ours are unread resets the connection: closed is closed.
-            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof) => {
-                Ok(0)
+        let Some(deflate) = &mut self.deflate else { return read(&mut self.stream, &mut self.buffer).await };
+        loop {
+            let before = self.buffer.len();
+            deflate.inflate(&mut self.buffer)?;
+            if self.buffer.len() > before {
+                return Ok(self.buffer.len() - before);
             }
-            read => read,
+            if read(&mut self.stream, &mut deflate.deflated).await? == 0 {
+                return Ok(0);
+            }
         }
     }
+}
+
+async fn read(stream: &mut (impl Stream + ?Sized), into: &mut Vec<u8>) -> io::Result<usize> {
+    match stream.read_buf(into).await {
+        // A server that drops us while octets of ours are unread resets the connection: closed is closed.
+        Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof) => Ok(0),
+        read => read,
+    }
+}
+
+impl Deflate {
+    fn deflate(&mut self, octets: &[u8]) -> Vec<u8> {
+        let mut deflated = Vec::with_capacity(octets.len() + 64);
+        let mut rest = octets;
+        loop {
+            let before = self.compress.total_in();
+            self.compress.compress_vec(rest, &mut deflated, FlushCompress::Sync).expect("deflate can't fail");
+            rest = &rest[usize::try_from(self.compress.total_in() - before).expect("it is a length")..];
+            if rest.is_empty() && deflated.len() < deflated.capacity() {
+                return deflated;
+            }
+            deflated.reserve(4096);
+        }
+    }
+
+    fn inflate(&mut self, into: &mut Vec<u8>) -> io::Result<()> {
+        while !self.deflated.is_empty() {
+            into.reserve(16 * 1024);
+            let before = (self.decompress.total_in(), self.decompress.total_out());
+            self.decompress.decompress_vec(&self.deflated, into, FlushDecompress::Sync).map_err(io::Error::other)?;
+            let used = usize::try_from(self.decompress.total_in() - before.0).expect("it is a length");
+            self.deflated.drain(..used);
+            if used == 0 && self.decompress.total_out() == before.1 {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Octets of the literal that a line announces at its end.
+fn announced(line: &[u8]) -> Option<usize> {
+    let line = line.strip_suffix(b"}")?;
+    let from = line.iter().rposition(|octet| *octet == b'{')?;
+    std::str::from_utf8(&line[from + 1..]).ok()?.parse().ok()
 }
 
 fn silent() -> io::Error {

@@ -72,8 +72,7 @@ impl Views {
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
-    /// The view that sessions share, read or not.
-    pub(super) fn view(&self, mailbox: MailboxId) -> Arc<View> {
+    fn view(&self, mailbox: MailboxId) -> Arc<View> {
         let mut entries = self.0.entries();
         let entry = entries.entry(mailbox).or_insert_with(|| Entry { view: Weak::new(), recent: Arc::default() });
         if let Some(view) = entry.view.upgrade() {

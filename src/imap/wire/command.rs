@@ -22,9 +22,6 @@ impl fmt::Debug for Password<'_> {
     }
 }
 
-/// A name and its value. RFC 2971 §3.3
-pub type IdPair<'a> = (Cow<'a, [u8]>, Option<Cow<'a, [u8]>>);
-
 /// What a client can ask for. Names of mailboxes are as they were sent: [`super::mailbox_name`] decodes them.
 #[derive(Debug)]
 pub enum Request<'a> {
@@ -35,7 +32,7 @@ pub enum Request<'a> {
     /// RFC 9051 §6.1.3
     Logout,
     /// RFC 2971: names and values; empty for NIL.
-    Id(Vec<IdPair<'a>>),
+    Id(Vec<(Cow<'a, [u8]>, Option<Cow<'a, [u8]>>)>),
     /// RFC 9051 §6.2.1
     StartTls,
     /// RFC 9051 §6.2.2, RFC 4959
@@ -246,7 +243,7 @@ pub enum StatusItem {
     Unseen,
     /// DELETED (RFC 9051)
     Deleted,
-    /// DELETED-STORAGE (RFC 9208 §4.1.4)
+    /// DELETED-STORAGE (RFC 9208)
     DeletedStorage,
     /// SIZE (RFC 8438)
     Size,

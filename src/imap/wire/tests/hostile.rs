@@ -1,1 +1,0 @@
-//! Input that was made to hurt.

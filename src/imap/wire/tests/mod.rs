@@ -1,7 +1,0 @@
-//! Tests of the room as a whole: framer and parser together, as a session uses them.
-
-mod canonical;
-mod clients;
-mod codec;
-mod generate;
-mod hostile;
