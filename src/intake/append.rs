@@ -1,8 +1,10 @@
 use std::net::IpAddr;
 
 use crate::base::{AccountId, MailboxId, MessageId, SystemFlags, Timestamp, Uid};
+use crate::mailbox::{self, Filed, Incoming};
 use crate::message::Summary;
 use crate::store::{Halt, Op, StagedBlob, StoreError, Tx};
+use crate::trace::{self, Event, Kind, Subject};
 
 /// Puts messages into a mailbox as they are, all or none (RFC 9051 §6.3.12, RFC 3502).
 pub struct Append {
@@ -72,11 +74,71 @@ impl Op for Append {
         "intake.append"
     }
 
-    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<AppendRefused>> {
-        todo!()
+    fn weight_bytes(&self) -> usize {
+        self.messages.iter().map(Appended::weight_bytes).sum()
     }
 
-    fn apply(&self, _: &mut Tx<'_>, (): ()) -> Result<AppendedAt, StoreError> {
-        todo!()
+    fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<AppendRefused>> {
+        let mailbox = mailbox::row(tx, self.mailbox)?.filter(|mailbox| mailbox.account == self.account);
+        if mailbox.is_none() {
+            return Err(Halt::Refused(AppendRefused::Gone));
+        }
+        let size_bytes = self.messages.iter().map(Appended::size_bytes).sum();
+        if !mailbox::has_room(tx, self.account, size_bytes)? {
+            return Err(Halt::Refused(AppendRefused::OverQuota));
+        }
+        let keywords = self.messages.iter().flat_map(|message| &message.keywords).map(String::as_str);
+        if !mailbox::takes_keywords(tx, self.mailbox, keywords)? {
+            return Err(Halt::Refused(AppendRefused::TooManyKeywords));
+        }
+        Ok(())
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<AppendedAt, StoreError> {
+        let mut filed = Vec::with_capacity(self.messages.len());
+        for message in &self.messages {
+            let body = message.body.as_ref().filter(|body| body.size_bytes() > 0);
+            let incoming = Incoming {
+                id: message.id,
+                head: &message.header_block,
+                blob: body.map(|body| tx.adopt_blob(body, 1)).transpose()?,
+                body_bytes: message.body_bytes(),
+                summary: Some(&message.summary),
+                at: self.at,
+            };
+            filed.push(Filed {
+                message: incoming,
+                flags: message.flags,
+                keywords: &message.keywords,
+                internal_date: message.internal_date,
+            });
+        }
+        let uids = mailbox::file(tx, self.mailbox, &filed)?;
+        let Some(mailbox) = mailbox::row(tx, self.mailbox)? else { return Ok(AppendedAt { uid_validity: 0, uids }) };
+        for message in &self.messages {
+            let event = Event {
+                peer_ip: self.peer_ip,
+                message_id: message.message_id_field.clone(),
+                size_bytes: Some(message.size_bytes()),
+                text: format!("put into {}", mailbox.name),
+                ..Event::new(self.at, Kind::Accepted, self.by.as_str())
+            };
+            trace::record(tx, Subject::Message(message.id), event)?;
+        }
+        Ok(AppendedAt { uid_validity: mailbox.uid_validity, uids })
+    }
+}
+
+impl Appended {
+    fn body_bytes(&self) -> u64 {
+        self.body.as_ref().map_or(0, StagedBlob::size_bytes)
+    }
+
+    fn size_bytes(&self) -> u64 {
+        self.header_block.len() as u64 + self.body_bytes()
+    }
+
+    fn weight_bytes(&self) -> usize {
+        2048 + self.header_block.len() + self.body.as_ref().map_or(0, StagedBlob::weight_bytes)
     }
 }

@@ -3,7 +3,8 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use super::INBOX;
-use super::message_row::{HEADS, MESSAGES, Message, OWN_LINES};
+use super::detail::front;
+use super::message_row::{MESSAGES, Message};
 use super::row::{MAILBOX_BY_NAME, MailboxRef, USAGE, Usage};
 use crate::base::{AccountId, MailboxId, MessageId, Timestamp, Uid};
 use crate::store::{BlobReader, Read, Span, Store, StoreError};
@@ -62,11 +63,12 @@ pub fn listing(read: &impl Read, mailbox: MailboxId) -> Result<Vec<Entry>, Store
     Ok(entries)
 }
 
-/// A message as read, in pieces. Holds no read transaction between two of them.
+/// A message as read, or a part of it, in pieces. Holds no read transaction between two of them.
 pub struct Content {
     front: Option<Bytes>,
     body: Option<BlobReader>,
     size_bytes: u64,
+    left_bytes: u64,
 }
 
 /// Begins to read a message; `None` when it is not there (any more).
@@ -75,36 +77,40 @@ pub struct Content {
 /// [`StoreError`].
 pub fn content(store: &Store, mailbox: MailboxId, uid: Uid) -> Result<Option<Content>, StoreError> {
     let view = store.view()?;
-    let at = (mailbox, uid);
-    let Some(row) = view.get(&MESSAGES, &at)? else { return Ok(None) };
-    let damaged = |table| StoreError::Damaged { table, what: format!("nothing there for message {}", row.id) };
-    let mut front = view.get(&OWN_LINES, &at)?.ok_or_else(|| damaged(OWN_LINES.name()))?.lines;
-    front.extend(view.get(&HEADS, &row.id)?.ok_or_else(|| damaged(HEADS.name()))?.bytes);
-    Ok(Some(Content {
-        front: Some(Bytes::from(front)),
-        body: row.blob.map(|blob| store.blob_reader(blob)),
-        size_bytes: row.size_bytes(),
-    }))
+    let Some(row) = view.get(&MESSAGES, &(mailbox, uid))? else { return Ok(None) };
+    let front = front(&view, (mailbox, uid), &row)?;
+    Ok(Some(Content::new(front, row.blob.map(|blob| store.blob_reader(blob)), row.size_bytes())))
 }
 
 impl Content {
+    /// The octets of `front`, and behind them so many of `body` that they are `size_bytes`.
+    pub(super) fn new(front: Vec<u8>, body: Option<BlobReader>, size_bytes: u64) -> Self {
+        let front = Some(front).filter(|front| !front.is_empty()).map(Bytes::from);
+        Self { front, body, size_bytes, left_bytes: size_bytes }
+    }
+
     /// Octets in all.
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
 
-    /// The next piece; `None` at the end. The first ends with the last line of the header block, and the body begins
-    /// with the blank line.
+    /// The next piece; `None` at the end. Of a whole message, the first ends with the last line of the header block, and
+    /// the body begins with the blank line.
     ///
     /// # Errors
     /// [`StoreError`], also when the message was removed meanwhile.
     pub async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
-        if let Some(front) = self.front.take() {
-            return Ok(Some(front));
+        if self.left_bytes == 0 {
+            return Ok(None);
         }
-        match &mut self.body {
-            Some(body) => body.next().await,
-            None => Ok(None),
-        }
+        let piece = match (self.front.take(), &mut self.body) {
+            (Some(front), _) => Some(front),
+            (None, Some(body)) => body.next().await?,
+            (None, None) => None,
+        };
+        let Some(mut piece) = piece else { return Ok(None) };
+        piece.truncate(usize::try_from(self.left_bytes).unwrap_or(usize::MAX));
+        self.left_bytes -= piece.len() as u64;
+        Ok(Some(piece))
     }
 }

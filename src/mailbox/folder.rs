@@ -98,12 +98,20 @@ pub fn folder(read: &impl Read, account: AccountId, name: &str) -> Result<Option
     Ok(Some((id, mailbox_row(read, id)?)))
 }
 
+/// A mailbox's row; `None` when there is no such mailbox (any more).
+///
+/// # Errors
+/// [`StoreError`]
+pub fn row(read: &impl Read, mailbox: MailboxId) -> Result<Option<Mailbox>, StoreError> {
+    read.get(&MAILBOXES, &mailbox)
+}
+
 /// How many messages of a mailbox have which flags: kept with the mailbox, no message is read.
 ///
 /// # Errors
 /// [`StoreError`]
 pub fn flag_counts(read: &impl Read, mailbox: MailboxId) -> Result<FlagCounts, StoreError> {
-    let row = read.get(&MAILBOXES, &mailbox)?;
+    let row = row(read, mailbox)?;
     Ok(row.map(|row| FlagCounts { unseen: row.unseen, deleted: row.deleted }).unwrap_or_default())
 }
 

@@ -110,6 +110,18 @@ impl Selected {
         silent: &[(Uid, Uid)],
     ) -> Result<(), SyncError> {
         let now = self.view.now(store).await?.ok_or(SyncError::Gone)?;
+        Ok(self.tell(link, now, enabled, expunges, silent).await?)
+    }
+
+    /// Tells the client what has changed up to `now`.
+    async fn tell(
+        &mut self,
+        link: &mut Link,
+        now: Snapshot,
+        enabled: Enabled,
+        expunges: bool,
+        silent: &[(Uid, Uid)],
+    ) -> Result<(), End> {
         let difference = self.told.difference(&now);
         let renamed = self.told.renamed_keywords(&now);
         let has_new_keywords = self.told.keywords != now.keywords;

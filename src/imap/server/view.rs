@@ -72,7 +72,8 @@ impl Views {
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
-    fn view(&self, mailbox: MailboxId) -> Arc<View> {
+    /// The view that sessions share, read or not.
+    pub(super) fn view(&self, mailbox: MailboxId) -> Arc<View> {
         let mut entries = self.0.entries();
         let entry = entries.entry(mailbox).or_insert_with(|| Entry { view: Weak::new(), recent: Arc::default() });
         if let Some(view) = entry.view.upgrade() {

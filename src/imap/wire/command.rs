@@ -22,6 +22,9 @@ impl fmt::Debug for Password<'_> {
     }
 }
 
+/// A name and its value. RFC 2971 §3.3
+pub type IdPair<'a> = (Cow<'a, [u8]>, Option<Cow<'a, [u8]>>);
+
 /// What a client can ask for. Names of mailboxes are as they were sent: [`super::mailbox_name`] decodes them.
 #[derive(Debug)]
 pub enum Request<'a> {
@@ -32,7 +35,7 @@ pub enum Request<'a> {
     /// RFC 9051 §6.1.3
     Logout,
     /// RFC 2971: names and values; empty for NIL.
-    Id(Vec<(Cow<'a, [u8]>, Option<Cow<'a, [u8]>>)>),
+    Id(Vec<IdPair<'a>>),
     /// RFC 9051 §6.2.1
     StartTls,
     /// RFC 9051 §6.2.2, RFC 4959
@@ -243,7 +246,7 @@ pub enum StatusItem {
     Unseen,
     /// DELETED (RFC 9051)
     Deleted,
-    /// DELETED-STORAGE (RFC 9208)
+    /// DELETED-STORAGE (RFC 9208 §4.1.4)
     DeletedStorage,
     /// SIZE (RFC 8438)
     Size,

@@ -140,18 +140,19 @@ fn status_item(reader: &mut Reader<'_>) -> Read<StatusItem> {
     let word = reader.word();
     let known = STATUS_ITEMS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
     known.map(|(_, item)| *item).ok_or(
-        "unknown STATUS item: MESSAGES, RECENT, UIDNEXT, UIDVALIDITY, UNSEEN, DELETED, \
+        "unknown STATUS item: MESSAGES, RECENT, UIDNEXT, UIDVALIDITY, UNSEEN, DELETED, DELETED-STORAGE, \
         SIZE, HIGHESTMODSEQ and APPENDLIMIT are known",
     )
 }
 
-const STATUS_ITEMS: [(&str, StatusItem); 9] = [
+const STATUS_ITEMS: [(&str, StatusItem); 10] = [
     ("MESSAGES", StatusItem::Messages),
     ("RECENT", StatusItem::Recent),
     ("UIDNEXT", StatusItem::UidNext),
     ("UIDVALIDITY", StatusItem::UidValidity),
     ("UNSEEN", StatusItem::Unseen),
     ("DELETED", StatusItem::Deleted),
+    ("DELETED-STORAGE", StatusItem::DeletedStorage),
     ("SIZE", StatusItem::Size),
     ("HIGHESTMODSEQ", StatusItem::HighestModSeq),
     ("APPENDLIMIT", StatusItem::AppendLimit),

@@ -20,13 +20,15 @@ mod search;
 mod sequence;
 mod status;
 mod structure;
+#[cfg(test)]
+mod tests;
 mod utf7;
 mod write;
 
 pub use append::{Append, AppendMessage, AppendRest, append, append_rest};
 pub use command::{
-    Command, Flag, FlagChange, FlagMode, List, ListReturn, ListSelection, MessageSet, Password, Request, StatusItem,
-    Store,
+    Command, Flag, FlagChange, FlagMode, IdPair, List, ListReturn, ListSelection, MessageSet, Password, Request,
+    StatusItem, Store,
 };
 pub use date::write_date_time;
 pub use fetch::{Fetch, FetchItem, Part, Partial, Section, SectionText};

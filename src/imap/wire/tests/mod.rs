@@ -1,0 +1,7 @@
+//! Tests of the room as a whole: framer and parser together, as a session uses them.
+
+mod canonical;
+mod clients;
+mod codec;
+mod generate;
+mod hostile;
