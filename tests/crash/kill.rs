@@ -1,7 +1,7 @@
 //! The real program, killed or stopped under load: what was acknowledged is there exactly once, and nothing is there
 //! in part.
 
-mod compare;
+pub mod compare;
 pub mod load;
 
 use std::fs;

@@ -3,7 +3,11 @@
 #[path = "../world/dns.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod dns;
+#[path = "../world/imap.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod imap;
 mod kill;
+mod kill_imap;
 mod kill_remote;
 #[path = "../interop/mails.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
