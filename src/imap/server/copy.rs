@@ -80,7 +80,7 @@ fn done(out: &mut Vec<u8>, copied: Copied, moves: bool) -> Answer {
     if copied.uids.is_empty() {
         return Answer::no("the messages were removed meanwhile").with(Code::ExpungeIssued);
     }
-    let (from, to) = copied.uids.iter().map(|(to, from)| (from.0, to.0)).unzip();
+    let (from, to) = copied.uids.iter().map(|(from, to)| (from.0, to.0)).unzip();
     let code = Code::CopyUid(copied.uid_validity, from, to);
     if moves {
         // RFC 6851 §4.3: before the messages go.

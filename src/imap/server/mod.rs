@@ -30,3 +30,6 @@ mod view;
 pub use context::Context;
 pub use session::{refusal, serve};
 pub use view::Views;
+
+#[cfg(test)]
+mod tests;

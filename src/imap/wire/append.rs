@@ -86,7 +86,7 @@ fn begin<'a>(reader: &mut Reader<'a>, tag: &'a [u8]) -> Read<Append<'a>> {
     Ok(Append { tag, mailbox, message: message(reader)? })
 }
 
-const MESSAGE: &str = "expected flags, a date-time or a message as a literal, such as (\\Seen) {310}";
+const MESSAGE: &str = "expected flags, a date-time or a message as a literal, such as (\\Seen) {310} and its octets";
 
 // RFC 9051 §6.3.12 "append-message", RFC 6855 §4 "append-data"
 fn message<'a>(reader: &mut Reader<'a>) -> Read<AppendMessage<'a>> {

@@ -29,14 +29,14 @@ pub(super) async fn append(
     let mut appending = Appending { link, framer, context, enabled, messages: Vec::new(), held_bytes: 0 };
     let mailbox = match appending.begin(user) {
         Ok(mailbox) => mailbox,
-        Err(answer) => return appending.refuse(literal, answer).await,
+        Err(answer) => return appending.refuse(answer).await,
     };
     let mut place = Place::First;
     let mut literal = literal;
     loop {
         let announced = match appending.announced(place, literal) {
             Ok(announced) => announced,
-            Err(answer) => return appending.refuse(literal, answer).await,
+            Err(answer) => return appending.refuse(answer).await,
         };
         let is_utf8 = announced.is_utf8;
         let taken = appending.receive(literal).await?;
@@ -47,7 +47,7 @@ pub(super) async fn append(
             Err(answer) => Err(answer),
         };
         match (kept, next) {
-            (Err(answer), Next::Literal(next)) => return appending.refuse(next, answer).await,
+            (Err(answer), Next::Literal(_)) => return appending.refuse(answer).await,
             (Err(answer), Next::End(_) | Next::Oversize) => return Ok(answer),
             (Ok(()), Next::Literal(next)) => {
                 place = Place::Behind { was_utf8: is_utf8 };
@@ -195,28 +195,15 @@ impl Appending<'_> {
         }
     }
 
-    /// Passes over what is left of the command.
-    async fn refuse(&mut self, literal: Literal, answer: Answer) -> Result<Answer, End> {
+    /// Passes over what is left of the command. A client that waits for `+` and hears `NO` sends nothing more of it
+    /// (RFC 9051 §4.3).
+    async fn refuse(&mut self, answer: Answer) -> Result<Answer, End> {
         self.framer.skip();
-        // RFC 9051 §4.3: who waits for `+` and hears `NO` sends nothing more of the command.
-        if literal.is_synchronising {
-            return Ok(answer);
+        match self.next().await? {
+            Next::End(rest) => self.framer.recycle(rest),
+            Next::Oversize | Next::Literal(_) => {}
         }
-        loop {
-            match self.next().await? {
-                Next::End(rest) => {
-                    self.framer.recycle(rest);
-                    return Ok(answer);
-                }
-                Next::Oversize => return Ok(answer),
-                Next::Literal(next) => {
-                    self.framer.skip();
-                    if next.is_synchronising {
-                        return Ok(answer);
-                    }
-                }
-            }
-        }
+        Ok(answer)
     }
 
     fn keep(&mut self, announced: Announced, taken: Taken) -> Result<(), Answer> {

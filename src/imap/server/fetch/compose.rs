@@ -2,7 +2,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::plan::{Item, Plan};
-use super::section::{Place, Section};
+use super::section::{Place, Section, Wanted};
 use crate::base::{MailboxId, ModSeq, Uid};
 use crate::imap::server::flags::{begin_fetch, runs, write_flag_list};
 use crate::imap::server::selected::Target;
@@ -10,6 +10,12 @@ use crate::imap::wire::{write_date_time, write_number, write_structure};
 use crate::mailbox;
 use crate::message::Summary;
 use crate::store::{StoreError, View};
+
+/// Octets of a message up to which it is read with others. A longer one passes through in pieces, by itself.
+const SHORT_BYTES: u64 = 64 * 1024;
+
+/// Octets of answers that are made at once.
+const ANSWER_BYTES: usize = 1024 * 1024;
 
 /// What answers to a FETCH are made from, beside the messages. Cheap to clone, for the threads that read.
 #[derive(Debug, Clone)]
@@ -26,9 +32,11 @@ pub(super) struct Scene {
 #[derive(Debug, Default)]
 pub(super) struct Composed {
     pub(super) out: Vec<u8>,
-    /// How many messages are answered. The next one, if there is one, is to be answered alone: it is large, or its
-    /// summary is not kept.
+    /// How many messages are answered.
     pub(super) done: usize,
+    /// It is enough for once: the others are to be asked for anew. Else the next one, if there is one, is to be answered
+    /// alone: it is large, or its summary is not kept.
+    pub(super) is_full: bool,
     pub(super) missing: Missing,
 }
 
@@ -82,6 +90,16 @@ impl Answering {
         let has_blank_line = size_bytes > head.len() as u64;
         let mut scratch = Vec::new();
         self.literal(out, &section.label, section.show(head, has_blank_line, &mut scratch));
+    }
+
+    /// A section of a part's header block, with its blank line where it has one.
+    pub(super) fn header_of_part(&mut self, out: &mut Vec<u8>, section: &Section, block: &[u8]) {
+        let (fields, has_blank_line) = match block.strip_suffix(b"\r\n") {
+            Some(fields) if fields.is_empty() || fields.ends_with(b"\r\n") => (fields, true),
+            _ => (block, false),
+        };
+        let mut scratch = Vec::new();
+        self.literal(out, &section.label, section.show(fields, has_blank_line, &mut scratch));
     }
 
     pub(super) fn end(self, out: &mut Vec<u8>) {
@@ -154,15 +172,16 @@ impl Scene {
             if let Err(error) = read {
                 tracing::error!(%error, mailbox = %self.mailbox, "summaries could not be read");
             }
-            if composed.done < end {
+            if composed.done < end || composed.is_full {
                 return;
             }
         }
     }
 
-    /// Answers for a message; false, and nothing is written, when it has to be answered alone.
+    /// Answers for a message; false when the next one is not to be answered with it, or nothing is written since this one
+    /// is to be answered alone.
     fn compose_one(&self, view: &View, target: &Target, summary: Option<&Summary>, composed: &mut Composed) -> bool {
-        let Composed { out, done, missing } = composed;
+        let Composed { out, done, is_full, missing } = composed;
         let begin = out.len();
         let mut head = None;
         let mut answering = Answering::new(target.number);
@@ -187,7 +206,8 @@ impl Scene {
         self.flags_of_seen(out, &mut answering, target);
         answering.end(out);
         *done += 1;
-        true
+        *is_full = out.len() >= ANSWER_BYTES;
+        !*is_full
     }
 
     #[expect(clippy::too_many_arguments, reason = "what is read for one item serves the next")]
@@ -211,7 +231,37 @@ impl Scene {
                 let Some(head) = head else { return Ok(Told::Gone) };
                 answering.head(out, section, head, size_bytes);
             }
-            Place::Message { .. } | Place::Body { .. } => return Ok(Told::Alone),
+            _ if size_bytes > SHORT_BYTES => return Ok(Told::Alone),
+            place => return self.octets(view, target.member.uid, section, place, out, answering),
+        }
+        Ok(Told::Whole)
+    }
+
+    /// A section of a short message, read at once.
+    fn octets(
+        &self,
+        view: &View,
+        uid: Uid,
+        section: &Section,
+        place: Place,
+        out: &mut Vec<u8>,
+        answering: &mut Answering,
+    ) -> Result<Told, StoreError> {
+        let mut octets = Vec::new();
+        let is_there = match place {
+            Place::Message { first, count } => {
+                mailbox::read_range(view, self.mailbox, uid, (first, count), &mut octets)?
+            }
+            Place::Body { first, count } => mailbox::read_body(view, self.mailbox, uid, (first, count), &mut octets)?,
+            Place::Nowhere | Place::Head => true,
+        };
+        if !is_there {
+            return Ok(Told::Gone);
+        }
+        if let Wanted::Fields(_) = section.wanted {
+            answering.header_of_part(out, section, &octets);
+        } else {
+            answering.literal(out, &section.label, &octets);
         }
         Ok(Told::Whole)
     }

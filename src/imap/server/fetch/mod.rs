@@ -139,7 +139,7 @@ async fn send_from_file(
         missing.gone |= composed.missing.gone;
         missing.broken |= composed.missing.broken;
         take(link.output(), composed.out);
-        if let Some(target) = targets.get(at).filter(|_| at < slice.end) {
+        if let Some(target) = targets.get(at).filter(|_| at < slice.end && !composed.is_full) {
             Alone { scene, store, target, missing: &mut missing }.answer(link).await?;
             at += 1;
         }

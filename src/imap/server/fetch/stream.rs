@@ -101,9 +101,7 @@ impl Alone<'_> {
         let content = content.ok_or(Unsent::Gone)?;
         if let Wanted::Fields(_) = section.wanted {
             let block = read_header(content).await?;
-            let (fields, has_blank_line) = without_blank_line(&block);
-            let mut scratch = Vec::new();
-            answering.literal(link.output(), &section.label, section.show(fields, has_blank_line, &mut scratch));
+            answering.header_of_part(link.output(), section, &block);
             return Ok(());
         }
         answering.space(link.output());
@@ -139,12 +137,4 @@ async fn read_header(mut content: Content) -> Result<Vec<u8>, StoreError> {
         }
     }
     Ok(block)
-}
-
-/// The fields of a header block, and whether the blank line stands behind them.
-pub(super) fn without_blank_line(block: &[u8]) -> (&[u8], bool) {
-    match block.strip_suffix(b"\r\n") {
-        Some(fields) if fields.is_empty() || fields.ends_with(b"\r\n") => (fields, true),
-        _ => (block, false),
-    }
 }

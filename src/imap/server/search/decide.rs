@@ -95,7 +95,7 @@ fn is_when(when: When, day: i32, asked: i32) -> bool {
     }
 }
 
-/// Whether a field of that name is there whose value holds the text, which is in lower case.
+/// Whether a field of that name is there whose value holds the text, whose case is folded.
 // RFC 9051 §6.4.4
 fn has_field(head: &[u8], name: &str, text: &str) -> bool {
     message::fields(head).filter(|field| field.is(name)).any(|field| {
@@ -103,7 +103,7 @@ fn has_field(head: &[u8], name: &str, text: &str) -> bool {
         if value.is_ascii() && memchr::memmem::find(&value, b"=?").is_none() {
             text.is_ascii() && holds_ascii(&value, text.as_bytes())
         } else {
-            String::from_utf8_lossy(&value).to_lowercase().contains(text)
+            message::fold(&message::decode_field(&value)).contains(text)
         }
     })
 }

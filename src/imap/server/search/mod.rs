@@ -26,6 +26,10 @@ use crate::store::{StoreError, View};
 
 /// Messages that are read together.
 const SLICE_MESSAGES: usize = 400;
+/// Octets of a message up to which its text is read with that of others.
+const SHORT_BYTES: u64 = 64 * 1024;
+/// Messages whose text is read together.
+const SLICE_TEXTS: usize = 100;
 
 /// SEARCH and UID SEARCH. RFC 9051 §6.4.4, RFC 4731; the tag stands in an ESEARCH response.
 pub(super) async fn search(
@@ -77,7 +81,8 @@ async fn look_closer(
     open: Vec<Target>,
 ) -> Result<Vec<Target>, StoreError> {
     let mut found = Vec::new();
-    for slice in open.chunks(SLICE_MESSAGES) {
+    let slice_messages = if query.asks_text() { SLICE_TEXTS } else { SLICE_MESSAGES };
+    for slice in open.chunks(slice_messages) {
         let (targets, asked): (Arc<[Target]>, _) = (slice.into(), Arc::clone(query));
         let decided = context.store.read(move |view| decide_slice(view, mailbox, &asked, &targets)).await?;
         for (target, decided) in slice.iter().zip(decided) {
@@ -93,7 +98,7 @@ async fn look_closer(
     Ok(found)
 }
 
-/// Decides by summaries and heads. Runs on a thread that reads.
+/// Decides by summaries and heads, and by the text of short messages. Runs on a thread that reads.
 fn decide_slice(
     view: &View,
     mailbox: MailboxId,
@@ -101,22 +106,21 @@ fn decide_slice(
     targets: &[Target],
 ) -> Result<Vec<Option<bool>>, StoreError> {
     let sent = if query.asks_sent { sent_days(view, mailbox, targets)? } else { HashMap::new() };
-    targets
-        .iter()
-        .map(|target| {
-            let mut known = Known { sent: sent.get(&target.member.uid).copied(), ..Known::default() };
-            if let Some(is_meant) = query.decide(target, known) {
-                return Ok(Some(is_meant));
-            }
-            if !query.asks_head {
-                return Ok(None);
-            }
+    let mut decided = Vec::with_capacity(targets.len());
+    for target in targets {
+        let known = Known { sent: sent.get(&target.member.uid).copied(), ..Known::default() };
+        let mut is_meant = query.decide(target, known);
+        if is_meant.is_none() && (query.asks_head || query.asks_text()) {
             // A message that is gone has no fields.
             let head = mailbox::head(view, mailbox, target.member.uid)?.unwrap_or_default();
-            known.head = Some(&head);
-            Ok(query.decide(target, known))
-        })
-        .collect()
+            is_meant = query.decide(target, Known { head: Some(&head), ..known });
+            if is_meant.is_none() && target.member.size_bytes <= SHORT_BYTES {
+                is_meant = text::decide_short(view, mailbox, query, target, &head)?;
+            }
+        }
+        decided.push(is_meant);
+    }
+    Ok(decided)
 }
 
 /// The days on which the messages were sent, of those whose summary is kept.

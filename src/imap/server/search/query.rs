@@ -5,6 +5,7 @@ use encoding_rs::{Encoding, UTF_8};
 use crate::base::{SystemFlags, Uid};
 use crate::imap::server::selected::Selected;
 use crate::imap::wire::{Answer, Code, Flag, SearchKey, SentOrReceived, SequenceSet, When};
+use crate::message;
 
 /// A SEARCH as it is asked of each message. It borrows nothing, for the threads that read.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub(super) enum Key {
     Larger(u64),
     Smaller(u64),
     ModSeq(u64),
-    /// A field's name, and what its value holds, in lower case.
+    /// A field's name, and what its value holds, with its case folded.
     Header(String, String),
     /// One of [`Query::texts`].
     Text(usize),
@@ -78,6 +79,13 @@ impl Query {
         let mut reader = Reader { selected, charset, query };
         let key = reader.key(key)?;
         Ok(Self { key, ..reader.query })
+    }
+}
+
+impl Query {
+    /// Whether the text of messages is asked for.
+    pub(super) fn asks_text(&self) -> bool {
+        !self.texts.is_empty() || !self.bodies.is_empty()
     }
 }
 
@@ -131,10 +139,10 @@ impl Reader<'_> {
         }
     }
 
-    /// A text in its charset, in lower case.
+    /// A text in its charset, with its case folded.
     fn text(&self, text: &Cow<'_, [u8]>) -> Result<String, Answer> {
         let decoded = self.charset.decode_without_bom_handling_and_without_replacement(text);
-        decoded.map(|text| text.to_lowercase()).ok_or_else(|| Answer::bad("a text is not in its charset"))
+        decoded.map(|text| message::fold(&text)).ok_or_else(|| Answer::bad("a text is not in its charset"))
     }
 }
 
