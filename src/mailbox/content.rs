@@ -63,6 +63,14 @@ pub fn listing(read: &impl Read, mailbox: MailboxId) -> Result<Vec<Entry>, Store
     Ok(entries)
 }
 
+/// Whether the message is (still) there.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn has(read: &impl Read, mailbox: MailboxId, uid: Uid) -> Result<bool, StoreError> {
+    read.has(&MESSAGES, &(mailbox, uid))
+}
+
 /// A message as read, or a part of it, in pieces. Holds no read transaction between two of them.
 pub struct Content {
     front: Option<Bytes>,

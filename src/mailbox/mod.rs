@@ -24,7 +24,7 @@ mod runs;
 
 pub use account::{DeleteAccount, PutAccount};
 pub use check::{CHECKS, references};
-pub use content::{Content, Entry, content, inbox, listing, usage};
+pub use content::{Content, Entry, content, has, inbox, listing, usage};
 pub use copy::{Copied, CopyMessages, CopyPlan, CopyRefused};
 pub use deliver::{Filed, Incoming, Placement, deliver, file, fits, has_room, takes_keywords};
 pub use detail::{body, content_range, head, read_body, read_range, summaries, summarise};

@@ -121,6 +121,7 @@ impl House {
             tls: Some(Arc::clone(&tls[&Listener::Pop3])),
             leases: pop3::server::Leases::new(),
             stop: stop.clone(),
+            retr_sets_seen: settings.pop3_retr_sets_seen,
             idle: Duration::from_secs(settings.pop3_idle_seconds),
             refusal_delay,
         });

@@ -25,6 +25,8 @@ pub struct Context {
     pub leases: Leases,
     /// Ends every session before its next command.
     pub stop: CancellationToken,
+    /// Whether a message that was sent whole counts as seen.
+    pub retr_sets_seen: bool,
     /// How long a client may be silent.
     pub idle: Duration,
     /// How long the answer to a failed login, or to one error too many, is held back.

@@ -6,10 +6,10 @@ use tokio::time::Instant;
 use super::context::Context;
 use super::lease::Lease;
 use super::maildrop::{Listing, Maildrop};
-use super::session::{Channel, Effect, Input, LoginRefusal, Session};
-use crate::base::{Uid, limits};
+use super::session::{Channel, Effect, Input, LoginRefusal, Session, expunged};
+use crate::base::{MailboxId, SystemFlags, Uid, limits};
 use crate::directory::{LoginError, Protocol};
-use crate::mailbox::{self, Expunge};
+use crate::mailbox::{self, ChangeFlags, Expunge, FlagMode};
 use crate::net::{Connection, ConnectionError, Crowded};
 use crate::pop3::wire::{Code, DotStuffer, Frame, Framer, Reply, Top};
 use crate::sasl::Credentials;
@@ -20,6 +20,13 @@ const OUTPUT_BYTES: usize = 64 * 1024;
 
 /// How often a waiting session looks whether others need its place.
 const PATIENCE_CHECK: Duration = Duration::from_secs(5);
+
+/// How long a client is silent before what it has read is marked as seen: while it fetches one message behind the other,
+/// they are marked together, and none of them waits for it.
+const SEEN_PAUSE: Duration = Duration::from_millis(200);
+
+/// Messages that are marked together at most.
+const SEEN_MAX: usize = 1000;
 
 /// What a client is told that gets no permit.
 pub fn refusal(crowded: Crowded) -> &'static [u8] {
@@ -32,8 +39,11 @@ pub fn refusal(crowded: Crowded) -> &'static [u8] {
 /// Runs a session from the greeting to the end. On listeners with TLS from the first byte, the handshake is done before.
 pub async fn serve(connection: Connection, context: Arc<Context>) {
     let peer = connection.peer();
-    let mut driver = Driver { connection, context, framer: Framer::new(), login: None };
-    match driver.run().await {
+    let mut driver = Driver { connection, context, framer: Framer::new(), login: None, seen: None };
+    let ended = driver.run().await;
+    // Before the answer to QUIT goes out: who looks then, finds it so.
+    driver.mark_seen().await;
+    match ended {
         // The maildrop is free once QUIT is answered: the client may come back at once.
         Ok(()) => {
             driver.login = None;
@@ -69,6 +79,8 @@ struct Driver {
     context: Arc<Context>,
     framer: Framer,
     login: Option<Login>,
+    /// Messages of the mailbox that were sent whole, and are not yet marked.
+    seen: Option<(MailboxId, Vec<Uid>)>,
 }
 
 impl Driver {
@@ -113,12 +125,13 @@ impl Driver {
             let idle = self.context.idle;
             let patience = if self.login.is_some() { idle } else { self.connection.patience(idle) };
             let left = patience.saturating_sub(since.elapsed());
-            match stop.run_until_cancelled(self.connection.fill(left.min(PATIENCE_CHECK))).await {
+            let pause = if self.seen.is_some() { SEEN_PAUSE } else { PATIENCE_CHECK };
+            match stop.run_until_cancelled(self.connection.fill(left.min(pause))).await {
                 None => {
                     self.reply(&Reply::coded(Code::SysTemp, "the server stops, try again later"));
                     return Ok(false);
                 }
-                Some(Err(ConnectionError::TimedOut)) if left > PATIENCE_CHECK => {}
+                Some(Err(ConnectionError::TimedOut)) if left > pause => self.mark_seen().await,
                 Some(Ok(0)) => return Err(End::Eof),
                 Some(count) => return Ok(count? > 0),
             }
@@ -140,6 +153,11 @@ impl Driver {
                 }
                 Effect::Send { number, uid, size_bytes, lines } => {
                     self.send(session.maildrop(), number, uid, size_bytes, lines).await?;
+                }
+                Effect::Look { number, uid } => {
+                    let is_there = self.is_there(session.maildrop(), uid);
+                    (session, effect) = session.step(Input::Looked { number, is_there });
+                    continue;
                 }
                 Effect::Authenticate(credentials) => {
                     self.flush().await?;
@@ -216,7 +234,7 @@ impl Driver {
         let mut content = match found {
             Some(Ok(Some(content))) => content,
             Some(Ok(None)) | None => {
-                self.reply(&Reply::error(format!("message {number} was removed meanwhile")));
+                self.reply(&expunged(number));
                 return Ok(());
             }
             Some(Err(error)) => {
@@ -243,7 +261,37 @@ impl Driver {
             }
         }
         stuffer.finish(self.connection.output());
+        if let (None, Some(maildrop), true) = (lines, maildrop, self.context.retr_sets_seen) {
+            let (_, seen) = self.seen.get_or_insert_with(|| (maildrop.mailbox(), Vec::new()));
+            seen.push(uid);
+            if seen.len() >= SEEN_MAX {
+                self.mark_seen().await;
+            }
+        }
         Ok(())
+    }
+
+    /// Marks what was sent as seen: other programs shall not show it as new.
+    async fn mark_seen(&mut self) {
+        let Some((mailbox, uids)) = self.seen.take() else { return };
+        let change = ChangeFlags {
+            mailbox,
+            uids: mailbox::runs(uids),
+            mode: FlagMode::Add,
+            flags: SystemFlags::SEEN,
+            keywords: Vec::new(),
+            unchanged_since: None,
+        };
+        if let Err(error) = self.context.store.write(change).await {
+            tracing::warn!(%error, "what was read could not be marked as seen");
+        }
+    }
+
+    /// Whether the message is still there; what can't be found out is taken for yes, and seen at QUIT.
+    fn is_there(&self, maildrop: Option<&Maildrop>, uid: Uid) -> bool {
+        let Some(maildrop) = maildrop else { return false };
+        let view = self.context.store.view();
+        view.and_then(|view| mailbox::has(&view, maildrop.mailbox(), uid)).unwrap_or(true)
     }
 
     async fn log_in(&mut self, credentials: Credentials) -> Result<Maildrop, LoginRefusal> {

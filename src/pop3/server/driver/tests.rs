@@ -92,6 +92,7 @@ impl House {
             tls: Some(certificates.server_config(Spoken::Pop3).unwrap()),
             leases: Leases::new(),
             stop: CancellationToken::new(),
+            retr_sets_seen: true,
             idle: Duration::from_secs(600),
             refusal_delay: Duration::ZERO,
         });
@@ -117,6 +118,17 @@ impl House {
         let inbox = self.inbox;
         let listed = self.context.store.read(move |view| mailbox::listing(view, inbox)).await.unwrap();
         listed.into_iter().map(|entry| entry.uid).collect()
+    }
+
+    async fn roster(&self) -> mailbox::Roster {
+        let inbox = self.inbox;
+        self.context.store.read(move |view| mailbox::roster(view, inbox)).await.unwrap().unwrap()
+    }
+
+    /// The UIDs of what is seen.
+    async fn seen(&self) -> Vec<u32> {
+        let members = self.roster().await.members;
+        members.iter().filter(|member| member.flags.has(SystemFlags::SEEN)).map(|member| member.uid.0).collect()
     }
 
     /// A session with a client at `peer`, over a pipe that holds `bytes`.
@@ -246,12 +258,59 @@ async fn only_quit_deletes_and_others_may_have_deleted_before() {
     let mut client = house.log_in().await;
     house.expunge().await;
     house.deliver(4, HEAD, b"\r\nnew\r\n").await;
-    assert_eq!(client.ask("RETR 1").await, "-ERR message 1 was removed meanwhile");
-    assert_eq!(client.ask("TOP 2 0").await, "-ERR message 2 was removed meanwhile");
+    assert_eq!(client.ask("RETR 1").await, "-ERR message 1 expunged");
+    assert_eq!(client.ask("TOP 2 0").await, "-ERR message 2 expunged");
     assert!(client.ask("STAT").await.starts_with("+OK 2 "));
-    assert!(client.ask("DELE 1").await.starts_with("+OK"));
-    assert!(client.ask("QUIT").await.starts_with("+OK"));
+    assert_eq!(client.ask("DELE 1").await, "-ERR message 1 expunged");
+    // Numbers and sizes stay those of the login.
+    assert!(client.ask("LIST 1").await.starts_with("+OK 1 "));
+    assert!(client.ask("STAT").await.starts_with("+OK 2 "));
+    assert_eq!(client.ask("QUIT").await, "+OK bye");
     assert_eq!(house.uids().await, [Uid(4)]);
+}
+
+/// Reads a reply of several lines.
+async fn ask_all(client: &mut Client<DuplexStream>, command: &str) {
+    assert!(client.ask(command).await.starts_with("+OK"), "{command}");
+    while client.line().await != "." {}
+}
+
+#[tokio::test]
+async fn what_was_read_is_seen_and_nothing_else() {
+    let house = House::new().await;
+    for id in 1..=5 {
+        house.deliver(id, HEAD, format!("\r\n{id}\r\n").as_bytes()).await;
+    }
+    let before = house.roster().await;
+    let mut client = house.log_in().await;
+    ask_all(&mut client, "RETR 2").await;
+    ask_all(&mut client, "RETR 1").await;
+    ask_all(&mut client, "TOP 3 1").await;
+    // Once the client pauses, others are told.
+    let mut watch = house.context.store.bus().watch(mailbox::MAILBOX_TOPIC);
+    if house.seen().await.is_empty() {
+        timeout(SOON, watch.next()).await.unwrap();
+    }
+    assert_eq!(house.seen().await, [1, 2]);
+    assert_eq!(house.roster().await.modseq.0, before.modseq.0 + 1, "one change for both");
+    // At QUIT it is done before the answer comes.
+    ask_all(&mut client, "RETR 4").await;
+    ask_all(&mut client, "RETR 5").await;
+    client.ask("DELE 5").await;
+    assert_eq!(client.ask("QUIT").await, "+OK 1 messages deleted, bye");
+    assert_eq!(house.seen().await, [1, 2, 4]);
+    assert_eq!(house.uids().await, [Uid(1), Uid(2), Uid(3), Uid(4)]);
+}
+
+#[tokio::test]
+async fn it_can_be_switched_off_that_reading_is_seeing() {
+    let mut house = House::new().await;
+    Arc::get_mut(&mut house.context).unwrap().retr_sets_seen = false;
+    house.deliver(1, HEAD, b"\r\n1\r\n").await;
+    let mut client = house.log_in().await;
+    ask_all(&mut client, "RETR 1").await;
+    assert_eq!(client.ask("QUIT").await, "+OK bye");
+    assert!(house.seen().await.is_empty());
 }
 
 #[tokio::test]

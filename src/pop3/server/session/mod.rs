@@ -48,6 +48,8 @@ pub(super) enum Input<'a> {
     Oversize,
     /// The answer to [`Effect::Authenticate`].
     LoggedIn(Result<Maildrop, LoginRefusal>),
+    /// The answer to [`Effect::Look`].
+    Looked { number: u32, is_there: bool },
 }
 
 /// Why there is no maildrop.
@@ -73,6 +75,8 @@ pub(super) enum Effect {
     List(Reply, Listing),
     /// Send a message, or its header and some lines.
     Send { number: u32, uid: Uid, size_bytes: u64, lines: Option<u32> },
+    /// Look whether the message is still there, and come back with the answer.
+    Look { number: u32, uid: Uid },
     /// Verify the credentials, take the maildrop, and come back with it.
     Authenticate(Credentials),
     /// When nothing is buffered: reply, run the handshake, and go on with [`Session::tls_started`]. Else close without
@@ -136,6 +140,8 @@ impl Session {
                 (State::Transaction(maildrop), Effect::Reply(reply))
             }
             (Input::LoggedIn(Err(refusal)), _) => self.login_refused(refusal),
+            (Input::Looked { number, is_there }, State::Transaction(maildrop)) => delete(maildrop, number, is_there),
+            (Input::Looked { .. }, _) => (State::Closed, Effect::Drop),
         };
         self.state = state;
         (self, effect)
@@ -236,10 +242,10 @@ impl Session {
             Command::Uidl(number) => list(&maildrop, Listing::Uidls, number),
             Command::Retr(number) => send(&maildrop, number, None),
             Command::Top(number, lines) => send(&maildrop, number, Some(lines)),
-            Command::Dele(number) if maildrop.delete(number) => {
-                Effect::Reply(Reply::ok(format!("message {number} will be deleted at QUIT")))
-            }
-            Command::Dele(_) => Effect::Reply(no_such_message()),
+            Command::Dele(number) => match maildrop.entry(number) {
+                Some(entry) => Effect::Look { number, uid: entry.uid },
+                None => Effect::Reply(no_such_message()),
+            },
             Command::Noop => Effect::Reply(Reply::ok("")),
             Command::Rset => {
                 maildrop.reset();
@@ -311,9 +317,25 @@ fn send(maildrop: &Maildrop, number: u32, lines: Option<u32>) -> Effect {
     }
 }
 
+fn delete(mut maildrop: Maildrop, number: u32, is_there: bool) -> Outcome {
+    let reply = if !is_there {
+        expunged(number)
+    } else if maildrop.delete(number) {
+        Reply::ok(format!("message {number} will be deleted at QUIT"))
+    } else {
+        no_such_message()
+    };
+    (State::Transaction(maildrop), Effect::Reply(reply))
+}
+
 fn summary(maildrop: &Maildrop) -> Reply {
     let (count, octets) = maildrop.totals();
     Reply::ok(format!("{count} messages ({octets} octets)"))
+}
+
+/// Another session has removed it since the login; its number stays.
+pub(super) fn expunged(number: u32) -> Reply {
+    Reply::error(format!("message {number} expunged"))
 }
 
 fn no_such_message() -> Reply {

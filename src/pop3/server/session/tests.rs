@@ -35,7 +35,7 @@ fn shown(session: &Session, effect: Effect) -> String {
         Effect::List(_, listing) => session.maildrop().unwrap().lines(listing).collect::<Vec<_>>().join("|"),
         Effect::Send { number, uid: Uid(uid), size_bytes, lines: None } => format!("send {number} {uid} {size_bytes}"),
         Effect::Send { number, lines: Some(lines), .. } => format!("top {number} {lines}"),
-        Effect::Authenticate(_) => unreachable!("answered in step"),
+        Effect::Authenticate(_) | Effect::Look { .. } => unreachable!("answered in step"),
         Effect::StartTls(reply) => format!("tls {}", text(&reply)),
         Effect::Remove(uids) => format!("remove {:?}", uids.iter().map(|uid| uid.0).collect::<Vec<_>>()),
         Effect::Close(reply) => format!("close {}", text(&reply)),
@@ -59,6 +59,10 @@ fn step(session: Session, line: &str) -> (Session, String) {
             _ => Err(LoginRefusal::Credentials),
         };
         (session, effect) = session.step(Input::LoggedIn(answer));
+    }
+    if let Effect::Look { number, uid } = effect {
+        assert_eq!(Uid(number), uid);
+        (session, effect) = session.step(Input::Looked { number, is_there: true });
     }
     if let Effect::StartTls(_) = effect {
         session = session.tls_started();
