@@ -4,7 +4,7 @@ use super::super::row::{
     KEYWORDS, Keywords, MAILBOX_BY_NAME, MAILBOXES, MailboxRef, SUBSCRIPTIONS, Subscription, USAGE,
 };
 use super::*;
-use crate::base::{ModSeq, SystemFlags};
+
 use crate::store::Read;
 
 /// Does damage to a file with one account (1), one mailbox (1) and one message (uid 1).

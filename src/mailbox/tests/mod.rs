@@ -5,7 +5,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::*;
-use crate::base::{AccountId, Address, DomainName, MailboxId, MessageId, ModSeq, SystemClock, Timestamp, Uid};
+use crate::base::{
+    AccountId, Address, DomainName, MailboxId, MessageId, ModSeq, SystemClock, SystemFlags, Timestamp, Uid,
+};
 use crate::directory::{self, AccountChange, AccountFields, DomainFields, Precondition, PutDomain, Refused};
 use crate::settings::Settings;
 use crate::store::{
