@@ -161,6 +161,9 @@ pub const PARAMETERS: usize = 100;
 pub const BOUNDARY_BYTES: usize = 200;
 /// Octets of a text part, still encoded, in which its beginning is looked for.
 pub const PREVIEW_BYTES: usize = 64 * 1024;
+/// Octets of what is kept of a message for mail programs, beside it in each mailbox; what is longer is found anew when it
+/// is asked for.
+pub const SUMMARY_BYTES: usize = 32 * 1024;
 /// Characters of a message's beginning in a list. RFC 8970 §3.1
 pub const PREVIEW_CHARS: usize = 200;
 /// Octets of a SASL response, encoded. RFC 4954 §4

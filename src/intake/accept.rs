@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::outbound::Outbound;
 use super::session::Session;
 use super::unconfirmed::{self, Confirm, Mark, Missed, Unconfirmed};
-use crate::base::{AccountId, Address, MailboxId, MessageId, Timestamp};
+use crate::base::{AccountId, Address, MailboxId, MessageId, Timestamp, limits};
 use crate::directory::{self, Delivery};
 use crate::mailbox::{self, Incoming, Placement};
+use crate::message::Summary;
 use crate::queue::{self, NewEntry, NewMessage, Notify};
 use crate::store::{Halt, Op, StagedBlob, StoreError, Tx};
 use crate::trace::{self, Event, Kind, Subject};
@@ -32,6 +33,8 @@ pub struct Accept {
     pub trace_fields: Vec<u8>,
     /// The header block as received, each line with its CRLF, without the blank line behind it.
     pub header_block: Vec<u8>,
+    /// What mail programs ask of it.
+    pub summary: Summary,
     /// The addresses that the header block says it was delivered to before: [`crate::message::Scan::delivered_to`].
     pub delivered_to: Vec<Address>,
     /// The body, from the blank line on; `None` when nothing stands behind the header block.
@@ -168,7 +171,9 @@ impl Op for Accept {
         let copies: usize =
             self.recipients.iter().map(|recipient| recipient.deliveries.len() + recipient.remote.len()).sum();
         let head = self.trace_fields.len() + self.header_block.len();
-        1024 * (copies + 1) + 2 * head + self.body.as_ref().map_or(0, StagedBlob::weight_bytes)
+        let Summary { envelope, structure, .. } = &self.summary;
+        let summary = (envelope.len() + 160 * structure.parts.len()).min(limits::SUMMARY_BYTES);
+        1024 * (copies + 1) + summary * copies + 2 * head + self.body.as_ref().map_or(0, StagedBlob::weight_bytes)
     }
 
     fn check(&self, tx: &Tx<'_>) -> Result<Plan, Halt<Refused>> {
@@ -356,8 +361,14 @@ impl Accept {
         let references = u32::try_from(references).unwrap_or(u32::MAX);
         let body = self.body.as_ref().filter(|body| body.size_bytes() > 0);
         let blob = body.map(|body| tx.adopt_blob(body, references)).transpose()?;
-        let incoming =
-            Incoming { id: self.id, head: &head, blob, body_bytes: self.body_bytes(), summary: None, at: self.at };
+        let incoming = Incoming {
+            id: self.id,
+            head: &head,
+            blob,
+            body_bytes: self.body_bytes(),
+            summary: Some(&self.summary),
+            at: self.at,
+        };
         let placements: Vec<Placement<'_>> =
             plan.fresh.iter().map(|copy| Placement { mailbox: copy.mailbox, own_lines: &copy.own_lines }).collect();
         mailbox::deliver(tx, &incoming, &placements)?;

@@ -3,6 +3,7 @@ use super::outbound::Outbound;
 use crate::base::{AccountId, Address, Enhanced, MailboxId, MessageId, Timestamp};
 use crate::directory::{self, Delivery, Resolution};
 use crate::mailbox::{self, Incoming, Placement};
+use crate::message::Summary;
 use crate::message::report::{self, Composed, Reader, Report, Reported, Told};
 use crate::queue::{self, Fate, NewEntry, NewMessage, Notify, Settled, Settlement, Stage};
 use crate::store::{Read, StoreError, Tx};
@@ -105,13 +106,14 @@ impl<'a> Bounce<'a> {
         };
         let composed = report.compose();
         self.tell_trace(tx, id, to, &composed)?;
+        let summary = Summary::of_whole(&composed.header_block, &composed.body);
         let references = readers.local.len() + usize::from(!readers.remote.is_empty());
         let incoming = Incoming {
             id,
             head: &composed.header_block,
             blob: Some(tx.put_small_blob(&composed.body, u32::try_from(references).unwrap_or(u32::MAX))?),
             body_bytes: composed.body.len() as u64,
-            summary: None,
+            summary: Some(&summary),
             at: self.at,
         };
         self.deliver(tx, &incoming, to, readers)?;

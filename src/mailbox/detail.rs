@@ -199,6 +199,7 @@ struct KeepSummary {
 }
 
 impl Op for KeepSummary {
+    /// What to write, if there is something.
     type Plan = Option<Front>;
     type Out = ();
     type Refused = Infallible;
@@ -216,15 +217,11 @@ impl Op for KeepSummary {
     }
 
     fn check(&self, tx: &Tx<'_>) -> Result<Option<Front>, Halt<Infallible>> {
-        Ok(tx.get(&OWN_LINES, &(self.mailbox, self.uid))?)
+        let front = tx.get(&OWN_LINES, &(self.mailbox, self.uid))?.filter(|front| front.summary().is_none());
+        Ok(front.map(|front| Front::new(&front.lines, Some(&self.summary))).filter(Front::has_summary))
     }
 
     fn apply(&self, tx: &mut Tx<'_>, front: Option<Front>) -> Result<(), StoreError> {
-        match front {
-            Some(front) if front.summary().is_none() => {
-                tx.put(&OWN_LINES, &(self.mailbox, self.uid), &Front::new(&front.lines, Some(&self.summary)))
-            }
-            _ => Ok(()),
-        }
+        front.map_or(Ok(()), |front| tx.put(&OWN_LINES, &(self.mailbox, self.uid), &front))
     }
 }

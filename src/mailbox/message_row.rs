@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::base::{BlobId, MailboxId, MessageId, ModSeq, SystemFlags, Timestamp, Uid};
+use crate::base::{BlobId, MailboxId, MessageId, ModSeq, SystemFlags, Timestamp, Uid, limits};
 use crate::message::Summary;
 use crate::postcard_row;
 use crate::store::{Row, Table};
@@ -89,14 +89,15 @@ impl Row for Message {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Front {
     pub(super) lines: Vec<u8>,
-    /// Empty: it was not made yet.
+    /// Empty: it was not made yet, or is too long to be kept.
     summary: Vec<u8>,
 }
 
 impl Front {
     pub(super) fn new(lines: &[u8], summary: Option<&Summary>) -> Self {
         // Writing plain data to memory can't fail; a summary that is not there is made again.
-        let summary = summary.and_then(|summary| postcard::to_stdvec(summary).ok()).unwrap_or_default();
+        let summary = summary.and_then(|summary| postcard::to_stdvec(summary).ok());
+        let summary = summary.filter(|summary| summary.len() <= limits::SUMMARY_BYTES).unwrap_or_default();
         Self { lines: lines.to_vec(), summary }
     }
 

@@ -15,6 +15,7 @@ use crate::directory::{
 use crate::dns::Resolver;
 use crate::exchange::{self, Call, NotBegun};
 use crate::intake::{self, Accept, Origin, Outbound, Recipient};
+use crate::message::Summary;
 use crate::net::Connection;
 use crate::queue::{self, Login, Notify};
 use crate::settings::Settings;
@@ -175,6 +176,7 @@ impl Site {
             notify: Notify::Sender,
             trace_fields: Vec::new(),
             header_block: format!("Subject: {subject}\r\n").into_bytes(),
+            summary: Summary::of_whole(format!("Subject: {subject}\r\n").as_bytes(), b""),
             delivered_to: Vec::new(),
             body: None,
             message_id_field: None,

@@ -1,3 +1,4 @@
+mod append;
 mod remote;
 mod settle;
 
@@ -6,12 +7,13 @@ use std::sync::Arc;
 use super::unconfirmed::{UNCONFIRMED, UNCONFIRMED_BY_TIME};
 use super::*;
 use crate::base::{
-    AccountId, Address, Clock, DomainName, MessageId, QueueId, SeededRandom, Timestamp, TurnedClock, limits,
+    AccountId, Address, Clock, DomainName, MessageId, QueueId, SeededRandom, Timestamp, TurnedClock, Uid, limits,
 };
 use crate::directory::{
     self, AccountChange, AccountFields, AliasFields, DomainFields, Precondition, PutAlias, PutDomain, Resolution,
 };
 use crate::mailbox::{self, DeleteAccount, PutAccount};
+use crate::message::Summary;
 use crate::queue::{self, Notify};
 use crate::settings::Settings;
 use crate::store::{AnyTable, Committed, CrossCheck, Options, Read, Schema, Span, Store, WriteError};
@@ -124,6 +126,7 @@ impl World {
             recipients: mail.to.iter().map(|to| self.recipient(to)).collect(),
             trace_fields: b"Received: x\r\n".to_vec(),
             header_block: mail.header.clone().into_bytes(),
+            summary: Summary::of_whole(mail.header.as_bytes(), mail.body.as_bytes()),
             delivered_to: scan.delivered_to,
             body: Some(writer.finish().await.unwrap()),
             message_id_field: scan.message_id,
@@ -237,6 +240,21 @@ async fn a_message_is_there_for_everybody_once() {
     assert_eq!(story[0].size_bytes, Some((HEADER.len() + BODY.len()) as u64));
     assert_eq!(story[2].recipient.as_deref(), Some("both@example.test"), "as it was named");
     assert_eq!(story[2].text, "to the INBOX of bob@example.test");
+    // What mail programs ask of it is there for each copy, and tells of the head as it is read.
+    let bob = directory::account(&world.store.view().unwrap(), &address("bob@example.test")).unwrap().unwrap().id;
+    let mut subjects = 0;
+    let view = world.store.view().unwrap();
+    let inbox = mailbox::inbox(&view, bob).unwrap().unwrap();
+    let whole = (Uid(1), Uid(u32::MAX));
+    let each = |_, summary: Summary| {
+        subjects += 1;
+        assert!(summary.envelope.windows(5).any(|word| word == b"hello"));
+        assert_eq!((summary.preview.as_str(), summary.structure.parts.len()), ("body", 1));
+        std::ops::ControlFlow::Continue(())
+    };
+    mailbox::summaries(&view, inbox, whole, each).unwrap();
+    assert_eq!(subjects, 1);
+    drop(view);
     world.is_sound();
 }
 

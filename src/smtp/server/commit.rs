@@ -4,7 +4,7 @@ use super::session::{Session, Smtp};
 use super::{policy, report, submission};
 use crate::base::{Enhanced, MessageId, Reply, Timestamp};
 use crate::intake::{self, Accept, Accepted, Origin, Received, Recipient, Refused};
-use crate::message::Scan;
+use crate::message::{Scan, Scanned, Summary};
 use crate::queue::Notify;
 use crate::smtp::machine::{Facts, Identity, Profile, Transaction};
 use crate::store::{Committed, StagedBlob, WriteError};
@@ -15,6 +15,8 @@ pub(super) struct Taken {
     pub(super) header_block: Vec<u8>,
     /// The body, from the blank line on.
     pub(super) body: Option<StagedBlob>,
+    /// What was found in it as it came.
+    pub(super) scanned: Scanned,
     /// Octets of both.
     pub(super) bytes: u64,
     /// Some of them are above 127.
@@ -30,7 +32,7 @@ impl Session {
         taken: Taken,
     ) -> Result<Committed<Accepted>, Reply> {
         let context = Arc::clone(&self.context);
-        let Taken { mut header_block, body, bytes, eight_bit } = taken;
+        let Taken { mut header_block, body, scanned, bytes, eight_bit } = taken;
         let scan = Scan::of(&header_block);
         // RFC 5321 §6.3
         if scan.is_looping() {
@@ -47,7 +49,7 @@ impl Session {
             message_id_field = message_id_field.or(added.message_id);
             header_block = submission::without_bcc(header_block);
         }
-        let summary = report::Summary::of(self, facts, &transaction, bytes);
+        let report = report::Summary::of(self, facts, &transaction, bytes);
         let written = context
             .store
             .write(Accept {
@@ -63,6 +65,7 @@ impl Session {
                 } else {
                     policy::notify(facts, &transaction.sender)
                 },
+                summary: Summary::of(&[trace_fields.as_bytes(), &header_block].concat(), scanned),
                 trace_fields: trace_fields.into_bytes(),
                 smtputf8: is_utf8_header(&header_block),
                 header_block,
@@ -77,7 +80,7 @@ impl Session {
         self.unconfirmed.push(receipt.confirm());
         self.asked = None;
         self.served.received += 1;
-        summary.accepted(&receipt);
+        report.accepted(&receipt);
         Ok(receipt)
     }
 

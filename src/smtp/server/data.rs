@@ -8,7 +8,7 @@ use super::commit::Taken;
 use super::policy;
 use super::session::{End, Session};
 use crate::base::{Enhanced, Reply};
-use crate::message::{HeaderError, HeaderSplitter};
+use crate::message::{HeaderError, HeaderSplitter, StructureScanner};
 use crate::smtp::machine::DataEnd;
 use crate::smtp::wire::{DataDecoder, DataFaults, LineEnds};
 use crate::store::{BlobWriter, Store, WriteError};
@@ -16,15 +16,21 @@ use crate::store::{BlobWriter, Store, WriteError};
 /// Octets of a decode buffer to begin with: one read of the connection.
 const DECODED_BYTES: usize = 16 * 1024;
 
-/// A message on its way in: the header block stays in memory, the body goes to the store as it comes.
+/// A message on its way in: the header block stays in memory, the body is looked at and goes to the store as it comes.
 struct Incoming {
     splitter: HeaderSplitter,
-    body: Option<BlobWriter>,
+    body: Option<Body>,
     bytes: u64,
     bytes_max: u64,
     eight_bit: bool,
     /// Why nothing more is kept.
     refused: Option<DataEnd<Taken>>,
+}
+
+/// A body on its way in.
+struct Body {
+    writer: BlobWriter,
+    scanner: StructureScanner,
 }
 
 impl Session {
@@ -85,8 +91,13 @@ impl Incoming {
                 return Duration::ZERO;
             }
         };
+        let incoming = self.body.get_or_insert_with(|| Body {
+            writer: store.blob_writer(),
+            scanner: StructureScanner::new(self.splitter.header()),
+        });
+        incoming.scanner.push(body);
         let began = Instant::now();
-        let written = self.body.get_or_insert_with(|| store.blob_writer()).write(body).await;
+        let written = incoming.writer.write(body).await;
         if let Err(error) = written {
             self.refuse(DataEnd::Refused(write_refusal(&error)));
         }
@@ -100,15 +111,16 @@ impl Incoming {
         if let Some(end) = self.refused {
             return end;
         }
-        let body = match self.body {
-            None => None,
-            Some(writer) => match writer.finish().await {
-                Ok(staged) => Some(staged),
+        let Self { bytes, eight_bit, .. } = self;
+        let header_block = self.splitter.into_header();
+        let (body, scanner) = match self.body {
+            None => (None, StructureScanner::new(&header_block)),
+            Some(Body { writer, scanner }) => match writer.finish().await {
+                Ok(staged) => (Some(staged), scanner),
                 Err(error) => return DataEnd::Refused(write_refusal(&error)),
             },
         };
-        let Self { bytes, eight_bit, .. } = self;
-        DataEnd::Taken(Taken { header_block: self.splitter.into_header(), body, bytes, eight_bit })
+        DataEnd::Taken(Taken { header_block, body, scanned: scanner.finish(), bytes, eight_bit })
     }
 }
 

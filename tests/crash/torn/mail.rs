@@ -9,6 +9,7 @@ use pillarbox::directory::{
 };
 use pillarbox::intake::{Accept, Origin, Outbound, Recipient, Sessions};
 use pillarbox::mailbox::{DeleteAccount, Expunge, PutAccount, content, inbox, listing, runs};
+use pillarbox::message::Summary;
 use pillarbox::queue::Notify;
 use pillarbox::schema;
 use pillarbox::settings::Settings;
@@ -189,6 +190,7 @@ async fn accept(store: &Store, to: Vec<&'static str>, head: Vec<u8>, body: &[u8]
     for piece in body.chunks(10_000) {
         writer.write(piece).await.map_err(drop)?;
     }
+    let summary = Summary::of_whole(&head, body);
     let body = Some(writer.finish().await.map_err(drop)?);
     let view = store.view().map_err(drop)?;
     let mut recipients = Vec::new();
@@ -208,6 +210,7 @@ async fn accept(store: &Store, to: Vec<&'static str>, head: Vec<u8>, body: &[u8]
         sender: Some(address("sender")),
         recipients,
         trace_fields: b"Received: by a test\r\n".to_vec(),
+        summary,
         header_block: head,
         delivered_to: Vec::new(),
         body,
