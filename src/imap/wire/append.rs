@@ -109,3 +109,91 @@ fn message<'a>(reader: &mut Reader<'a>) -> Read<AppendMessage<'a>> {
     reader.announcement().map_err(|_| MESSAGE)?;
     if reader.is_empty() { Ok(AppendMessage { flags, internal_date, is_utf8 }) } else { Err(MESSAGE) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(message: &AppendMessage<'_>) -> String {
+        let date = message.internal_date.map_or("now".into(), |at| at.rfc3339());
+        format!("{} flags, {date}{}", message.flags.len(), if message.is_utf8 { ", utf8" } else { "" })
+    }
+
+    fn check(so_far: &str, expected: Option<Result<&str, &str>>) {
+        let seen = append(so_far.as_bytes()).map(|read| match read {
+            Ok(Append { tag, mailbox, message }) => {
+                assert_eq!(tag, b"a");
+                Ok(format!("{}: {}", String::from_utf8_lossy(&mailbox), shown(&message)))
+            }
+            Err(error) => {
+                assert_eq!(error.tag, Some(b"a".as_slice()));
+                Err(error.what)
+            }
+        });
+        match (&seen, &expected) {
+            (Some(Err(seen)), Some(Err(expected))) => assert!(seen.contains(expected), "{so_far:?}: {seen}"),
+            _ => assert_eq!(seen.as_ref().map(|seen| seen.as_deref().map_err(|what| *what)), expected, "{so_far:?}"),
+        }
+    }
+
+    #[test]
+    fn a_message_is_announced() {
+        check("a APPEND INBOX {5}\r\n", Some(Ok("INBOX: 0 flags, now")));
+        check("a append \"Sent Items\" {5+}\r\n", Some(Ok("Sent Items: 0 flags, now")));
+        check("a APPEND {5}\r\nINBOX (\\Seen $x) {5}\r\n", Some(Ok("INBOX: 2 flags, now")));
+        let dated = "a APPEND x () \"22-Nov-2026 11:05:00 +0100\" {0}\r\n";
+        check(dated, Some(Ok("x: 0 flags, 2026-11-22T10:05:00Z")));
+        check("a APPEND x ~{5}\r\n", Some(Ok("x: 0 flags, now")));
+        check("a APPEND x (\\Seen) UTF8 (~{5}\r\n", Some(Ok("x: 1 flags, now, utf8")));
+    }
+
+    #[test]
+    fn what_is_not_a_message_to_come_is_left_alone() {
+        check("a LOGIN {5}\r\n", None);
+        check("a APPEND {5}\r\n", None);
+        check("a APPEND {0}\r\n", None);
+        check("APPEND {5}\r\n", None);
+        check("\r\n", None);
+        check("a APPENDX x {5}\r\n", None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        check("a APPEND x (\\Seen {5}\r\n", Some(Err("flag")));
+        check("a APPEND x \\Seen {5}\r\n", Some(Err("literal")));
+        check("a APPEND x \"yesterday\" {5}\r\n", Some(Err("date-time")));
+        check("a APPEND x () () {5}\r\n", Some(Err("literal")));
+        check("a APPEND x UTF8 ~{5}\r\n", Some(Err("expected (")));
+        check("a APPEND x CATENATE (TEXT {5}\r\n", Some(Err("literal")));
+        check("a APPEND x{5}\r\n", Some(Err("flags, a date-time or a message")));
+        check("a APPEND x {5}\r\nabcde {5}\r\n", Some(Err("literal")));
+    }
+
+    fn check_rest(rest: &str, was_utf8: bool, expected: Result<Option<&str>, &str>) {
+        match (append_rest(rest.as_bytes(), was_utf8), expected) {
+            (Ok(AppendRest::End), expected) => assert_eq!(expected, Ok(None), "{rest:?}"),
+            (Ok(AppendRest::Message(seen)), expected) => {
+                assert_eq!(Ok(Some(shown(&seen).as_str())), expected, "{rest:?}")
+            }
+            (Err(seen), Err(expected)) => {
+                assert!(seen.what.contains(expected) && seen.tag.is_none(), "{rest:?}: {seen}")
+            }
+            (Err(seen), Ok(_)) => panic!("{rest:?}: {seen}"),
+        }
+    }
+
+    #[test]
+    fn behind_a_message_stands_another_or_nothing() {
+        check_rest("", false, Ok(None));
+        check_rest(" ", false, Ok(None));
+        check_rest(" {5}\r\n", false, Ok(Some("0 flags, now")));
+        check_rest(" (\\Seen) {5+}\r\n", false, Ok(Some("1 flags, now")));
+        check_rest(")", true, Ok(None));
+        check_rest(") UTF8 (~{5}\r\n", true, Ok(Some("0 flags, now, utf8")));
+        check_rest("", true, Err("expected )"));
+        check_rest(")", false, Err("goes on"));
+        check_rest("{5}\r\n", false, Err("goes on"));
+        check_rest(" x", false, Err("literal"));
+        check_rest(" (\\Seen)", false, Err("literal"));
+    }
+}

@@ -131,3 +131,93 @@ pub(super) fn civil(days: i64) -> (i64, i64, i64) {
     let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(text: &str, expected: Option<i32>) {
+        let mut reader = Reader::new(text.as_bytes());
+        let seen = reader.date().ok().filter(|_| reader.is_empty());
+        assert_eq!(seen, expected, "{text:?}");
+    }
+
+    fn check_moment(text: &str, expected: Option<u64>) {
+        let mut reader = Reader::new(text.as_bytes());
+        let seen = reader.date_time().ok().filter(|_| reader.is_empty()).map(|at| at.0);
+        assert_eq!(seen, expected.map(|seconds| seconds * 1000), "{text:?}");
+    }
+
+    #[test]
+    fn dates_are_days_since_1970() {
+        check("1-Jan-1970", Some(0));
+        check("\"31-dec-1969\"", Some(-1));
+        check("01-FEB-1994", Some(8797));
+        check("29-Feb-2000", Some(11016));
+        check("1-Mar-2000", Some(11017));
+        check("28-Feb-1900", Some(-25509));
+        check("31-Dec-9999", Some(2_932_896));
+        check("1-Jan-0000", Some(-719_528));
+        for wrong in
+            ["29-Feb-1900", "29-Feb-2023", "31-Apr-2020", "0-Jan-2020", "32-Jan-2020", "1-Foo-2020", "1-January-2020"]
+        {
+            check(wrong, None);
+        }
+        for wrong in
+            ["001-Jan-2020", "1-Jan-20", "1-Jan-20200", "1 Jan 2020", "2020-01-01", "\"1-Jan-2020", "1-Jan-2020\"", ""]
+        {
+            check(wrong, None);
+        }
+    }
+
+    #[test]
+    fn moments_are_seconds_since_1970_in_utc() {
+        check_moment("\"17-Jul-1996 02:44:25 -0700\"", Some(837_596_665));
+        check_moment("\" 1-Jan-1970 00:00:00 +0000\"", Some(0));
+        check_moment("\"1-Jan-1970 00:00:01 +0000\"", Some(1));
+        check_moment("\" 1-Jan-1970 01:30:01 +0130\"", Some(1));
+        check_moment("\"31-Dec-1969 23:59:59 +0000\"", Some(0));
+        check_moment("\"31-Dec-2016 23:59:60 +0000\"", Some(1_483_228_800));
+        check_moment("\"22-Nov-2026 10:05:00 +0000\"", Some(1_795_341_900));
+        for wrong in ["17-Jul-1996 24:44:25 -0700", "17-Jul-1996 02:60:25 -0700", "17-Jul-1996 02:44:61 -0700"] {
+            check_moment(&format!("\"{wrong}\""), None);
+        }
+        for wrong in [
+            "17-Jul-1996 2:44:25 -0700",
+            "17-Jul-1996 02:44:25 GMT",
+            "17-Jul-1996 02:44:25",
+            "17-Jul-1996 02:44:25 -07:00",
+        ] {
+            check_moment(&format!("\"{wrong}\""), None);
+        }
+        check_moment("17-Jul-1996 02:44:25 -0700", None);
+    }
+
+    #[test]
+    fn a_moment_is_written_in_utc() {
+        let written = |seconds: u64| {
+            let mut out = Vec::new();
+            write_date_time(&mut out, Timestamp(seconds.saturating_mul(1000)));
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(written(837_596_665), "\"17-Jul-1996 09:44:25 +0000\"");
+        assert_eq!(written(0), "\" 1-Jan-1970 00:00:00 +0000\"");
+        assert_eq!(written(u64::MAX), "\"31-Dec-9999 23:59:59 +0000\"");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(seconds in 0..253_402_300_799_u64) {
+            let mut out = Vec::new();
+            write_date_time(&mut out, Timestamp(seconds * 1000));
+            prop_assert_eq!(Reader::new(&out).date_time(), Ok(Timestamp(seconds * 1000)));
+            // The time crate counts in its own way.
+            let shown = Timestamp(seconds * 1000).rfc5322();
+            let (day, time) = (shown.split(' ').nth(1).unwrap(), shown.split(' ').nth(4).unwrap());
+            let written = String::from_utf8(out).unwrap();
+            prop_assert!(written.contains(time) && written.trim_start_matches(['"', ' ']).starts_with(day), "{} {}", shown, written);
+        }
+    }
+}

@@ -2,6 +2,7 @@ use std::borrow::Cow;
 
 use super::reader::{Read, Reader};
 use super::{MessageSet, Request};
+use crate::base::limits;
 
 /// RFC 9051 §6.4.5
 #[derive(Debug)]
@@ -160,6 +161,9 @@ fn section<'a>(reader: &mut Reader<'a>) -> Read<Section<'a>> {
     }
     let mut part = Part::new();
     while reader.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+        if part.len() >= limits::PART_DEPTH {
+            return Err("a section has too many numbers");
+        }
         part.push(reader.nz_number(SECTION)?);
         if !reader.eat(b'.') {
             reader.expect(b']', SECTION)?;

@@ -166,3 +166,163 @@ fn pass_wildcards(pattern: &[u8], here: &mut [bool]) {
         may_pass = *place && expected.is_some_and(|expected| is_wildcard(*expected));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(sent: &str, is_utf8: bool, expected: Result<&str, NameError>) {
+        assert_eq!(mailbox_name(sent.as_bytes(), is_utf8).as_deref(), expected.as_ref().copied(), "{sent:?}");
+    }
+
+    #[test]
+    fn names_are_utf8_in_nfc() {
+        check("Entw&APw-rfe", false, Ok("Entwürfe"));
+        check("Entwürfe", false, Ok("Entwürfe"));
+        check("Entwürfe", true, Ok("Entwürfe"));
+        check("Entw&APw-rfe", true, Ok("Entw&APw-rfe"));
+        check("R&D", true, Ok("R&D"));
+        check("u\u{308}", true, Ok("ü"));
+        check("u&Awg-", false, Ok("ü"));
+        check("50% *", true, Ok("50% *"));
+        check("R&D", false, Err(NameError::Utf7));
+        assert_eq!(mailbox_name(b"\xff", true), Err(NameError::Utf8));
+        assert_eq!(mailbox_name(b"\xff", false), Err(NameError::Utf7));
+    }
+
+    #[test]
+    fn inbox_has_one_case() {
+        check("inbox", false, Ok("INBOX"));
+        check("InBoX/Lists", false, Ok("INBOX/Lists"));
+        check("inbox/inbox", false, Ok("INBOX/inbox"));
+        check("Inboxes", false, Ok("Inboxes"));
+        check("a/inbox", false, Ok("a/inbox"));
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for sent in
+            ["", "/", "/a", "a/", "a//b", "a\u{7}", "a\0", "a\r\n", "a\u{7f}", "a\u{85}", "a\u{2028}b", "a\u{2029}"]
+        {
+            check(sent, true, Err(NameError::Form));
+        }
+        check("&AAc-", false, Err(NameError::Form));
+        let long = "x".repeat(limits::MAILBOX_NAME_BYTES);
+        check(&long, false, Ok(&long));
+        check(&format!("{long}x"), false, Err(NameError::Form));
+        let deep = vec!["x"; limits::MAILBOX_LEVELS].join("/");
+        check(&deep, false, Ok(&deep));
+        check(&format!("{deep}/x"), false, Err(NameError::Form));
+        check(&"&".repeat(1 << 20), false, Err(NameError::Form));
+    }
+
+    #[test]
+    fn patterns_may_begin_and_end_as_they_like() {
+        for (sent, expected) in
+            [("", ""), ("*", "*"), ("/", "/"), ("inbox/%", "INBOX/%"), ("Entw&APw-*", "Entwü*"), ("a//%", "a//%")]
+        {
+            assert_eq!(mailbox_pattern(sent.as_bytes(), false).as_deref(), Ok(expected));
+        }
+        assert_eq!(mailbox_pattern(b"&", false), Err(NameError::Utf7));
+        assert_eq!(mailbox_pattern(b"a\0", false), Err(NameError::Form));
+    }
+
+    #[test]
+    fn names_are_written_as_clients_read_them() {
+        let written = |name: &str, is_utf8: bool| {
+            let mut out = Vec::new();
+            write_mailbox_name(&mut out, name, is_utf8);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(written("INBOX", false), "INBOX");
+        assert_eq!(written("Sent Items", false), "\"Sent Items\"");
+        assert_eq!(written("Entwürfe", false), "Entw&APw-rfe");
+        assert_eq!(written("Entwürfe", true), "\"Entwürfe\"");
+        assert_eq!(written("R&D", false), "R&-D");
+        assert_eq!(written("R&D", true), "R&D");
+        assert_eq!(written("a\"b\\ä", false), "\"a\\\"b\\\\&AOQ-\"");
+        assert_eq!(written("nil", false), "\"nil\"");
+        assert_eq!(written("50%", true), "\"50%\"");
+        assert_eq!(written("", false), "\"\"");
+    }
+
+    fn check_match(pattern: &str, name: &str, expected: bool) {
+        assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+    }
+
+    #[test]
+    fn a_star_is_anything_and_a_percent_stays_in_its_level() {
+        for name in ["INBOX", "a", "a/b/c"] {
+            check_match("*", name, true);
+            check_match("**%*", name, true);
+            check_match("", name, false);
+            check_match("*/", name, false);
+        }
+        check_match("%", "a", true);
+        check_match("%", "a/b", false);
+        check_match("%/%", "a/b", true);
+        check_match("%/%", "a/b/c", false);
+        check_match("a/%", "a/b", true);
+        check_match("a/%", "a", false);
+        check_match("a%", "abc", true);
+        check_match("a%", "abc/d", false);
+        check_match("a*", "abc/d", true);
+        check_match("*b", "a/b", true);
+        check_match("*b", "a/bc", false);
+        check_match("%b%", "abc", true);
+        check_match("%/b*", "a/bc/d", true);
+        check_match("*%b/%", "x/aab/c", true);
+        check_match("a", "a", true);
+        check_match("a", "A", false);
+        check_match("ä%", "äöü", true);
+        check_match("", "", true);
+        check_match("%", "", true);
+    }
+
+    #[test]
+    fn inbox_matches_in_any_case() {
+        for pattern in ["inbox", "INBOX", "in%", "%bOx", "*BOX", "i*x", "inbox*"] {
+            check_match(pattern, "INBOX", true);
+        }
+        check_match("inbox/%", "INBOX/a", true);
+        check_match("in*/a", "INBOX/a", true);
+        check_match("in*/A", "INBOX/a", false);
+        check_match("inboxes", "INBOXES", false);
+        check_match("inb*", "INBOXES", false);
+        check_match("%/inbox", "a/INBOX", false);
+    }
+
+    /// The rule itself, in exponential time.
+    fn obviously_matches(pattern: &[u8], name: &[u8]) -> bool {
+        match (pattern.split_first(), name.split_first()) {
+            (None, _) => name.is_empty(),
+            (Some((b'*', rest)), None) | (Some((b'%', rest)), None) => obviously_matches(rest, name),
+            (Some((wild @ (b'*' | b'%'), rest)), Some((byte, behind))) => {
+                obviously_matches(rest, name)
+                    || ((*wild == b'*' || *byte != b'/') && obviously_matches(pattern, behind))
+            }
+            (Some((expected, rest)), Some((byte, behind))) => expected == byte && obviously_matches(rest, behind),
+            (Some(_), None) => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_pattern_matches_by_the_rule(pattern in "[ab/*%]{0,8}", name in "[ab/]{0,10}") {
+            prop_assert_eq!(matches(&pattern, &name), obviously_matches(pattern.as_bytes(), name.as_bytes()));
+        }
+
+        #[test]
+        fn a_name_that_is_written_is_read(name in "(inbox/)?[a-z&% \"\\\\ä台😀-]{1,10}(/[a-zäé]{1,3}){0,2}", is_utf8 in any::<bool>()) {
+            let name = mailbox_name(name.as_bytes(), true).unwrap();
+            let mut out = Vec::new();
+            write_mailbox_name(&mut out, &name, is_utf8);
+            let mut reader = super::super::reader::Reader::new(&out);
+            let sent = reader.astring("").unwrap();
+            prop_assert!(reader.is_empty());
+            prop_assert_eq!(mailbox_name(&sent, is_utf8), Ok(name));
+        }
+    }
+}

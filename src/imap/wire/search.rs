@@ -270,7 +270,9 @@ fn mod_seq<'a>(reader: &mut Reader<'a>) -> Read<SearchKey<'a>> {
     const KIND: &str = "expected priv, shared or all behind the name of a MODSEQ entry";
     reader.space(MODSEQ)?;
     if reader.peek() == Some(b'"') {
-        reader.string(MODSEQ)?;
+        if !reader.string(MODSEQ)?.starts_with(b"/flags/") {
+            return Err("expected the name of a MODSEQ entry, such as \"/flags/\\\\Seen\"");
+        }
         reader.space(KIND)?;
         let kind = reader.word();
         if !["priv", "shared", "all"].iter().any(|known| kind.eq_ignore_ascii_case(known.as_bytes())) {

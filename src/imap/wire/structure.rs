@@ -150,3 +150,132 @@ fn write_spaced<'a>(out: &mut Vec<u8>, texts: impl Iterator<Item = &'a Vec<u8>>)
         write_string(out, text);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(parent: Option<u16>, kind: PartKind, subtype: &str) -> Part {
+        Part {
+            parent,
+            kind,
+            subtype: subtype.into(),
+            parameters: Vec::new(),
+            id: None,
+            description: None,
+            encoding: b"7bit".to_vec(),
+            md5: None,
+            disposition: None,
+            language: Vec::new(),
+            location: None,
+            header_at: 0,
+            header_bytes: 0,
+            content_at: 0,
+            content_bytes: 12,
+            lines: 3,
+        }
+    }
+
+    fn text(parent: Option<u16>) -> Part {
+        part(parent, PartKind::Text, "plain")
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(Vec<u8>, Vec<u8>)> {
+        pairs.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
+    }
+
+    fn check(parts: Vec<Part>, body: &str, body_structure: &str) {
+        let structure = Structure { parts };
+        for (is_extended, expected) in [(false, body), (true, body_structure)] {
+            let mut out = Vec::new();
+            write_structure(&mut out, &structure, is_extended);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+    }
+
+    #[test]
+    fn a_text_has_lines() {
+        check(
+            vec![text(None)],
+            r#"("text" "plain" NIL NIL NIL "7bit" 12 3)"#,
+            r#"("text" "plain" NIL NIL NIL "7bit" 12 3 NIL NIL NIL NIL)"#,
+        );
+    }
+
+    #[test]
+    fn every_field_has_its_place() {
+        let image = Part {
+            parameters: pairs(&[("name", "a \"b\""), ("x", "ä")]),
+            id: Some(b"<1@x>".to_vec()),
+            description: Some(Vec::new()),
+            encoding: b"base64".to_vec(),
+            md5: Some(b"Q2hl".to_vec()),
+            disposition: Some((b"inline".to_vec(), pairs(&[("filename", "a.png")]))),
+            language: vec![b"de".to_vec(), b"en".to_vec()],
+            location: Some(b"http://x".to_vec()),
+            ..part(None, PartKind::Other(b"image".to_vec()), "png")
+        };
+        let fields = "\"image\" \"png\" (\"name\" \"a \\\"b\\\"\" \"x\" {2}\r\nä) \"<1@x>\" \"\" \"base64\" 12";
+        let extension = r#""Q2hl" ("inline" ("filename" "a.png")) ("de" "en") "http://x""#;
+        check(vec![image], &format!("({fields})"), &format!("({fields} {extension})"));
+        let one = Part {
+            disposition: Some((b"attachment".to_vec(), Vec::new())),
+            language: vec![b"de".to_vec()],
+            ..text(None)
+        };
+        let fields = r#""text" "plain" NIL NIL NIL "7bit" 12 3"#;
+        check(vec![one], &format!("({fields})"), &format!(r#"({fields} NIL ("attachment" NIL) "de" NIL)"#));
+    }
+
+    #[test]
+    fn parts_stand_within_parts() {
+        let mixed = Part { parameters: pairs(&[("boundary", "x")]), ..part(None, PartKind::Multipart, "mixed") };
+        let parts = vec![
+            mixed,
+            part(Some(0), PartKind::Multipart, "alternative"),
+            text(Some(1)),
+            part(Some(1), PartKind::Text, "html"),
+            part(Some(0), PartKind::Other(b"image".to_vec()), "png"),
+        ];
+        check(
+            parts,
+            r#"((("text" "plain" NIL NIL NIL "7bit" 12 3)("text" "html" NIL NIL NIL "7bit" 12 3) "alternative")("image" "png" NIL NIL NIL "7bit" 12) "mixed")"#,
+            r#"((("text" "plain" NIL NIL NIL "7bit" 12 3 NIL NIL NIL NIL)("text" "html" NIL NIL NIL "7bit" 12 3 NIL NIL NIL NIL) "alternative" NIL NIL NIL NIL)("image" "png" NIL NIL NIL "7bit" 12 NIL NIL NIL NIL) "mixed" ("boundary" "x") NIL NIL NIL)"#,
+        );
+    }
+
+    #[test]
+    fn a_message_has_its_envelope_and_its_own_structure() {
+        let message = PartKind::Message { envelope: b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)".to_vec() };
+        let parts = vec![
+            part(None, PartKind::Multipart, "digest"),
+            part(Some(0), message.clone(), "rfc822"),
+            part(Some(1), PartKind::Multipart, "mixed"),
+            text(Some(2)),
+            part(Some(0), message, "rfc822"),
+            text(Some(4)),
+        ];
+        let text = r#"("text" "plain" NIL NIL NIL "7bit" 12 3)"#;
+        let message = r#""message" "rfc822" NIL NIL NIL "7bit" 12 (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"#;
+        let mut out = Vec::new();
+        write_structure(&mut out, &Structure { parts }, false);
+        let expected = format!(r#"(({message} ({text} "mixed") 3)({message} {text} 3) "digest")"#);
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+
+    #[test]
+    fn what_must_be_there_is_there() {
+        check(
+            vec![part(None, PartKind::Multipart, "mixed")],
+            r#"(("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0) "mixed")"#,
+            r#"(("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0 NIL NIL NIL NIL) "mixed" NIL NIL NIL NIL)"#,
+        );
+        let parts = vec![part(None, PartKind::Message { envelope: b"()".to_vec() }, "rfc822")];
+        let mut out = Vec::new();
+        write_structure(&mut out, &Structure { parts }, false);
+        assert!(
+            String::from_utf8_lossy(&out)
+                .ends_with(r#"12 () ("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0) 3)"#)
+        );
+    }
+}

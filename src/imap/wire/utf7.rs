@@ -106,3 +106,88 @@ fn value(digit: u8) -> Option<u8> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn encoded(text: &str) -> String {
+        let mut out = Vec::new();
+        encode(&mut out, text);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn check(text: &str, expected: &str) {
+        assert_eq!(encoded(text), expected);
+        assert_eq!(decode(expected.as_bytes()).as_deref(), Some(text), "{expected}");
+    }
+
+    #[test]
+    fn texts_are_written_and_read() {
+        check("", "");
+        check("INBOX", "INBOX");
+        check("R&D", "R&-D");
+        check("&", "&-");
+        check("&&", "&-&-");
+        check("Entwürfe", "Entw&APw-rfe");
+        check("~peter/mail/台北/日本語", "~peter/mail/&U,BTFw-/&ZeVnLIqe-");
+        check("ü&ü", "&APw-&-&APw-");
+        check("😀", "&2D3eAA-");
+        check("a-ä-b", "a-&AOQ--b");
+        check("\u{ff}\u{0}\u{7f}", "&AP8AAAB,-");
+        check("Отправленные", "&BB4EQgQ,BEAEMAQyBDsENQQ9BD0ESwQ1-");
+    }
+
+    #[test]
+    fn what_is_written_otherwise_is_refused() {
+        let cases = [
+            ("&", "no end"),
+            ("a&APw", "no end"),
+            ("R&D", "no end"),
+            ("R&D-", "too few bits"),
+            ("&AOQ", "no end"),
+            ("&AO-", "too few bits"),
+            ("&AOQA-", "octets that make no unit"),
+            ("&AOR-", "bits behind the last unit"),
+            ("&AOQ=-", "padding"),
+            ("&AO/-", "a slash is no digit"),
+            ("&AO Q-", "a space"),
+            ("&AGE-", "a stands for itself"),
+            ("&ACY-", "& is &-"),
+            ("&AOQ-&AOQ-", "one shift would do"),
+            ("&2D0-", "half of a pair"),
+            ("&3gA-", "the other half"),
+            ("&3gDYPQ-", "halves in the wrong order"),
+        ];
+        for (sent, why) in cases {
+            assert_eq!(decode(sent.as_bytes()), None, "{sent}: {why}");
+        }
+        assert_eq!(decode(b"\xff"), None);
+        assert_eq!(decode(b"a&AO\xc3\xa4-"), None);
+        assert_eq!(decode("ä&AOQ-".as_bytes()).as_deref(), Some("ää"));
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_comes_back(text in "\\PC{0,20}|[&a-zäß/ -]{0,20}") {
+            let written = encoded(&text);
+            prop_assert!(written.is_ascii());
+            prop_assert_eq!(decode(written.as_bytes()), Some(text));
+        }
+
+        /// There is one way to write a text: what can be read is what would be written.
+        #[test]
+        fn what_is_read_would_be_written_so(sent in "([ -~]|&[A-Za-z0-9+,]{1,6}-){0,6}") {
+            if let Some(text) = decode(sent.as_bytes()) {
+                prop_assert_eq!(encoded(&text), sent);
+            }
+        }
+
+        #[test]
+        fn no_octets_make_it_panic(sent in prop::collection::vec(any::<u8>(), 0..40)) {
+            let _ = decode(&sent);
+        }
+    }
+}

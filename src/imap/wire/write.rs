@@ -197,3 +197,86 @@ pub fn write_ranges(out: &mut Vec<u8>, ranges: &[(u32, u32)]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(write: impl FnOnce(&mut Vec<u8>), expected: &str) {
+        let mut out = Vec::new();
+        write(&mut out);
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+
+    #[test]
+    fn strings_are_quoted_where_they_can_be() {
+        let string = |text: &'static [u8], expected| check(|out| write_nstring(out, Some(text)), expected);
+        string(b"", "\"\"");
+        string(b"plain text", "\"plain text\"");
+        string(b"\\ and \"", "\"\\\\ and \\\"\"");
+        string(b"\"\"", "\"\\\"\\\"\"");
+        string(b"\t\x7f", "\"\t\x7f\"");
+        string("ä".as_bytes(), "{2}\r\nä");
+        string(b"a\r\nb", "{4}\r\na\r\nb");
+        string(b"\n", "{1}\r\n\n");
+        check(|out| write_nstring(out, None), "NIL");
+    }
+
+    #[test]
+    fn atoms_stand_without_quotes() {
+        let astring = |text: &'static [u8], expected| check(|out| write_astring(out, text), expected);
+        astring(b"INBOX", "INBOX");
+        astring(b"a/b.c&-", "a/b.c&-");
+        astring(b"[x", "[x");
+        for quoted in ["", "a b", "(", "a%", "*", "NIL", "nil", "x]", "{"] {
+            check(|out| write_astring(out, quoted.as_bytes()), &format!("\"{quoted}\""));
+        }
+        astring(b"a\\", "\"a\\\\\"");
+        astring(b"\xc3\xa4", "{2}\r\nä");
+    }
+
+    #[test]
+    fn numbers_and_ranges_are_written() {
+        for number in [0, 9, 10, 4_294_967_295, u64::MAX] {
+            check(|out| write_number(out, number), &number.to_string());
+        }
+        check(|out| write_ranges(out, &[(1, 3), (7, 7), (9, 10)]), "1:3,7,9:10");
+        check(|out| write_ranges(out, &[]), "");
+    }
+
+    fn check_answer(answer: Answer, expected: &str) {
+        check(|out| write_answer(out, Some(b"a1"), &answer), &format!("a1 {expected}\r\n"));
+    }
+
+    #[test]
+    fn answers_have_their_codes() {
+        let ok = |code| Answer::ok("done").with(code);
+        check(|out| write_answer(out, None, &Answer::no("text")), "* NO text\r\n");
+        check_answer(Answer::bad("unknown command"), "BAD unknown command");
+        check_answer(Answer::ok(""), "OK done");
+        check_answer(ok(Code::Capability("IMAP4rev1 IDLE".into())), "OK [CAPABILITY IMAP4rev1 IDLE] done");
+        check_answer(ok(Code::BadCharset("UTF-8 US-ASCII")), "OK [BADCHARSET (UTF-8 US-ASCII)] done");
+        check_answer(ok(Code::PermanentFlags("\\Seen \\*".into())), "OK [PERMANENTFLAGS (\\Seen \\*)] done");
+        check_answer(ok(Code::PermanentFlags(String::new())), "OK [PERMANENTFLAGS ()] done");
+        check_answer(ok(Code::ReadOnly), "OK [READ-ONLY] done");
+        check_answer(ok(Code::UidNext(5)), "OK [UIDNEXT 5] done");
+        check_answer(ok(Code::UidValidity(u32::MAX)), "OK [UIDVALIDITY 4294967295] done");
+        check_answer(ok(Code::Unseen(1)), "OK [UNSEEN 1] done");
+        check_answer(ok(Code::AppendUid(7, vec![(3, 5)])), "OK [APPENDUID 7 3:5] done");
+        check_answer(ok(Code::HighestModSeq(9)), "OK [HIGHESTMODSEQ 9] done");
+        check_answer(ok(Code::Modified(vec![(7, 7), (9, 10)])), "OK [MODIFIED 7,9:10] done");
+        check_answer(ok(Code::UnknownCte), "OK [UNKNOWN-CTE] done");
+    }
+
+    // RFC 4315 §3: both sets in the same order
+    #[test]
+    fn copied_uids_keep_their_order() {
+        let copied = |from: &[u32], to: &[u32]| Answer::ok("done").with(Code::CopyUid(7, from.to_vec(), to.to_vec()));
+        check_answer(copied(&[1, 2, 3, 9], &[4, 5, 6, 7]), "OK [COPYUID 7 1:3,9 4:7] done");
+        check_answer(copied(&[9, 1, 2], &[4, 5, 7]), "OK [COPYUID 7 9,1:2 4:5,7] done");
+        check_answer(
+            copied(&[3, 2, 1], &[u32::MAX - 1, u32::MAX, 5]),
+            "OK [COPYUID 7 3,2,1 4294967294:4294967295,5] done",
+        );
+    }
+}

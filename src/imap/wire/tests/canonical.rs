@@ -49,9 +49,12 @@ fn read_append(
         at += usize::try_from(literal.size_bytes).unwrap();
         let (frame, used) = framer.next(input.get(at..).ok_or("not all of a command")?, 1 << 20);
         at += used;
+        if frame == Frame::Incomplete {
+            return Err("not all of a command");
+        }
         match (frame, append_rest(framer.so_far(), was_utf8).map_err(|error| error.what)?) {
-            (Frame::Incomplete, _) => return Err("not all of a command"),
-            (Frame::Command, AppendRest::End) if at == input.len() => return Ok(text),
+            (Frame::Command, _) if at < input.len() => return Err("more than a command"),
+            (Frame::Command, AppendRest::End) => return Ok(text),
             (Frame::Literal(next), AppendRest::Message(message)) => {
                 text.push_str(&append_text(b"", &message, next));
                 was_utf8 = message.is_utf8;
@@ -70,7 +73,7 @@ fn append_text(mailbox: &[u8], message: &AppendMessage<'_>, literal: Literal) ->
 }
 
 /// The text of what was read.
-pub(super) fn text(request: &Request<'_>) -> String {
+pub(in crate::imap::wire) fn text(request: &Request<'_>) -> String {
     match request {
         Request::Capability => "CAPABILITY".into(),
         Request::Noop => "NOOP".into(),

@@ -1,6 +1,6 @@
 //! Tests of the room as a whole: framer and parser together, as a session uses them.
 
-mod canonical;
+pub(super) mod canonical;
 mod clients;
 mod codec;
 mod generate;
