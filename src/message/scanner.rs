@@ -344,13 +344,19 @@ impl StructureScanner {
     }
 
     /// Closes the parts from that depth on; their content ends at `end`, before which there are so many line ends.
-    fn close_down_to(&mut self, depth: usize, end: u64, lines: u64) {
+    fn close_down_to(&mut self, depth: usize, mut end: u64, mut lines: u64) {
+        // The blank line behind a header block is not the boundary's, also for the message around that header block.
+        if let Some(begin) = self.open.last().and_then(|open| Some((open, self.parts.get(open.place)?.content_at)))
+            && begin.1 > end
+        {
+            (end, lines) = (begin.1, begin.0.lines);
+        }
         while self.open.len() > depth {
             let Some(open) = self.open.pop() else { return };
             self.previewer.end();
             if let Some(part) = self.parts.get_mut(open.place) {
                 part.content_bytes = end.saturating_sub(part.content_at);
-                part.lines = if part.content_bytes == 0 { 0 } else { lines.saturating_sub(open.lines) };
+                part.lines = lines.saturating_sub(open.lines);
             }
         }
     }

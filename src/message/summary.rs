@@ -37,7 +37,7 @@ impl Summary {
     }
 }
 
-/// The parts of a message (RFC 2045), parents before their children.
+/// The parts of a message (RFC 2045) in the order of its octets: each is followed by those within it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Structure {
     /// The message itself first. Never empty.

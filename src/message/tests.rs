@@ -170,6 +170,11 @@ fn a_message_in_a_message_ends_with_its_part() {
         &format!("{MIXED}--b\r\nContent-Type: message/rfc822\r\n--b--\r\n"),
         &["multipart/mixed 0", r#" message/rfc822 28 """#, r#"  text/plain 0 """#],
     );
+    // The blank line is the header block's, and no boundary's.
+    check(
+        &format!("{MIXED}--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\n--b--\r\n"),
+        &["multipart/mixed 0", r#" message/rfc822 32 "Subject: in\r\n\r\n""#, r#"  text/plain 15 """#],
+    );
     check(
         "Content-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\nx\r\n",
         &[r#"message/rfc822 0 "Subject: in\r\n\r\nx\r\n""#, r#" text/plain 15 "x\r\n""#],
