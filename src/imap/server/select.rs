@@ -61,7 +61,10 @@ fn tell_mailbox(out: &mut Vec<u8>, selected: &Selected) {
 /// Which flags there are, and which may be set. RFC 9051 §7.3.5
 pub(super) fn tell_flags(out: &mut Vec<u8>, told: &Snapshot, read_only: bool) {
     let system = SystemFlags::NAMES.iter().map(|(_, name)| *name);
-    let names: Vec<&str> = system.chain(told.keywords.iter().map(String::as_str)).collect();
+    // A name without characters is a bit that is free.
+    let keywords: Vec<&str> = told.keywords.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+    let has_room = keywords.len() < limits::KEYWORDS;
+    let names: Vec<&str> = system.chain(keywords).collect();
     let mut flags = names.join(" ");
     out.extend_from_slice(format!("* FLAGS ({flags})\r\n").as_bytes());
     let text = match read_only {
@@ -70,7 +73,7 @@ pub(super) fn tell_flags(out: &mut Vec<u8>, told: &Snapshot, read_only: bool) {
             "none can be changed"
         }
         false => {
-            if told.keywords.len() < limits::KEYWORDS {
+            if has_room {
                 flags.push_str(" \\*");
             }
             "these can be changed"

@@ -70,7 +70,8 @@ impl Snapshot {
             uid_validity: self.uid_validity,
             uid_next: changes.uid_next,
             modseq: changes.modseq,
-            keywords: Arc::clone(&changes.keywords),
+            // Kept once where they are the same.
+            keywords: if self.keywords == changes.keywords { &self.keywords } else { &changes.keywords }.clone(),
             runs: numbered(runs),
         }
     }

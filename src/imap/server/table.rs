@@ -93,6 +93,7 @@ pub(super) fn enables_condstore(request: &Request<'_>) -> bool {
     match request {
         Request::Select { condstore, .. } => *condstore,
         Request::Status { items, .. } => items.contains(&StatusItem::HighestModSeq),
+        Request::List(list) => list.returns.status.iter().any(|items| items.contains(&StatusItem::HighestModSeq)),
         Request::Fetch(fetch) => fetch.changed_since.is_some() || fetch.items.contains(&FetchItem::ModSeq),
         Request::Store(store) => store.unchanged_since.is_some(),
         Request::Search(search) => has_modseq(&search.key),
