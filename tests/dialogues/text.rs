@@ -59,7 +59,7 @@ fn unescape(text: &str) -> Result<Vec<u8>, String> {
             out.push(byte);
             continue;
         }
-        out.push(match bytes.next() {
+        let octet = match bytes.next() {
             Some(b'r') => b'\r',
             Some(b'n') => b'\n',
             Some(b't') => b'\t',
@@ -70,8 +70,14 @@ fn unescape(text: &str) -> Result<Vec<u8>, String> {
                 let digits = std::str::from_utf8(&digits).unwrap_or("?");
                 u8::from_str_radix(digits, 16).map_err(|_| format!("not an octet: \\x{digits}"))?
             }
+            // IMAP's flags and attributes
+            Some(other) if other.is_ascii_uppercase() || other == b'*' => {
+                out.push(b'\\');
+                other
+            }
             other => return Err(format!("no such escape: \\{}", other.map_or(' ', char::from))),
-        });
+        };
+        out.push(octet);
     }
     Ok(out)
 }

@@ -42,6 +42,11 @@ impl Session {
                         None => Err(SaslError::TooLong),
                     };
                 }
+                // RFC 4616 §2, RFC 5530 §3: it was understood, and nobody acts for others.
+                Err(error @ SaslError::AuthorizationId) => {
+                    let answer = Answer::no(error.to_string()).with(Code::AuthorizationFailed);
+                    return Ok(Done::error(State::NotAuthenticated, answer));
+                }
                 Err(error) => return Ok(Done::error(State::NotAuthenticated, Answer::bad(error.to_string()))),
             }
         }

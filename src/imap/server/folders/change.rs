@@ -26,7 +26,9 @@ pub(super) async fn create(
         _ => return no_such_use("a mailbox is for one thing"),
     };
     let op = CreateMailbox { account: user.account, name, special_use, at: context.clock.now() };
-    write(context, op, "created").await
+    let answer = write(context, op, "created").await;
+    // RFC 5530 §3: also INBOX is there already.
+    if answer.code == Some(Code::Cannot) { answer.with(Code::AlreadyExists) } else { answer }
 }
 
 /// DELETE. RFC 9051 §6.3.5
