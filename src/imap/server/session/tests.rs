@@ -310,6 +310,9 @@ async fn authenticate_is_an_exchange_or_one_line() {
     client.check("AUTHENTICATE PLAIN\r\n*", &["+ ", "BAD the exchange was cancelled"]).await;
     client.check("AUTHENTICATE PLAIN ====", &["BAD the response is not base64"]).await;
     client.check("AUTHENTICATE CRAM-MD5", &["NO [CANNOT] this mechanism is not available"]).await;
+    // bob, who is alice@example.test
+    let foreign = "NO [AUTHORIZATIONFAILED] acting as another user is not possible";
+    client.check("AUTHENTICATE PLAIN Ym9iAGFsaWNlQGV4YW1wbGUudGVzdABzZWNyZXQ=", &[foreign]).await;
     // A line of the exchange is never a command, and announces no literal.
     client.check("AUTHENTICATE PLAIN\r\nt NOOP {3}", &["+ ", "BAD the response is not base64"]).await;
     let long = "A".repeat(limits::SASL_RESPONSE_BYTES + 1);
@@ -470,6 +473,38 @@ async fn what_others_do_is_told_when_it_may_be() {
     house.flag(4, SystemFlags::NONE).await;
     let answer = client.ask("NOOP").await;
     assert!(answer[0].starts_with("* 1 FETCH (UID 4 FLAGS () MODSEQ ("), "{answer:?}");
+}
+
+// RFC 9051 §7.3.5
+#[tokio::test]
+async fn keywords_are_named_while_they_are_in_use() {
+    let house = House::new().await;
+    house.deliver().await;
+    let (mut client, mut other) = (house.open("SELECT").await, house.open("SELECT").await);
+    let keywords = async |client: &mut Client<DuplexStream>| {
+        let answer = client.ask("SELECT INBOX").await;
+        answer.into_iter().find_map(|line| Some(line.strip_prefix("* FLAGS ")?.to_owned())).unwrap()
+    };
+    let system = "(\\Answered \\Flagged \\Deleted \\Seen \\Draft";
+    client.ask("STORE 1 +FLAGS ($Old $Kept)").await;
+    let told = other.ask("NOOP").await;
+    assert_eq!(told[0], format!("* FLAGS {system} $Old $Kept)"));
+    assert!(told[2].starts_with("* 1 FETCH (UID 1 FLAGS ($Old $Kept"), "{told:?}");
+    assert_eq!(keywords(&mut client).await, format!("{system} $Old $Kept)"));
+    // What takes a name away may leave its bit free, or give it to another name.
+    client.ask("STORE 1 FLAGS ($Kept)").await;
+    let told = other.ask("NOOP").await;
+    assert!(told.iter().any(|line| line.starts_with("* 1 FETCH (UID 1 FLAGS ($Kept)")), "{told:?}");
+    for client in [&mut client, &mut other] {
+        let named = keywords(client).await;
+        assert!(named.contains(" $Kept") && !named.contains("  ") && !named.contains(" )"), "{named}");
+    }
+    for count in 0..limits::KEYWORDS {
+        client.ask(&format!("STORE 1 FLAGS (k{count})")).await;
+        let told = other.ask("NOOP").await;
+        let flags = format!("* 1 FETCH (UID 1 FLAGS (k{count})");
+        assert!(told.iter().any(|line| line.starts_with(&flags)), "{count}: {told:?}");
+    }
 }
 
 // RFC 3501 §2.3.2
@@ -659,6 +694,32 @@ async fn nothing_that_was_committed_is_missed() {
             assert_eq!(other.answer().await[0], format!("* {count} EXISTS"));
         }
     }
+}
+
+#[tokio::test]
+async fn who_was_away_longer_than_the_log_reaches_back_is_told_all_the_same() {
+    let house = House::new().await;
+    for _ in 0..3 {
+        house.deliver().await;
+    }
+    let mut client = house.open("SELECT").await;
+    house.expunge(2, 2).await;
+    for _ in 0..limits::MODSEQ_LOG_ROWS / 500 + 3 {
+        let changes = (0..500).map(|count| {
+            let flags = if count % 2 == 0 { SystemFlags::SEEN } else { SystemFlags::FLAGGED };
+            house.flag(1, flags)
+        });
+        let mut changes: Vec<_> = changes.map(Box::pin).collect();
+        std::future::poll_fn(|cx| {
+            changes.retain_mut(|change| change.as_mut().poll(cx).is_pending());
+            if changes.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+    }
+    let reaches = mailbox::changes(&house.context.store.view().unwrap(), house.inbox, crate::base::ModSeq(5)).unwrap();
+    assert!(reaches.is_none(), "the log was cut");
+    let expected = ["* 2 EXPUNGE", "* 1 FETCH (UID 1 FLAGS (\\Flagged))", "OK nothing done"];
+    client.check("NOOP", &expected).await;
 }
 
 #[tokio::test]
