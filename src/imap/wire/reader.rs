@@ -4,6 +4,9 @@ use memchr::memchr;
 
 use crate::base::limits;
 
+/// Items for which a list has room at first.
+const LIST_ITEMS: usize = 12;
+
 /// What was read, or what is wrong and what was expected.
 pub(super) type Read<T> = Result<T, &'static str>;
 
@@ -85,7 +88,7 @@ impl<'a> Reader<'a> {
 
     /// A word of the protocol: letters, digits, `.`, `-`, `=`. It may be empty.
     pub(super) fn word(&mut self) -> &'a [u8] {
-        self.take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'='))
+        self.take_while(|byte| is_of(byte, WORD))
     }
 
     /// Takes the word when it is next, in any case.
@@ -215,25 +218,24 @@ impl<'a> Reader<'a> {
         if digits.is_empty() {
             return Err(what);
         }
-        let mut number: u64 = 0;
-        for digit in digits {
-            let digit = u64::from(digit.wrapping_sub(b'0'));
-            number = number.checked_mul(10).and_then(|number| number.checked_add(digit)).unwrap_or(u64::MAX);
-            if number > i64::MAX as u64 {
-                return Err("a number is too large: it may have 63 bits");
-            }
-        }
-        Ok(number)
+        let add = |sum: u64, digit: &u8| sum.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0')));
+        // 18 digits always fit, and few numbers have more.
+        let number = match digits.len() {
+            0..=18 => Some(digits.iter().fold(0, add)),
+            _ => std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()),
+        };
+        number.filter(|number| *number <= i64::MAX as u64).ok_or("a number is too large: it may have 63 bits")
     }
 
     /// A list in parentheses, which may be empty.
     pub(super) fn list<T>(&mut self, what: &'static str, mut item: impl FnMut(&mut Self) -> Read<T>) -> Read<Vec<T>> {
         self.expect(b'(', what)?;
         self.spaces();
-        let mut items = Vec::new();
         if self.eat(b')') {
-            return Ok(items);
+            return Ok(Vec::new());
         }
+        // Few lists are longer.
+        let mut items = Vec::with_capacity(LIST_ITEMS);
         loop {
             if items.len() >= limits::IMAP_ITEMS {
                 return Err("a list has too many items");
@@ -259,10 +261,41 @@ impl<'a> Reader<'a> {
 
 // RFC 9051 §9 "ATOM-CHAR"
 pub(super) fn is_atom_char(byte: u8) -> bool {
-    matches!(byte, 0x21..=0x7e) && !matches!(byte, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b']')
+    is_of(byte, ATOM)
 }
 
 // RFC 9051 §9 "ASTRING-CHAR"
 pub(super) fn is_astring_char(byte: u8) -> bool {
-    is_atom_char(byte) || byte == b']'
+    is_of(byte, ASTRING)
+}
+
+fn is_of(byte: u8, kind: u8) -> bool {
+    KINDS.get(usize::from(byte)).is_some_and(|kinds| kinds & kind != 0)
+}
+
+const ATOM: u8 = 1;
+const ASTRING: u8 = 2;
+const WORD: u8 = 4;
+
+/// What each octet may be part of: one look instead of a comparison for each special.
+static KINDS: [u8; 256] = kinds();
+
+#[expect(clippy::indexing_slicing, reason = "it is done when this is compiled")]
+const fn kinds() -> [u8; 256] {
+    let mut kinds = [0; 256];
+    let mut byte = 0x21;
+    while byte < 0x7f {
+        let octet = byte as u8;
+        if !matches!(octet, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\') {
+            kinds[byte] |= ASTRING;
+            if octet != b']' {
+                kinds[byte] |= ATOM;
+            }
+        }
+        if octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'=') {
+            kinds[byte] |= WORD;
+        }
+        byte += 1;
+    }
+    kinds
 }
