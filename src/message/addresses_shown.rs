@@ -67,7 +67,14 @@ impl<'a> List<'a, '_> {
             }
         }
         self.first = name;
-        self.skip_rest();
+        while !self.is_at_end() {
+            self.cursor.bump();
+            self.skip_rest();
+        }
+    }
+
+    fn is_at_end(&self) -> bool {
+        matches!(self.cursor.peek(), None | Some(b',' | b';'))
     }
 
     /// Words up to a special: names are shown without quotes, with one space between two words.
@@ -95,10 +102,18 @@ impl<'a> List<'a, '_> {
         self.write(Some(name).filter(|name| !name.is_empty()), route.as_deref(), &local, &domain);
     }
 
-    /// An address without brackets; a comment behind it is the name, as in RFC 822's time.
+    /// An address without brackets; a comment behind it is the name, as in RFC 822's time. Where brackets follow all the
+    /// same, what is in them is the address, and all before it the name.
     fn bare_address(&mut self) {
+        let begin = self.cursor.clone();
         let (mut local, mut domain) = (Vec::new(), Vec::new());
         let comment = self.spec(&mut local, &mut domain);
+        self.skip_rest();
+        if self.cursor.peek() == Some(b'<') {
+            let name = begin.until(&self.cursor).trim_ascii();
+            self.cursor.bump();
+            return self.angle_address(name);
+        }
         if local.is_empty() && domain.is_empty() && comment.is_none() {
             return;
         }
@@ -210,13 +225,13 @@ impl<'a> List<'a, '_> {
         self.out.push(b')');
     }
 
-    /// Passes over what stands between an address and the next comma or semicolon.
+    /// Passes over what stands between an address and the next comma, semicolon or opening bracket.
     fn skip_rest(&mut self) {
         let mut ignored = Vec::new();
         loop {
             self.cursor.skip_blank();
             match self.cursor.peek() {
-                None | Some(b',' | b';') => return,
+                None | Some(b',' | b';' | b'<') => return,
                 Some(b'"') => {
                     self.cursor.quoted(&mut ignored);
                     ignored.clear();
@@ -284,6 +299,9 @@ mod tests {
         check("Alice <a@x.test", r#"("Alice" NIL "a" "x.test")"#);
         check("a@x.test; b@x.test", r#"(NIL NIL "a" "x.test")(NIL NIL "b" "x.test")"#);
         check("a@x.test b@x.test, c@x.test", r#"(NIL NIL "a" "x.test")(NIL NIL "c" "x.test")"#);
+        check("b@x.test <a@x.test>, c@x.test", r#"("b@x.test" NIL "a" "x.test")(NIL NIL "c" "x.test")"#);
+        check("@ [x] <a@x.test>", r#"("@ [x]" NIL "a" "x.test")"#);
+        check("<a@x.test> <b@x.test> c", r#"(NIL NIL "a" "x.test")"#);
         check("a@b@c, d@x.test", r#"(NIL NIL "a" "b")(NIL NIL "d" "x.test")"#);
         check(r#""open <a@x.test>"#, r#"(NIL NIL "open <a@x.test>" "")"#);
         check("@x.test", r#"(NIL NIL "" "x.test")"#);

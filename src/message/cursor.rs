@@ -19,6 +19,11 @@ impl<'a> Cursor<'a> {
         self.rest.first().copied()
     }
 
+    /// What stands between here and a later place.
+    pub fn until(&self, later: &Self) -> &'a [u8] {
+        self.rest.get(..self.rest.len().saturating_sub(later.rest.len())).unwrap_or_default()
+    }
+
     pub fn bump(&mut self) {
         self.rest = self.rest.get(1..).unwrap_or_default();
     }

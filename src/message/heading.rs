@@ -103,10 +103,13 @@ fn read_type(part: &mut Part, value: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn read_field(part: &mut Part, field: &Field<'_>) {
-    let text = || Some(shown(field.value).into_owned());
+    let text = || Some(shown(field.value).into_owned()).filter(|text| !text.is_empty());
     if field.is("Content-Transfer-Encoding") {
-        let encoding = token(&mut Cursor::new(field.value));
-        if !encoding.is_empty() {
+        let mut cursor = Cursor::new(field.value);
+        let encoding = token(&mut cursor);
+        // With something behind it, it is malformed, and counts only when it is known all the same, as in `base64;`.
+        let is_known = matches!(encoding.as_slice(), b"7bit" | b"8bit" | b"binary" | b"quoted-printable" | b"base64");
+        if !encoding.is_empty() && (is_known || cursor.peek().is_none()) {
             part.encoding = encoding;
         }
     } else if field.is("Content-Disposition") {
@@ -221,6 +224,13 @@ mod tests {
         assert_eq!(part.md5.as_deref(), Some(&b"Q2hlY2s="[..]));
         assert_eq!(part.language, [b"de".to_vec(), b"en-gb".to_vec()]);
         assert_eq!(part.location.as_deref(), Some(&b"http://x.test/"[..]));
+    }
+
+    #[test]
+    fn what_is_empty_or_malformed_is_not_there() {
+        let part = read("Content-Transfer-Encoding: 8 bit\r\nContent-ID:\r\nContent-Disposition: ;\r\n").part;
+        assert_eq!((part.encoding.as_slice(), part.id, part.disposition), (&b"7bit"[..], None, None));
+        assert_eq!(read("Content-Transfer-Encoding: base64;\r\n").part.encoding, b"base64");
     }
 
     #[test]

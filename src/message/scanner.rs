@@ -344,12 +344,14 @@ impl StructureScanner {
     }
 
     /// Closes the parts from that depth on; their content ends at `end`, before which there are so many line ends.
-    fn close_down_to(&mut self, depth: usize, mut end: u64, mut lines: u64) {
-        // The blank line behind a header block is not the boundary's, also for the message around that header block.
-        if let Some(begin) = self.open.last().and_then(|open| Some((open, self.parts.get(open.place)?.content_at)))
-            && begin.1 > end
+    fn close_down_to(&mut self, depth: usize, end: u64, lines: u64) {
+        // RFC 2046 §5.1.1: the line end before a boundary belongs to it, also when it is the blank line behind a header
+        // block.
+        if self.open.len() > depth
+            && let Some(part) = self.open.last().and_then(|open| self.parts.get_mut(open.place))
+            && part.content_at > end
         {
-            (end, lines) = (begin.1, begin.0.lines);
+            (part.header_bytes, part.content_at) = (end.saturating_sub(part.header_at), end);
         }
         while self.open.len() > depth {
             let Some(open) = self.open.pop() else { return };

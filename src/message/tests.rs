@@ -87,7 +87,7 @@ fn the_line_end_before_a_boundary_belongs_to_it() {
     );
     check(
         &format!("{MIXED}--b\r\n\r\n\r\n--b\r\n\r\n--b--"),
-        &["multipart/mixed 0", r#" text/plain 2 """#, r#" text/plain 2 """#],
+        &["multipart/mixed 0", r#" text/plain 2 """#, r#" text/plain 0 """#],
     );
 }
 
@@ -170,10 +170,10 @@ fn a_message_in_a_message_ends_with_its_part() {
         &format!("{MIXED}--b\r\nContent-Type: message/rfc822\r\n--b--\r\n"),
         &["multipart/mixed 0", r#" message/rfc822 28 """#, r#"  text/plain 0 """#],
     );
-    // The blank line is the header block's, and no boundary's.
+    // The blank line is the boundary's.
     check(
         &format!("{MIXED}--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\n--b--\r\n"),
-        &["multipart/mixed 0", r#" message/rfc822 32 "Subject: in\r\n\r\n""#, r#"  text/plain 15 """#],
+        &["multipart/mixed 0", r#" message/rfc822 32 "Subject: in\r\n""#, r#"  text/plain 13 """#],
     );
     check(
         "Content-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\nx\r\n",
