@@ -5,6 +5,8 @@ use crate::compare::Difference;
 /// Who is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Other {
+    /// Ours, asked in another way.
+    Ourselves,
     /// Dovecot 2.3.19 of Debian 12.
     Dovecot,
     /// The crate mail-parser.

@@ -83,7 +83,7 @@ fn every_message_comes_back_and_is_read_as_others_read_it() {
             let number = first + place;
             let sections = sections::fetch(&mut ours, number, structure);
             if stand.is_pillarbox() {
-                sections::agree_with_whole(mail, &sections);
+                report.add(Other::Ourselves, mail, sections::compare_with_whole(mail, &sections));
             }
             if same_parts {
                 let theirs = sections::fetch(&mut theirs, number, structure);

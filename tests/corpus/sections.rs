@@ -34,19 +34,24 @@ pub fn fetch(session: &mut Imap, number: usize, structure: &Value) -> Sections {
     sections
 }
 
-/// Each section stands in the message as it is given, and the header and the text of a message inside are its content.
-pub fn agree_with_whole(mail: &Mail, sections: &Sections) {
+/// Where a section does not stand in the message as it is given, or the header and the text of a message inside are not
+/// its content.
+pub fn compare_with_whole(mail: &Mail, sections: &Sections) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    let text = |bytes: &[u8]| Value::Text(bytes.to_vec());
     for (name, bytes) in sections {
-        assert!(memchr::memmem::find(&mail.content, bytes).is_some(), "{}: section {name} is not in it", mail.name);
+        if memchr::memmem::find(&mail.content, bytes).is_none() {
+            differences.push(difference(&format!("{name} octets"), text(bytes), Value::Nil));
+        }
         if let Some(inner) = name.strip_suffix(".HEADER") {
-            let text = sections.get(&format!("{inner}.TEXT")).cloned().unwrap_or_default();
-            assert!(
-                [bytes.as_slice(), &text].concat() == sections[inner],
-                "{}: {inner} is not its HEADER and TEXT",
-                mail.name
-            );
+            let rest = sections.get(&format!("{inner}.TEXT")).cloned().unwrap_or_default();
+            let both = [bytes.as_slice(), &rest].concat();
+            if both != sections[inner] {
+                differences.push(difference(&format!("{inner} HEADER and TEXT"), text(&both), text(&sections[inner])));
+            }
         }
     }
+    differences
 }
 
 /// Where the sections of two servers differ.

@@ -42,8 +42,7 @@ pub(super) async fn store(
         Err(error) => return Ok(refusal(&error)),
     };
     // What has become of the flags is told below.
-    let quiet = Enabled { condstore: false, ..enabled };
-    if let Err(error) = selected.sync(link, &context.store, quiet, false, &uids).await {
+    if let Err(error) = selected.sync(link, &context.store, enabled, false, &uids).await {
         return unsynced(error);
     }
     let asked = Asked { mode: store.change.mode, flags, keywords: mask(&selected.told.keywords, &keywords) };

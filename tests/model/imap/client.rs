@@ -196,8 +196,19 @@ impl Client {
         }
     }
 
-    /// Whether the view is as the mailbox; what was asked for is known of each message.
-    pub fn differs(&self, mailbox: &Mailbox) -> Result<(), String> {
+    /// The view is as the mailbox, and the MODSEQs that were told are the newest.
+    pub fn is_up_to_date(&self, mailbox: &Mailbox) -> Result<(), String> {
+        self.agrees(mailbox)?;
+        for (told, (uid, message)) in self.view.iter().flat_map(|view| &view.messages).zip(&mailbox.messages) {
+            if self.condstore && told.modseq.is_some_and(|modseq| modseq != message.modseq) {
+                return Err(format!("UID {uid} was told with MODSEQ {:?} and has {}", told.modseq, message.modseq));
+            }
+        }
+        Ok(())
+    }
+
+    /// The view is as the mailbox, and what was asked for is known of each message.
+    pub fn agrees(&self, mailbox: &Mailbox) -> Result<(), String> {
         let view = self.view.as_ref().ok_or("no mailbox is open")?;
         let told: Vec<(Option<u32>, Option<&Flags>)> =
             view.messages.iter().map(|told| (told.uid, told.flags.as_ref())).collect();
@@ -205,11 +216,6 @@ impl Client {
             mailbox.messages.iter().map(|(uid, message)| (Some(*uid), Some(&message.flags))).collect();
         if told != is {
             return Err(format!("the client was told {told:?}\n  and there is {is:?}"));
-        }
-        for (told, (uid, message)) in view.messages.iter().zip(&mailbox.messages) {
-            if told.modseq.is_some_and(|modseq| self.condstore && message.modseq != 0 && modseq != message.modseq) {
-                return Err(format!("UID {uid} was told with MODSEQ {:?} and has {}", told.modseq, message.modseq));
-            }
         }
         Ok(())
     }

@@ -14,6 +14,15 @@ pub async fn play(world: &mut World, step: &Step) -> Result<(), String> {
     if let Some(who) = step.who() {
         awaken(world, who).await?;
     }
+    one(world, step).await?;
+    match step.who() {
+        // What a step has brought is asked for before anybody does something else.
+        Some(who) if !world.clients[who].is_idling() => world.clients[who].ask().await,
+        _ => Ok(()),
+    }
+}
+
+async fn one(world: &mut World, step: &Step) -> Result<(), String> {
     match step {
         Step::Append { who, into, flags, count } => append(world, *who, NAMES[*into], *flags, *count).await,
         Step::Deliver => {
@@ -81,7 +90,7 @@ async fn awaken(world: &mut World, who: usize) -> Result<(), String> {
         match (goes_on, mailbox) {
             (true, Some(mailbox)) => {
                 client.ask().await?;
-                client.differs(mailbox)?;
+                client.is_up_to_date(mailbox)?;
             }
             (false, None) => world.clients[who] = world.client().await?,
             (goes_on, _) => return Err(format!("IDLE in a mailbox that is there or not: it goes on: {goes_on}")),
@@ -150,7 +159,7 @@ async fn append(world: &mut World, who: usize, into: &str, bits: u8, count: usiz
         Some([_, told]) if numbers(told)? == uids => {}
         other => return Err(format!("APPENDUID {other:?} for {uids:?}: {:?}", answer.status)),
     }
-    world.clients[who].ask().await
+    Ok(())
 }
 
 async fn pop3(world: &mut World, read: u16, delete: u16) -> Result<(), String> {
@@ -173,7 +182,7 @@ async fn select(world: &mut World, who: usize, name: &str, read_only: bool, cond
     match world.oracle.find(name) {
         Some(id) => {
             world.clients[who].open(name, id, read_only, condstore).await?;
-            world.clients[who].differs(&world.oracle.boxes[&id])
+            world.clients[who].is_up_to_date(&world.oracle.boxes[&id])
         }
         None => {
             let answer = world.clients[who].command(&format!("SELECT {name}"), true).await?;
@@ -258,7 +267,7 @@ async fn store(world: &mut World, step: &Step) -> Result<(), String> {
             return Err(format!("UID {} was told with {:?} by STORE", target.uid, told.flags));
         }
     }
-    client.ask().await
+    Ok(())
 }
 
 async fn fetch(world: &mut World, who: usize, pick: u16, by_uid: bool) -> Result<(), String> {
@@ -291,7 +300,7 @@ async fn fetch(world: &mut World, who: usize, pick: u16, by_uid: bool) -> Result
             return Err(format!("UID {} was told with {told:?} by FETCH and has {:?}", target.uid, message.flags));
         }
     }
-    client.ask().await
+    Ok(())
 }
 
 async fn find(world: &mut World, who: usize, search: &Search) -> Result<(), String> {
@@ -317,7 +326,7 @@ async fn find(world: &mut World, who: usize, search: &Search) -> Result<(), Stri
     if search.fresh && found != expected {
         return Err(format!("{command}: {found:?} instead of {expected:?}"));
     }
-    client.ask().await
+    Ok(())
 }
 
 async fn copy(world: &mut World, who: usize, pick: u16, by_uid: bool, to: &str, moves: bool) -> Result<(), String> {
@@ -336,7 +345,7 @@ async fn copy(world: &mut World, who: usize, pick: u16, by_uid: bool, to: &str, 
         targets.iter().map(|target| target.uid).filter(|uid| world.oracle.message(open, *uid).is_some()).collect();
     if !ended(&answer, living.len() == targets.len())? {
         // All or nothing.
-        return client.ask().await;
+        return Ok(());
     }
     let copies: Vec<Message> = living.iter().filter_map(|uid| world.oracle.message(open, *uid).cloned()).collect();
     let new: Vec<u32> = copies.into_iter().map(|message| world.oracle.add(into, message, &mut world.touched)).collect();
@@ -350,7 +359,7 @@ async fn copy(world: &mut World, who: usize, pick: u16, by_uid: bool, to: &str, 
         None if living.is_empty() => {}
         other => return Err(format!("COPYUID {other:?} for {living:?} to {new:?}")),
     }
-    client.ask().await
+    Ok(())
 }
 
 async fn expunge(world: &mut World, who: usize, pick: Option<u16>) -> Result<(), String> {
@@ -382,13 +391,13 @@ async fn expunge(world: &mut World, who: usize, pick: Option<u16>) -> Result<(),
             world.touched.may_be_gone.insert((open, uid));
         }
     }
-    world.clients[who].ask().await
+    Ok(())
 }
 
 async fn create(world: &mut World, who: usize, name: &str) -> Result<(), String> {
     let answer = world.clients[who].command(&format!("CREATE {name}"), true).await?;
     match (world.oracle.create(name), answer.status.kind.as_str()) {
-        (Some(_), "OK") | (None, "NO") => world.clients[who].ask().await,
+        (Some(_), "OK") | (None, "NO") => Ok(()),
         (made, _) => Err(format!("made {made:?}, and the answer is {:?}", answer.status)),
     }
 }
@@ -398,7 +407,7 @@ async fn delete(world: &mut World, who: usize, name: &str) -> Result<(), String>
         // A name without a mailbox: RFC 9051 §6.3.5 forbids it while there is something below.
         let answer = world.clients[who].command(&format!("DELETE {name}"), true).await?;
         refused(&answer.status, None)?;
-        return world.clients[who].ask().await;
+        return Ok(());
     }
     let own = world.open_box(who).is_some_and(|open| world.oracle.find(name) == Some(open));
     let answer = world.clients[who].command(&format!("DELETE {name}"), true).await?;
@@ -411,7 +420,7 @@ async fn delete(world: &mut World, who: usize, name: &str) -> Result<(), String>
     if own && gone.is_some() && world.clients[who].view.is_some() {
         return Err("the mailbox was deleted by the session that has it open, and it is not told CLOSED".to_owned());
     }
-    world.clients[who].ask().await
+    Ok(())
 }
 
 async fn rename(world: &mut World, who: usize, from: &str, to: &str) -> Result<(), String> {
@@ -423,7 +432,7 @@ async fn rename(world: &mut World, who: usize, from: &str, to: &str) -> Result<(
     let renamed = world.oracle.rename(from, to, &mut world.touched);
     world.oracle.forget_hollow();
     match (renamed, answer.status.kind.as_str()) {
-        (true, "OK") | (false, "NO") => world.clients[who].ask().await,
+        (true, "OK") | (false, "NO") => Ok(()),
         (renamed, _) => Err(format!("renamed: {renamed}, and the answer is {:?}", answer.status)),
     }
 }
@@ -437,7 +446,7 @@ async fn noop(world: &mut World, who: usize) -> Result<(), String> {
     }
     let Some(open) = open else { return Ok(()) };
     client.ask().await?;
-    client.differs(&world.oracle.boxes[&open])
+    client.is_up_to_date(&world.oracle.boxes[&open])
 }
 
 impl World {

@@ -154,7 +154,7 @@ impl World {
         let opened = auditor.open(name, id, true, true).await?;
         let number = |code: &str| opened.code_number(code).ok_or_else(|| format!("no {code}: {opened:?}"));
         let (validity, next, highest) = (number("UIDVALIDITY")?, number("UIDNEXT")?, number("HIGHESTMODSEQ")?);
-        let all = auditor.command("FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (SUBJECT)])", false).await?;
+        let all = auditor.command("UID FETCH 1:* (BODY.PEEK[HEADER.FIELDS (SUBJECT)])", false).await?;
         let seen: BTreeSet<u32> =
             auditor.view.iter().flat_map(|view| view.messages.iter().filter_map(|told| told.uid)).collect();
         let mailbox = self.oracle.boxes.get_mut(&id).ok_or("the oracle has it")?;
@@ -171,7 +171,7 @@ impl World {
             }
             mailbox.uid_validity = validity;
         }
-        auditor.differs(mailbox)?;
+        auditor.agrees(mailbox)?;
         if (validity, next) != (mailbox.uid_validity, u64::from(mailbox.uid_next)) {
             return Err(format!("UIDVALIDITY {validity}, UIDNEXT {next}: {mailbox:?}"));
         }
@@ -279,7 +279,7 @@ async fn image() -> Result<&'static [u8], String> {
     let fields = DomainFields::new(&house.settings);
     let name = DomainName::parse("example.test").expect("a name");
     let put = PutDomain { name, fields, precondition: Precondition::Absent, at: BEGIN };
-    house.store.write(put).await.map_err(|error| format!("{error:?}"))?;
+    house.store.write(put).await.map_err(|error| format!("{error:?}"))?.into_inner();
     let change = AccountChange {
         address: Address::parse(USER).expect("an address"),
         fields: AccountFields::default(),
@@ -287,7 +287,7 @@ async fn image() -> Result<&'static [u8], String> {
         precondition: Precondition::Absent,
         at: BEGIN,
     };
-    house.store.write(PutAccount(change)).await.map_err(|error| format!("{error:?}"))?;
+    house.store.write(PutAccount(change)).await.map_err(|error| format!("{error:?}"))?.into_inner();
     house.stop.cancel();
     house.sessions.drained().await;
     house.store.close();

@@ -102,8 +102,7 @@ async fn set_seen(
         Err(error) => return Ok(Err(unavailable(&error))),
     };
     // The answers tell the flags; nothing is to be said of them before.
-    let quiet = Enabled { condstore: false, ..enabled };
-    if let Err(error) = selected.sync(link, &context.store, quiet, false, &uids).await {
+    if let Err(error) = selected.sync(link, &context.store, enabled, false, &uids).await {
         return unsynced(error).map(Err);
     }
     for target in targets {
