@@ -107,3 +107,48 @@ async fn a_message_does_not_pay_for_more_guesses() {
     assert_eq!(refused, 20);
     stage.examine().unwrap();
 }
+
+#[tokio::test]
+async fn an_imap_session_without_a_login_does_little() {
+    let stage = server().await;
+    for (command, most) in
+        [("a NOOP\r\n", 100), ("a CAPABILITY\r\n", 200), ("a FROBNICATE\r\n", 20), ("a SELECT INBOX\r\n", 20)]
+    {
+        let mut client = Client::connect(&stage, "imap").await;
+        client.expect("* OK ").await;
+        client.send(command.repeat(2000).as_bytes()).await;
+        let rest = client.rest().await;
+        assert!(rest.last().is_some_and(|last| last.starts_with("* BYE ")), "{command:?}: {:?}", rest.last());
+        assert!(rest.len() <= most + 1, "{command:?}: {} lines", rest.len());
+    }
+    stage.examine().unwrap();
+}
+
+#[tokio::test]
+async fn errors_end_an_imap_session() {
+    let stage = server().await;
+    for command in ["a FETCH 1 FLAGS\r\n", "a SEARCH ((\r\n", "*\r\n", "\r\n", "a UID\r\n"] {
+        let mut client = Client::imap(&stage).await;
+        client.send(command.repeat(2000).as_bytes()).await;
+        let rest = client.rest().await;
+        assert!(rest.last().is_some_and(|last| last.starts_with("* BYE ")), "{command:?}: {:?}", rest.last());
+        assert_eq!(rest.len(), 20 + 1, "{command:?}");
+    }
+    stage.examine().unwrap();
+}
+
+#[tokio::test]
+async fn guessing_passwords_ends_in_imap() {
+    let stage = server().await;
+    for guess in ["a LOGIN alice@example.test wrong", "a AUTHENTICATE PLAIN AGFsaWNlAHdyb25n"] {
+        let mut client = Client::connect(&stage, "imaps").await;
+        client.wire = client.wire.tls().await.unwrap();
+        client.expect("* OK ").await;
+        client.send(format!("{guess}\r\n").repeat(10).as_bytes()).await;
+        let rest = client.rest().await;
+        let refused = rest.iter().filter(|line| line.starts_with("a NO [AUTHENTICATIONFAILED] ")).count();
+        assert_eq!((refused, rest.len()), (3, 4), "{rest:?}");
+        assert!(rest.iter().any(|line| line.starts_with("* BYE ")), "{rest:?}");
+    }
+    stage.examine().unwrap();
+}

@@ -50,6 +50,32 @@ impl Client {
         client
     }
 
+    /// Logs in as alice on IMAP, under TLS.
+    pub async fn imap(stage: &Stage) -> Self {
+        let mut client = Self::connect(stage, "imaps").await;
+        client.wire = client.wire.tls().await.unwrap();
+        client.expect("* OK ").await;
+        client.say("login LOGIN alice@example.test pillarbox", "login OK ").await;
+        client
+    }
+
+    /// Says an IMAP command and comes back with the tagged answer; what is untagged is passed over.
+    pub async fn ask(&mut self, tag: &str, command: &str) -> String {
+        self.send(format!("{tag} {command}\r\n").as_bytes()).await;
+        self.answer(tag).await
+    }
+
+    /// The answer to an IMAP command.
+    pub async fn answer(&mut self, tag: &str) -> String {
+        loop {
+            let response = self.wire.response().await.unwrap().expect("the session goes on");
+            let response = String::from_utf8_lossy(&response).into_owned();
+            if let Some(answer) = response.strip_prefix(&format!("{tag} ")) {
+                return answer.to_owned();
+            }
+        }
+    }
+
     /// Begins a message from `sender` to `recipient`, and stands behind the 354.
     pub async fn begin(&mut self, sender: &str, recipient: &str) {
         self.say(&format!("MAIL FROM:<{sender}>"), "250").await;

@@ -26,7 +26,13 @@ async fn logins_are_refused_in_the_same_octets() {
         client.expect("+OK").await;
         let user = client.say(&format!("USER {login}"), "+OK").await;
         let pass = client.say("PASS wrong", "-ERR [AUTH] ").await;
-        replies.push((login, [by_plain, by_login, user, pass]));
+
+        let mut client = Client::connect(&stage, "imaps").await;
+        client.wire = client.wire.tls().await.unwrap();
+        client.expect("* OK ").await;
+        let by_command = client.say(&format!("a LOGIN {login} wrong"), "a NO [AUTHENTICATIONFAILED] ").await;
+        let by_sasl = client.say(&format!("a AUTHENTICATE PLAIN {plain}"), "a NO [AUTHENTICATIONFAILED] ").await;
+        replies.push((login, [by_plain, by_login, user, pass, by_command, by_sasl]));
     }
     for (login, seen) in &replies {
         assert_eq!(seen, &replies[0].1, "{login}");

@@ -10,6 +10,7 @@ async fn an_endless_command_is_skipped() {
         ("smtp", "500 5.5.2 ", "NOOP", "250 2.0.0 "),
         ("submission", "500 5.5.2 ", "NOOP", "250 2.0.0 "),
         ("pop3", "-ERR", "CAPA", "+OK"),
+        ("imap", "NOOP BAD ", "a NOOP", "a OK "),
     ] {
         let mut client = Client::connect(&stage, listener).await;
         client.reply().await;

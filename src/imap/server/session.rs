@@ -14,8 +14,10 @@ use crate::net::{Connection, Crowded};
 
 /// First words by which a client shows that it speaks something else: a page in a browser that was lured here, or a mail
 /// program that mistook the port.
-const FOREIGN: [&[u8]; 12] =
-    [b"GET", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"CONNECT", b"PATCH", b"TRACE", b"EHLO", b"HELO", b"LHLO", b"MAIL"];
+const FOREIGN: [&[u8]; 13] = [
+    b"GET", b"POST", b"HEAD", b"PUT", b"OPTIONS", b"CONNECT", b"PATCH", b"TRACE", b"DELETE", b"EHLO", b"HELO", b"LHLO",
+    b"MAIL",
+];
 
 /// Where a session stands. Each state owns what is true in it; a command consumes it and gives the next.
 // RFC 9051 §3

@@ -10,7 +10,10 @@ impl<'a> Reader<'a> {
     pub(super) fn flag(&mut self) -> Read<Flag<'a>> {
         let mut ahead = *self;
         if !ahead.eat(b'\\') {
-            return self.atom(FLAG).map(Flag::Keyword);
+            return match self.atom(FLAG)? {
+                long if long.len() > crate::base::limits::KEYWORD_BYTES => Err("a keyword has at most 255 octets"),
+                keyword => Ok(Flag::Keyword(keyword)),
+            };
         }
         let name = ahead.atom(FLAG)?;
         let both = self.take_while(|byte| byte == b'\\' || super::reader::is_atom_char(byte));
