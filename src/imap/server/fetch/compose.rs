@@ -317,7 +317,7 @@ impl Scene {
 
     /// The flags that the command itself has changed. RFC 9051 §6.4.5: they are part of the answer.
     pub(super) fn flags_of_seen(&self, out: &mut Vec<u8>, answering: &mut Answering, target: &Target) {
-        if !self.seen_since.is_some_and(|since| target.member.modseq >= since) {
+        if self.seen_since.is_none_or(|since| target.member.modseq < since) {
             return;
         }
         for (item, is_told) in [(Item::Flags, true), (Item::ModSeq, self.plan.tells_modseq)] {

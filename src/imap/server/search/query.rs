@@ -1,5 +1,3 @@
-use std::borrow::Cow;
-
 use encoding_rs::{Encoding, UTF_8};
 
 use crate::base::{SystemFlags, Uid};
@@ -140,7 +138,7 @@ impl Reader<'_> {
     }
 
     /// A text in its charset, with its case folded.
-    fn text(&self, text: &Cow<'_, [u8]>) -> Result<String, Answer> {
+    fn text(&self, text: &[u8]) -> Result<String, Answer> {
         let decoded = self.charset.decode_without_bom_handling_and_without_replacement(text);
         decoded.map(|text| message::fold(&text)).ok_or_else(|| Answer::bad("a text is not in its charset"))
     }
