@@ -6,7 +6,7 @@ pub enum HeaderError {
     /// More than [`limits::HEADER_BYTES`].
     #[error("the header block is longer than 256 KiB")]
     TooLong,
-    /// More than [`limits::HEADER_LINES`].
+    /// More than [`limits::HEADER_LINES`], where that is asked for.
     #[error("the header block has more than 1,000 lines")]
     TooManyLines,
 }
@@ -16,10 +16,11 @@ pub enum HeaderError {
 ///
 /// It expects canonical CRLF; only the blank line ends the header block, so that nobody after us sees header fields
 /// that were not looked at here.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct HeaderSplitter {
     header: Vec<u8>,
     lines: usize,
+    lines_max: usize,
     state: State,
 }
 
@@ -32,10 +33,21 @@ enum State {
     Refused(HeaderError),
 }
 
+impl Default for HeaderSplitter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl HeaderSplitter {
     /// Nothing has come yet.
     pub fn new() -> Self {
-        Self::default()
+        Self { header: Vec::new(), lines: 0, lines_max: limits::HEADER_LINES, state: State::default() }
+    }
+
+    /// The same for a message that somebody has already: it is taken with any number of lines.
+    pub fn of_any_lines() -> Self {
+        Self { lines_max: usize::MAX, ..Self::new() }
     }
 
     /// Takes the next bytes and hands back those of them that belong to the body.
@@ -60,7 +72,7 @@ impl HeaderSplitter {
         let end = bytes.iter().position(|byte| *byte == b'\n').map(|at| at.saturating_add(1));
         let (line, rest) = bytes.split_at_checked(end.unwrap_or(bytes.len())).unwrap_or((bytes, &[]));
         self.lines += usize::from(self.state == State::LineStart);
-        self.state = if self.lines > limits::HEADER_LINES {
+        self.state = if self.lines > self.lines_max {
             State::Refused(HeaderError::TooManyLines)
         } else if self.header.len().saturating_add(line.len()) > limits::HEADER_BYTES {
             State::Refused(HeaderError::TooLong)
@@ -137,6 +149,16 @@ mod tests {
         // The body has neither limit.
         let body = format!("A: 1\r\n\r\n{}{}", lines(2 * limits::HEADER_LINES), long(2 * limits::HEADER_BYTES));
         assert_eq!(split(body.as_bytes(), &[9]).unwrap().1.len(), body.len() - 6);
+    }
+
+    #[test]
+    fn what_somebody_has_already_may_have_any_number_of_lines() {
+        let mut splitter = HeaderSplitter::of_any_lines();
+        let header = "A: 1\r\n".repeat(20 * limits::HEADER_LINES);
+        assert_eq!(splitter.push(format!("{header}\r\ntext").as_bytes()), Ok(&b"\r\ntext"[..]));
+        assert_eq!(splitter.into_header(), header.as_bytes());
+        let mut splitter = HeaderSplitter::of_any_lines();
+        assert_eq!(splitter.push("A: 1\r\n".repeat(50_000).as_bytes()), Err(HeaderError::TooLong));
     }
 
     #[test]

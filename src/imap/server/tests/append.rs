@@ -138,6 +138,16 @@ async fn utf8_has_its_own_form() {
 }
 
 #[tokio::test]
+async fn a_header_may_have_many_lines() {
+    let house = House::new().await;
+    let mut client = house.select().await;
+    let message = format!("To: a@x\r\n{}\r\ntext\r\n", " ,b@x\r\n".repeat(5000));
+    assert!(client.append("INBOX", "", message.as_bytes()).await.starts_with("OK "));
+    assert!(client.octets("FETCH 1 BODY.PEEK[]").await == message.as_bytes());
+    house.check();
+}
+
+#[tokio::test]
 async fn a_large_message_passes_through() {
     let house = House::new().await;
     let mut client = house.select().await;
