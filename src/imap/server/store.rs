@@ -41,7 +41,7 @@ pub(super) async fn store(
         Ok(changed) => changed.into_inner(),
         Err(error) => return Ok(refusal(&error)),
     };
-    // What has become of the flags is told below.
+    // What has become of the flags of these is told below.
     if let Err(error) = selected.sync(link, &context.store, enabled, false, &uids).await {
         return unsynced(error);
     }

@@ -101,7 +101,7 @@ async fn set_seen(
         Ok(changed) => changed.modseq,
         Err(error) => return Ok(Err(unavailable(&error))),
     };
-    // The answers tell the flags; nothing is to be said of them before.
+    // The answers tell the flags of these; nothing is to be said of them before.
     if let Err(error) = selected.sync(link, &context.store, enabled, false, &uids).await {
         return unsynced(error).map(Err);
     }

@@ -90,6 +90,22 @@ async fn a_message_that_has_changed_since_is_left_alone() {
 }
 
 #[tokio::test]
+async fn what_others_did_meanwhile_is_told_with_its_modseq() {
+    let (house, mut client) = house().await;
+    let mut other = house.select().await;
+    client.ok("SEARCH MODSEQ 1").await;
+    other.ok("STORE 2 +FLAGS.SILENT (\\Flagged)").await;
+    let told = client.ok("STORE 1 +FLAGS (\\Seen)").await;
+    // RFC 7162 §3.2.4
+    assert!(told[0].starts_with("* 2 FETCH (UID 2 FLAGS (\\Flagged \\Recent) MODSEQ ("), "{told:?}");
+    assert!(told[1].starts_with("* 1 FETCH (FLAGS (\\Seen \\Recent) MODSEQ ("), "{told:?}");
+    other.ok("STORE 3 +FLAGS.SILENT (\\Flagged)").await;
+    let told = client.ok("FETCH 2 BODY[HEADER]").await;
+    assert!(told[0].starts_with("* 3 FETCH (UID 3 FLAGS (\\Flagged \\Recent) MODSEQ ("), "{told:?}");
+    assert_eq!((told.len(), client.ok("NOOP").await.len()), (2, 0));
+}
+
+#[tokio::test]
 async fn only_what_is_marked_is_expunged() {
     let (house, mut client) = house().await;
     let mut other = house.select().await;
