@@ -124,7 +124,7 @@ pub fn assert_same(name: &str, sent: &[u8], received: &[u8]) {
 }
 
 /// Where a message from its own first field on differs: the two may be too large to print.
-fn difference(sent: &[u8], received: &[u8]) -> String {
+pub fn difference(sent: &[u8], received: &[u8]) -> String {
     let marker = sent.get(..24).unwrap_or(sent);
     let start = received.windows(marker.len()).position(|window| window == marker);
     let Some(start) = start else {

@@ -8,6 +8,7 @@
 #[allow(dead_code, reason = "shared with other tests")]
 mod dns;
 mod etrn;
+mod imap;
 mod mails;
 mod memory;
 mod outside;

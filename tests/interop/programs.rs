@@ -28,6 +28,7 @@ pub fn run(command: &mut Command, input: Option<&Path>, folder: &Path) -> Vec<u8
     let (out, err) = (folder.join("program.out"), folder.join("program.err"));
     let stdin = input.map_or_else(Stdio::null, |path| File::open(path).expect("the input opens").into());
     let mut child = command
+        .current_dir(folder)
         .stdin(stdin)
         .stdout(File::create(&out).expect("a file for the output"))
         .stderr(File::create(&err).expect("a file for the errors"))

@@ -173,7 +173,16 @@ impl Pop3 {
 
     /// Message `number`, dots undone, without the ending line. RFC 1939 §3
     pub fn retrieve(&mut self, number: usize) -> io::Result<Vec<u8>> {
-        self.command(&format!("RETR {number}"))?;
+        self.multi_line(&format!("RETR {number}"))
+    }
+
+    /// The same by TOP, which leaves no trace that it was read.
+    pub fn top(&mut self, number: usize) -> io::Result<Vec<u8>> {
+        self.multi_line(&format!("TOP {number} {}", u32::MAX >> 1))
+    }
+
+    fn multi_line(&mut self, command: &str) -> io::Result<Vec<u8>> {
+        self.command(command)?;
         let mut content = Vec::new();
         loop {
             let start = content.len();
