@@ -216,6 +216,7 @@ impl Shape {
         while (start + stored.len() as u64) < end {
             let begin = *self.chunks.get(chunk).ok_or_else(missing)?;
             let key = encode_key(&(id, chunk as u32));
+            view.count_chunk();
             let taken = view.get_bytes(BLOB_DATA.name(), &key, |row| {
                 let (version, bytes) = row.split_first()?;
                 let from = (start + stored.len() as u64 - begin) as usize;

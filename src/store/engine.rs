@@ -22,6 +22,7 @@ pub(super) struct Engine {
     pub(super) disk: Arc<Disk>,
     pub(super) bus: Bus,
     pub(super) panics: AtomicU64,
+    pub(super) chunks_read: Arc<AtomicU64>,
     pub(super) failed: AtomicBool,
 }
 
@@ -61,6 +62,7 @@ impl Engine {
             disk,
             bus: Bus::default(),
             panics: AtomicU64::new(0),
+            chunks_read: Arc::default(),
             failed: AtomicBool::new(false),
         }
     }
@@ -68,7 +70,7 @@ impl Engine {
     pub(super) fn view(&self) -> Result<View, StoreError> {
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let database = database.as_ref().ok_or(StoreError::Closed)?;
-        Ok(View::new(database.begin_read()?))
+        Ok(View::new(database.begin_read()?, Arc::clone(&self.chunks_read)))
     }
 
     pub(super) fn begin_write(&self) -> Result<WriteTransaction, StoreError> {

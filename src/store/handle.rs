@@ -109,6 +109,8 @@ pub struct Health {
     pub syncs: u64,
     /// Panics of ops since the start.
     pub panics: u64,
+    /// Chunks of bodies read since the start.
+    pub chunks_read: u64,
 }
 
 /// The open file. Cheap to clone; the last clone closes it.
@@ -214,6 +216,7 @@ impl Store {
             written_bytes: engine.disk.written_bytes(),
             syncs: engine.disk.syncs(),
             panics: engine.panics.load(Ordering::Relaxed),
+            chunks_read: engine.chunks_read.load(Ordering::Relaxed),
         }
     }
 

@@ -1,6 +1,8 @@
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::{ReadOnlyTable, ReadTransaction, TableDefinition, TableError};
 
@@ -79,12 +81,18 @@ type Opened = Rc<ReadOnlyTable<&'static [u8], &'static [u8]>>;
 /// `Send`, so the compiler holds a spawned task to that.
 pub struct View {
     transaction: ReadTransaction,
+    /// Chunks of bodies that all views have read.
+    chunks_read: Arc<AtomicU64>,
     opened: RefCell<Vec<(&'static str, Opened)>>,
 }
 
 impl View {
-    pub(super) fn new(transaction: ReadTransaction) -> Self {
-        Self { transaction, opened: RefCell::default() }
+    pub(super) fn new(transaction: ReadTransaction, chunks_read: Arc<AtomicU64>) -> Self {
+        Self { transaction, chunks_read, opened: RefCell::default() }
+    }
+
+    pub(super) fn count_chunk(&self) {
+        self.chunks_read.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn transaction(&self) -> &ReadTransaction {

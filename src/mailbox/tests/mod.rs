@@ -1,4 +1,7 @@
 mod damage;
+mod detail;
+mod folders;
+mod many;
 mod model;
 
 use std::convert::Infallible;

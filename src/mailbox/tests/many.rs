@@ -1,0 +1,146 @@
+//! What an op on all messages of a large mailbox costs: one modseq, one row of the log, and no more time than it must.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use super::super::log::MODSEQ_LOG;
+use super::*;
+use crate::message::Summary;
+use crate::store::{Read, Span};
+
+/// Ten thousand messages in one mailbox, in one op.
+struct Fill {
+    mailbox: MailboxId,
+    has_summaries: bool,
+    count: u64,
+}
+
+const HEAD: &str = "Received: from mx.far.test by mx.example.test; Sun, 22 Nov 2026 07:00:00 +0000\r\n\
+    From: Somebody <somebody@far.test>\r\nTo: Alice <alice@example.test>\r\nSubject: What there is to be said\r\n\
+    Date: Sun, 22 Nov 2026 07:00:00 +0000\r\nMessage-ID: <1234567890@far.test>\r\nMIME-Version: 1.0\r\n\
+    Content-Type: text/plain; charset=utf-8\r\n";
+
+fn body(number: u64) -> Vec<u8> {
+    format!("\r\nThis is number {number}.\r\n{}", "And so it goes on, line by line.\r\n".repeat(60)).into_bytes()
+}
+
+impl Op for Fill {
+    type Plan = ();
+    type Out = ();
+    type Refused = Infallible;
+
+    fn name(&self) -> &'static str {
+        "test.fill"
+    }
+
+    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Infallible>> {
+        Ok(())
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
+        let summary = Summary::of_whole(HEAD.as_bytes(), &body(0));
+        for number in 1..=self.count {
+            let body = body(number);
+            let message = Incoming {
+                id: MessageId(number << 16),
+                head: HEAD.as_bytes(),
+                blob: Some(tx.put_small_blob(&body, 1)?),
+                body_bytes: body.len() as u64,
+                summary: self.has_summaries.then_some(&summary),
+                at: Timestamp(5_000),
+            };
+            let own_lines = b"Return-Path: <somebody@far.test>\r\nDelivered-To: alice@example.test\r\n";
+            deliver(tx, &message, &[Placement { mailbox: self.mailbox, own_lines }])?;
+        }
+        Ok(())
+    }
+}
+
+impl World {
+    fn modseq(&self, mailbox: MailboxId) -> u64 {
+        row(&self.store.view().unwrap(), mailbox).unwrap().unwrap().modseq.0
+    }
+
+    /// How many rows the logs of all mailboxes have.
+    fn log_rows(&self) -> usize {
+        let mut rows = 0;
+        let count = |_, _| {
+            rows += 1;
+            ControlFlow::Continue(())
+        };
+        self.store.view().unwrap().scan(&MODSEQ_LOG, Span::all(), count).unwrap();
+        rows
+    }
+
+    /// Writes, and says how long it took and how many octets it wrote.
+    async fn timed<O: Op>(&self, what: &str, op: O) -> O::Out
+    where
+        O::Refused: std::fmt::Debug,
+    {
+        let (began, written) = (Instant::now(), self.store.health().written_bytes);
+        let out = self.store.write(op).await.map_err(|error| format!("{error:?}")).unwrap().into_inner();
+        let kib = (self.store.health().written_bytes - written) / 1024;
+        println!("{what}: {} ms, {kib} KiB", began.elapsed().as_millis());
+        out
+    }
+}
+
+fn flags(mailbox: MailboxId, uids: Vec<(Uid, Uid)>, flags: SystemFlags) -> ChangeFlags {
+    let keywords = vec!["$Label1".to_owned()];
+    ChangeFlags { mailbox, uids, mode: FlagMode::Add, flags, keywords, unchanged_since: None }
+}
+
+#[tokio::test]
+async fn an_op_on_ten_thousand_messages_is_one_change() {
+    const COUNT: u32 = 10_000;
+    let world = World::new();
+    let alice = world.put_account("alice@example.test", None);
+    let (inbox, bobs) = (world.inbox(alice), world.inbox(world.put_account("bob@example.test", None)));
+    let find = |name: &str| folder(&world.store.view().unwrap(), alice, name).unwrap().unwrap().0;
+    let (archive, trash) = (find("Archive"), find("Trash"));
+    let count = u64::from(COUNT);
+    world.timed("delivered without summaries", Fill { mailbox: bobs, has_summaries: false, count: 1000 }).await;
+    world.delete_account("bob@example.test").unwrap();
+    world.timed("delivered", Fill { mailbox: inbox, has_summaries: true, count }).await;
+    let all = || vec![(Uid(1), Uid(u32::MAX))];
+    let before = (world.modseq(inbox), world.log_rows());
+
+    let done = world.timed("STORE all", flags(inbox, all(), SystemFlags::SEEN)).await;
+    assert_eq!(done.modseq, Some(ModSeq(before.0 + 1)));
+    let odd = runs((0..COUNT / 2).map(|number| Uid(2 * number + 1)));
+    world.timed("STORE every second", flags(inbox, odd, SystemFlags::FLAGGED)).await;
+    assert_eq!((world.modseq(inbox), world.log_rows()), (before.0 + 2, before.1 + 2));
+
+    let began = Instant::now();
+    let seen = roster(&world.store.view().unwrap(), inbox).unwrap().unwrap();
+    println!("roster: {} us", began.elapsed().as_micros());
+    assert_eq!(seen.members.len(), COUNT as usize);
+    let began = Instant::now();
+    let changed = changes(&world.store.view().unwrap(), inbox, ModSeq(before.0 + 1)).unwrap().unwrap().changed;
+    println!("changes of every second: {} us", began.elapsed().as_micros());
+    assert_eq!(changed.len(), COUNT as usize / 2);
+    let mut summarised = 0;
+    let began = Instant::now();
+    let each = |_, _| {
+        summarised += 1;
+        ControlFlow::Continue(())
+    };
+    summaries(&world.store.view().unwrap(), inbox, (Uid(1), Uid(u32::MAX)), each).unwrap();
+    println!("summaries: {} us", began.elapsed().as_micros());
+    assert_eq!(summarised, COUNT);
+
+    let (by, at) = ("imap alice@example.test".to_owned(), Timestamp(9_000));
+    let copy = CopyMessages { from: inbox, uids: all(), to: archive, moves: false, by: by.clone(), peer_ip: None, at };
+    assert_eq!(world.timed("COPY", copy.clone()).await.uids.len(), COUNT as usize);
+    assert_eq!((world.modseq(archive), world.log_rows()), (2, before.1 + 3));
+    let moving = CopyMessages { to: trash, moves: true, ..copy };
+    assert_eq!(world.timed("MOVE", moving).await.uids.len(), COUNT as usize);
+    assert_eq!((world.modseq(trash), world.modseq(inbox), world.log_rows()), (2, before.0 + 3, before.1 + 5));
+    let peer_ip = Some("192.0.2.7".parse().unwrap());
+    let expunge = Expunge { mailbox: trash, uids: all(), only_deleted: false, by, peer_ip, at };
+    assert_eq!(world.timed("EXPUNGE of shared", expunge.clone()).await.messages, COUNT as usize);
+    let expunge = Expunge { mailbox: archive, ..expunge };
+    assert_eq!(world.timed("EXPUNGE of the last", expunge).await.messages, COUNT as usize);
+    assert_eq!(usage(&world.store.view().unwrap(), alice).unwrap(), Usage::default());
+    world.is_sound();
+}
