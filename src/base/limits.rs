@@ -131,6 +131,10 @@ pub const IMAP_COMMAND_S: u64 = 300;
 pub const IDLE_LINE_BYTES: usize = 1024;
 /// Seconds of silence after which a client that idles is sent a line, so that routers do not forget the connection.
 pub const IMAP_KEEPALIVE_S: u64 = 120;
+/// Mailboxes that stay in memory when their last session has closed them, for the program that comes back in a minute.
+pub const VIEWS_KEPT: usize = 32;
+/// Messages of all of them together: some 64 octets each.
+pub const VIEWS_KEPT_MESSAGES: usize = 50_000;
 /// Octets of a mailbox's name.
 pub const MAILBOX_NAME_BYTES: usize = 1000;
 /// Levels of a mailbox's name.

@@ -1,24 +1,29 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::sync::watch;
 
 use super::snapshot::Snapshot;
-use crate::base::{MailboxId, Uid};
+use crate::base::{MailboxId, Uid, limits};
 use crate::mailbox::{self, MAILBOX_TOPIC};
 use crate::store::{Store, StoreError};
 
-/// The mailboxes that sessions have open: each is kept in memory once, brought up to date when it was changed, and dropped
-/// with its last session. Cheap to clone.
+/// The mailboxes that sessions have open: each is kept in memory once, and brought up to date when it was changed. Those
+/// that were opened last stay a while when nobody has them open any more. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Views(Arc<Registry>);
 
 #[derive(Debug, Default)]
 struct Registry {
     entries: Mutex<HashMap<MailboxId, Entry>>,
+    kept: Mutex<Kept>,
     listening: OnceLock<()>,
 }
+
+/// The mailboxes that were opened last, the newest in front, with how many messages each had then.
+#[derive(Debug, Default)]
+struct Kept(VecDeque<(Arc<View>, usize)>);
 
 /// What is known of a mailbox that was opened since the server began.
 #[derive(Debug)]
@@ -57,7 +62,9 @@ impl Views {
     pub(super) async fn open(&self, store: &Store, mailbox: MailboxId) -> Result<Option<Arc<View>>, StoreError> {
         self.listen(store);
         let view = self.view(mailbox);
-        Ok(view.now(store).await?.map(|_| view))
+        let Some(now) = view.now(store).await? else { return Ok(None) };
+        lock(&self.0.kept).keep(&view, now.len());
+        Ok(Some(view))
     }
 
     /// How many messages the next session gets as recent; 0 where nobody has had the mailbox open yet.
@@ -105,8 +112,23 @@ impl Views {
 
 impl Registry {
     fn entries(&self) -> MutexGuard<'_, HashMap<MailboxId, Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.entries)
     }
+}
+
+impl Kept {
+    fn keep(&mut self, view: &Arc<View>, messages: usize) {
+        self.0.retain(|(kept, _)| !Arc::ptr_eq(kept, view));
+        self.0.push_front((Arc::clone(view), messages));
+        let total = |kept: &VecDeque<(_, usize)>| kept.iter().map(|(_, messages)| messages).sum::<usize>();
+        while self.0.len() > limits::VIEWS_KEPT || total(&self.0) > limits::VIEWS_KEPT_MESSAGES {
+            self.0.pop_back();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl View {
@@ -152,5 +174,35 @@ impl View {
     /// Is told of changes: after each, [`View::now`] differs.
     pub(super) fn watch(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Opens mailboxes with so many messages, one after the other: which stay in memory.
+    fn check(opened: &[(u32, usize)], expected: &[u32]) {
+        let views = Views::default();
+        for (mailbox, messages) in opened {
+            let view = views.view(MailboxId(*mailbox));
+            lock(&views.0.kept).keep(&view, *messages);
+        }
+        let is_kept = |mailbox: &u32| views.0.entries()[&MailboxId(*mailbox)].view.strong_count() > 0;
+        let mut kept: Vec<u32> = opened.iter().map(|(mailbox, _)| *mailbox).filter(is_kept).collect();
+        kept.sort_unstable();
+        kept.dedup();
+        assert_eq!(kept, expected);
+    }
+
+    #[test]
+    fn what_was_opened_last_stays_within_limits() {
+        const HALF: usize = limits::VIEWS_KEPT_MESSAGES / 2;
+        check(&[(1, 10), (2, 10)], &[1, 2]);
+        check(&[(1, HALF), (2, HALF), (3, 1)], &[2, 3]);
+        check(&[(1, HALF), (2, HALF), (1, HALF), (3, 1)], &[1, 3]);
+        check(&[(1, 10), (2, 2 * HALF + 1)], &[]);
+        let many: Vec<(u32, usize)> = (1..=100).map(|mailbox| (mailbox, 1)).collect();
+        check(&many, &Vec::from_iter(101 - limits::VIEWS_KEPT as u32..=100));
     }
 }
