@@ -83,7 +83,7 @@ const VERBS: [Verb; 34] = [
     uid_verb("EXPUNGE", expunge),
     verb("LIST", |reader, _| list(reader)),
     verb("LSUB", |reader, _| lsub(reader)),
-    verb("APPEND", |_, _| Err("APPEND needs a message as a literal: mailbox, flags, date-time, {size}")),
+    verb("APPEND", |_, _| Err("APPEND needs a message as a literal behind the mailbox, flags and date-time")),
     verb("LOGIN", |reader, _| login(reader)),
     verb("AUTHENTICATE", |reader, _| authenticate(reader)),
     verb("CAPABILITY", |_, _| Ok(Request::Capability)),
