@@ -25,6 +25,24 @@ pub fn summaries(
     })
 }
 
+/// The same where nothing is asked for but envelopes (as [`Summary::envelope`]) and the days on which the messages were
+/// sent: a list of ten thousand messages does not look at what they consist of.
+///
+/// # Errors
+/// [`StoreError`]
+pub fn envelopes(
+    read: &impl Read,
+    mailbox: MailboxId,
+    (first, last): (Uid, Uid),
+    mut each: impl FnMut(Uid, &[u8], Option<i32>) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let span = Span::range((mailbox, first)..=(mailbox, last));
+    read.scan(&OWN_LINES, span, |(_, uid), front| match front.envelope() {
+        Some((envelope, sent_day)) => each(uid, envelope, sent_day),
+        None => ControlFlow::Continue(()),
+    })
+}
+
 /// A message's summary, by reading the message where it is not kept, and keeping it from then on; `None` when it is not
 /// there (any more).
 ///

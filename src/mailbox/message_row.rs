@@ -110,6 +110,12 @@ impl Front {
         let (summary, rest) = postcard::take_from_bytes(&self.summary).ok()?;
         rest.is_empty().then_some(summary)
     }
+
+    /// What stands first in the summary, the envelope and the day on which the message was sent: nothing behind it is
+    /// looked at.
+    pub(super) fn envelope(&self) -> Option<(&[u8], Option<i32>)> {
+        postcard::take_from_bytes(&self.summary).ok().map(|(first, _)| first)
+    }
 }
 
 impl Row for Front {
@@ -198,6 +204,16 @@ mod tests {
         }
         row.push(0);
         assert_eq!(Message::decode(2, &row), None);
+    }
+
+    #[test]
+    fn the_envelope_is_read_without_the_rest() {
+        let summary = Summary::of_whole(b"Subject: one\r\nDate: Fri, 2 Feb 2024 08:00:00 +0000\r\n", b"\r\ntext\r\n");
+        let mut front = Front::new(b"", Some(&summary));
+        assert_eq!(front.envelope(), Some((summary.envelope.as_slice(), Some(19_755))));
+        assert_eq!(front.summary(), Some(summary));
+        front.summary.clear();
+        assert_eq!(front.envelope(), None);
     }
 
     #[test]

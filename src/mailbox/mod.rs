@@ -27,7 +27,7 @@ pub use check::{CHECKS, references};
 pub use content::{Content, Entry, content, has, inbox, listing, usage};
 pub use copy::{Copied, CopyMessages, CopyPlan, CopyRefused};
 pub use deliver::{Filed, Incoming, Placement, deliver, file, fits, has_room, takes_keywords};
-pub use detail::{body, content_range, head, read_body, read_range, summaries, summarise};
+pub use detail::{body, content_range, envelopes, head, read_body, read_range, summaries, summarise};
 pub use expunge::{Expunge, Expunged};
 pub use flags::{ChangeFlags, FlagMode, FlagsChanged, FlagsRefused};
 pub use folder::{FlagCounts, Folder, SpecialUse, flag_counts, folder, folders, row};

@@ -8,7 +8,7 @@ use crate::imap::server::flags::{begin_fetch, runs, write_flag_list};
 use crate::imap::server::selected::Target;
 use crate::imap::wire::{write_date_time, write_number, write_structure};
 use crate::mailbox;
-use crate::message::Summary;
+use crate::message::{Structure, Summary};
 use crate::store::{StoreError, View};
 
 /// Octets of a message up to which it is read with others. A longer one passes through in pieces, by itself.
@@ -38,6 +38,19 @@ pub(super) struct Composed {
     /// alone: it is large, or its summary is not kept.
     pub(super) is_full: bool,
     pub(super) missing: Missing,
+}
+
+/// What of a summary is told; the structure only where [`Plan::structure`] asks for it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown<'a> {
+    envelope: &'a [u8],
+    structure: Option<&'a Structure>,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn of(summary: &'a Summary) -> Self {
+        Self { envelope: &summary.envelope, structure: Some(&summary.structure) }
+    }
 }
 
 /// What could not be answered.
@@ -154,21 +167,16 @@ impl Scene {
     fn compose_with_summaries(&self, view: &View, targets: &[Target], composed: &mut Composed) {
         for run in runs(targets) {
             let end = targets.partition_point(|target| target.member.uid <= run.1);
-            let read = mailbox::summaries(view, self.mailbox, run, |uid, summary| {
-                match targets.get(composed.done).filter(|_| composed.done < end) {
-                    Some(target) if target.member.uid == uid => {
-                        if self.compose_one(view, target, Some(&summary), composed) {
-                            ControlFlow::Continue(())
-                        } else {
-                            ControlFlow::Break(())
-                        }
-                    }
-                    // There is no summary of the one that is next.
-                    Some(target) if target.member.uid < uid => ControlFlow::Break(()),
-                    Some(_) => ControlFlow::Continue(()),
-                    None => ControlFlow::Break(()),
-                }
-            });
+            let run_targets = &targets[..end];
+            let read = if self.plan.structure {
+                mailbox::summaries(view, self.mailbox, run, |uid, summary| {
+                    self.compose_next(view, run_targets, uid, Shown::of(&summary), composed)
+                })
+            } else {
+                mailbox::envelopes(view, self.mailbox, run, |uid, envelope, _| {
+                    self.compose_next(view, run_targets, uid, Shown { envelope, structure: None }, composed)
+                })
+            };
             if let Err(error) = read {
                 tracing::error!(%error, mailbox = %self.mailbox, "summaries could not be read");
             }
@@ -178,19 +186,37 @@ impl Scene {
         }
     }
 
+    /// Answers for the next of the messages, when it is the one whose summary was read.
+    fn compose_next(
+        &self,
+        view: &View,
+        targets: &[Target],
+        uid: Uid,
+        shown: Shown<'_>,
+        composed: &mut Composed,
+    ) -> ControlFlow<()> {
+        let goes_on = match targets.get(composed.done) {
+            Some(target) if target.member.uid == uid => self.compose_one(view, target, Some(shown), composed),
+            // There is no summary of the one that is next.
+            Some(target) => target.member.uid > uid,
+            None => false,
+        };
+        if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
     /// Answers for a message; false when the next one is not to be answered with it, or nothing is written since this one
     /// is to be answered alone.
-    fn compose_one(&self, view: &View, target: &Target, summary: Option<&Summary>, composed: &mut Composed) -> bool {
+    fn compose_one(&self, view: &View, target: &Target, shown: Option<Shown<'_>>, composed: &mut Composed) -> bool {
         let Composed { out, done, is_full, missing } = composed;
         let begin = out.len();
         let mut head = None;
         let mut answering = Answering::new(target.number);
         for item in &self.plan.items {
             let Item::Section(section) = item else {
-                self.known(out, &mut answering, item, target, summary);
+                self.known(out, &mut answering, item, target, shown);
                 continue;
             };
-            match self.section(view, target, summary, section, &mut head, out, &mut answering) {
+            match self.section(view, target, shown, section, &mut head, out, &mut answering) {
                 Ok(Told::Whole) => {}
                 Ok(Told::Gone) => missing.gone = true,
                 Ok(Told::Alone) => {
@@ -215,14 +241,14 @@ impl Scene {
         &self,
         view: &View,
         target: &Target,
-        summary: Option<&Summary>,
+        shown: Option<Shown<'_>>,
         section: &Section,
         head: &mut Option<Vec<u8>>,
         out: &mut Vec<u8>,
         answering: &mut Answering,
     ) -> Result<Told, StoreError> {
         let size_bytes = target.member.size_bytes;
-        match section.place(size_bytes, summary.map(|summary| &summary.structure)) {
+        match section.place(size_bytes, shown.and_then(|shown| shown.structure)) {
             Place::Nowhere => answering.nil(out, &section.label),
             Place::Head => {
                 if head.is_none() {
@@ -273,10 +299,10 @@ impl Scene {
         answering: &mut Answering,
         item: &Item,
         target: &Target,
-        summary: Option<&Summary>,
+        shown: Option<Shown<'_>>,
     ) {
         let member = &target.member;
-        match (item, summary) {
+        match (item, shown) {
             (Item::Uid, _) => {
                 answering.space(out);
                 out.extend_from_slice(b"UID ");
@@ -301,15 +327,15 @@ impl Scene {
                 out.extend_from_slice(b"RFC822.SIZE ");
                 write_number(out, member.size_bytes);
             }
-            (Item::Envelope, Some(summary)) => {
+            (Item::Envelope, Some(shown)) => {
                 answering.space(out);
                 out.extend_from_slice(b"ENVELOPE ");
-                out.extend_from_slice(&summary.envelope);
+                out.extend_from_slice(shown.envelope);
             }
-            (Item::Structure { is_extended }, Some(summary)) => {
+            (Item::Structure { is_extended }, Some(Shown { structure: Some(structure), .. })) => {
                 answering.space(out);
                 out.extend_from_slice(if *is_extended { b"BODYSTRUCTURE " } else { b"BODY " });
-                write_structure(out, &summary.structure, *is_extended);
+                write_structure(out, structure, *is_extended);
             }
             (Item::Envelope | Item::Structure { .. } | Item::Section(_), _) => {}
         }

@@ -8,6 +8,8 @@ pub(super) struct Plan {
     pub(super) items: Vec<Item>,
     /// A summary is needed.
     pub(super) summary: bool,
+    /// More of the summary than its envelope is needed.
+    pub(super) structure: bool,
     /// Heads or bodies are needed.
     pub(super) content: bool,
     /// Bodies are needed.
@@ -35,6 +37,7 @@ impl Plan {
         let mut plan = Self {
             items: Vec::with_capacity(fetch.items.len() + 2),
             summary: false,
+            structure: false,
             content: false,
             body: false,
             sets_seen: false,
@@ -82,9 +85,11 @@ impl Plan {
             return;
         }
         match &item {
-            Item::Envelope | Item::Structure { .. } => self.summary = true,
+            Item::Envelope => self.summary = true,
+            Item::Structure { .. } => (self.summary, self.structure) = (true, true),
             Item::Section(section) => {
-                self.summary |= section.needs_structure();
+                self.structure |= section.needs_structure();
+                self.summary |= self.structure;
                 self.content = true;
                 self.body |= section.needs_body();
             }

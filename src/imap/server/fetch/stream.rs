@@ -1,4 +1,4 @@
-use super::compose::{Answering, Missing, Scene, begin_literal};
+use super::compose::{Answering, Missing, Scene, Shown, begin_literal};
 use super::plan::Item;
 use super::section::{Place, Section, Wanted};
 use crate::base::limits;
@@ -46,7 +46,8 @@ impl Alone<'_> {
                 Item::Section(section) if section.needs_structure() && summary.is_none() => continue,
                 Item::Section(section) => self.section(link, &mut answering, section, summary.as_ref()).await,
                 _ => {
-                    self.scene.known(link.output(), &mut answering, item, self.target, summary.as_ref());
+                    let shown = summary.as_ref().map(Shown::of);
+                    self.scene.known(link.output(), &mut answering, item, self.target, shown);
                     Ok(())
                 }
             };

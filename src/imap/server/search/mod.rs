@@ -127,8 +127,8 @@ fn decide_slice(
 fn sent_days(view: &View, mailbox: MailboxId, targets: &[Target]) -> Result<HashMap<Uid, Option<i32>>, StoreError> {
     let mut days = HashMap::with_capacity(targets.len());
     for run in runs(targets) {
-        mailbox::summaries(view, mailbox, run, |uid, summary| {
-            days.insert(uid, summary.sent_day);
+        mailbox::envelopes(view, mailbox, run, |uid, _, sent_day| {
+            days.insert(uid, sent_day);
             ControlFlow::Continue(())
         })?;
     }
