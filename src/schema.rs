@@ -6,7 +6,7 @@ use crate::store::{AnyTable, CrossCheck, Schema};
 use crate::{directory, intake, job, mailbox, queue, settings, tls, trace, turn};
 
 /// The schema of this release.
-pub static SCHEMA: Schema = Schema { version: 1, tables: &TABLES, checks: &CHECKS };
+pub static SCHEMA: Schema = Schema { version: 2, tables: &TABLES, checks: &CHECKS };
 
 const ROOMS: &[&[&dyn AnyTable]] = &[
     settings::TABLES,
