@@ -188,3 +188,75 @@ fn special_use_name(special_use: SpecialUse) -> &'static str {
     let found = SpecialUse::ALL.into_iter().find(|(known, ..)| *known == special_use);
     found.map_or("", |(_, name, _)| name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{AccountId, MailboxId, ModSeq, Uid};
+    use crate::mailbox::Mailbox;
+
+    fn mailbox(special_use: Option<SpecialUse>) -> Mailbox {
+        Mailbox {
+            account: AccountId(1),
+            name: "a/b".to_owned(),
+            uid_validity: 7,
+            uid_next: Uid(9),
+            modseq: ModSeq(5),
+            messages: 3,
+            size_bytes: 100,
+            unseen: 2,
+            deleted: 1,
+            special_use,
+            log_floor: ModSeq(0),
+        }
+    }
+
+    #[track_caller]
+    fn check(folder: &Folder, is_above_selected: bool, words: &str, expected: &str) {
+        let has = |word| words.split(' ').any(|other| other == word);
+        let selection = ListSelection {
+            subscribed: has("SUBSCRIBED"),
+            special_use: has("SPECIAL-USE"),
+            ..ListSelection::default()
+        };
+        let returns =
+            ListReturn { subscribed: has("+SUBSCRIBED"), children: has("+CHILDREN"), ..ListReturn::default() };
+        let style = Style { selection, returns: &returns, is_extended: !words.is_empty() };
+        let listed = Listed { name: &folder.name, folder: Some(folder), is_selected: true, is_above_selected };
+        let mut out = Vec::new();
+        style.write(&mut out, &listed, Enabled::default());
+        assert_eq!(String::from_utf8(out).unwrap(), format!("* LIST {expected}\r\n"), "{words}");
+    }
+
+    #[test]
+    fn names_are_shown_with_what_was_asked_for() {
+        let row = Some((MailboxId(1), mailbox(Some(SpecialUse::Sent))));
+        let sent = Folder { mailbox: row, name: "a/b".to_owned(), subscribed: true, has_children: true };
+        check(&sent, false, "", r#"(\HasChildren \Sent) "/" a/b"#);
+        check(&sent, false, "EXTENDED", r#"(\Sent) "/" a/b"#);
+        check(&sent, false, "+SUBSCRIBED +CHILDREN", r#"(\HasChildren \Subscribed \Sent) "/" a/b"#);
+        check(&sent, true, "SUBSCRIBED", r#"(\Subscribed \Sent) "/" a/b ("CHILDINFO" ("SUBSCRIBED"))"#);
+        check(&sent, true, "SPECIAL-USE", r#"(\Sent) "/" a/b ("CHILDINFO" ("SPECIAL-USE"))"#);
+        let both = r#"(\Subscribed \Sent) "/" a/b ("CHILDINFO" ("SUBSCRIBED" "SPECIAL-USE"))"#;
+        check(&sent, true, "SUBSCRIBED SPECIAL-USE", both);
+    }
+
+    #[test]
+    fn what_is_no_mailbox_says_so() {
+        let level = Folder { mailbox: None, name: "x y".to_owned(), subscribed: false, has_children: true };
+        check(&level, false, "", r#"(\Noselect \HasChildren) "/" "x y""#);
+        check(&level, false, "+CHILDREN", r#"(\NonExistent \HasChildren) "/" "x y""#);
+        let gone = Folder { has_children: false, subscribed: true, ..level };
+        check(&gone, false, "SUBSCRIBED", r#"(\NonExistent \Subscribed) "/" "x y""#);
+    }
+
+    #[test]
+    fn wildcards_are_counted() {
+        let check = |sent: &str, expected: Option<&str>| {
+            let read = patterns(b"a/", [sent.as_bytes()], Enabled::default()).ok();
+            assert_eq!(read, expected.map(|pattern| vec![pattern.to_owned()]), "{sent}");
+        };
+        check("%", Some("a/%"));
+        check(&"*x".repeat(limits::LIST_WILDCARDS + 1), None);
+    }
+}

@@ -108,3 +108,38 @@ pub(super) fn write_status(
     }
     out.extend_from_slice(b")\r\n");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{AccountId, ModSeq, Uid};
+
+    fn check(items: &[StatusItem], expected: &str) {
+        let mailbox = Mailbox {
+            account: AccountId(1),
+            name: "a".to_owned(),
+            uid_validity: 7,
+            uid_next: Uid(9),
+            modseq: ModSeq(5),
+            messages: 3,
+            size_bytes: 100,
+            unseen: 2,
+            deleted: 1,
+            special_use: None,
+            log_floor: ModSeq(0),
+        };
+        let facts = Facts { mailbox, deleted_bytes: 30, recent: 4 };
+        let mut out = Vec::new();
+        write_status(&mut out, "a", items, &facts, 1000, Enabled::default());
+        assert_eq!(String::from_utf8(out).unwrap(), format!("* STATUS a ({expected})\r\n"));
+    }
+
+    #[test]
+    fn items_come_in_the_order_in_which_they_are_asked_for() {
+        use StatusItem::*;
+        check(&[Unseen, Messages], "UNSEEN 2 MESSAGES 3");
+        check(&[Recent, UidNext, UidValidity, Deleted], "RECENT 4 UIDNEXT 9 UIDVALIDITY 7 DELETED 1");
+        check(&[Size, DeletedStorage, HighestModSeq], "SIZE 100 DELETED-STORAGE 30 HIGHESTMODSEQ 5");
+        check(&[AppendLimit], "APPENDLIMIT 1000");
+    }
+}
