@@ -99,8 +99,8 @@ impl Selected {
     }
 
     /// Tells the client what has changed since it was told last. `expunges`: removals may be told now, which changes the
-    /// numbers of messages (RFC 9051 §7.5.1: not during FETCH, STORE, SEARCH). `silent`: UIDs whose flags the
-    /// client knows already, or is about to be told: these are taken over without a word.
+    /// numbers of messages (RFC 9051 §7.5.1: not during FETCH, STORE, SEARCH). `silent`: sorted runs of UIDs whose
+    /// flags the client knows already, or is about to be told: these are taken over without a word.
     pub(super) async fn sync(
         &mut self,
         link: &mut Link,
@@ -147,7 +147,7 @@ impl Selected {
             self.tell_count(link.output());
         }
         for (_, was, is) in &difference.changed {
-            if silent.iter().any(|(first, last)| (*first..=*last).contains(&is.uid)) {
+            if is_in(silent, is.uid) {
                 continue;
             }
             let had_others = (was.keywords | is.keywords) & renamed != 0;
@@ -177,6 +177,12 @@ impl Selected {
         }
         out.extend_from_slice(b")\r\n");
     }
+}
+
+/// Whether a UID is in one of these runs, which are sorted.
+fn is_in(runs: &[(Uid, Uid)], uid: Uid) -> bool {
+    let at = runs.partition_point(|(_, last)| *last < uid);
+    runs.get(at).is_some_and(|(first, _)| *first <= uid)
 }
 
 fn tell(out: &mut Vec<u8>, number: u32, what: &[u8]) {

