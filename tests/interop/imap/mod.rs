@@ -2,6 +2,7 @@
 //! by another program, every message octet by octet and flag by flag.
 
 mod account;
+mod alpine;
 mod fetch;
 mod filter;
 mod letters;
@@ -9,6 +10,7 @@ mod libraries;
 mod mutt;
 mod sync;
 mod terminal;
+mod thunderbird;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::json;
 
@@ -11,7 +10,7 @@ use super::certificate;
 use super::letters::letter;
 use super::terminal::run_in_terminal;
 use crate::mails;
-use crate::programs::{has, run, write_private};
+use crate::programs::{has, write_private};
 use crate::read::with_crlf;
 use crate::site::{PASSWORD, Site};
 
