@@ -2,8 +2,9 @@
 //!
 //! Before two answers are compared they are brought to one form, where RFC 9051 leaves the choice to the server:
 //! - whether a string is quoted, a literal or, as a number, bare (the reader has done that);
-//! - the case of media types, of names of parameters, of encodings, of disposition types and of language tags;
+//! - the case of media types, of names of parameters and charsets, of encodings, of disposition types and of language tags;
 //! - white space where a header field was folded: any run of it counts as one space, and at the ends as none;
+//! - whether a field without a value is empty or NIL (Content-ID, -Description, -MD5, -Location);
 //! - extension data at the end of a body that is left out counts as NIL.
 
 use crate::imap::Value;
@@ -34,6 +35,15 @@ impl Comparison {
     /// Compares two values that should be the same.
     pub fn equal(&mut self, at: &str, ours: &Value, theirs: &Value) {
         if form(ours, false) != form(theirs, false) {
+            self.note(at, ours, theirs);
+        }
+    }
+
+    /// Compares two fields, of which an empty one is none.
+    fn equal_or_empty(&mut self, at: &str, ours: &Value, theirs: &Value) {
+        let text =
+            |value: &Value| if form(value, false) == Value::Text(Vec::new()) { Value::Nil } else { value.clone() };
+        if form(&text(ours), false) != form(&text(theirs), false) {
             self.note(at, ours, theirs);
         }
     }
@@ -91,8 +101,8 @@ impl Comparison {
             return self.note(&format!("{at}type"), ours, theirs);
         }
         self.parameters(&format!("{at}parameters"), value(a, 2), value(b, 2));
-        self.equal(&format!("{at}id"), value(a, 3), value(b, 3));
-        self.equal(&format!("{at}description"), value(a, 4), value(b, 4));
+        self.equal_or_empty(&format!("{at}id"), value(a, 3), value(b, 3));
+        self.equal_or_empty(&format!("{at}description"), value(a, 4), value(b, 4));
         self.equal_in_any_case(&format!("{at}encoding"), value(a, 5), value(b, 5));
         self.equal(&format!("{at}octets"), value(a, 6), value(b, 6));
         let is = |at: usize, word: &str| {
@@ -112,7 +122,7 @@ impl Comparison {
             self.equal(&format!("{at}lines"), value(a, 9), value(b, 9));
             next = 10;
         }
-        self.equal(&format!("{at}md5"), value(a, next), value(b, next));
+        self.equal_or_empty(&format!("{at}md5"), value(a, next), value(b, next));
         self.extension(&at, a, b, next + 1);
     }
 
@@ -130,14 +140,16 @@ impl Comparison {
             if matches!(value, Value::Text(_)) { Value::List(vec![value.clone()]) } else { value.clone() }
         };
         self.equal_in_any_case(&format!("{at}language"), &tags(value(a, next + 1)), &tags(value(b, next + 1)));
-        self.equal(&format!("{at}location"), value(a, next + 2), value(b, next + 2));
+        self.equal_or_empty(&format!("{at}location"), value(a, next + 2), value(b, next + 2));
     }
 
     fn parameters(&mut self, at: &str, ours: &Value, theirs: &Value) {
         let names_lowered = |value: &Value| match value {
             Value::List(values) => {
-                let lowered = values.iter().enumerate().map(|(place, value)| form(value, place % 2 == 0));
-                Value::List(lowered.collect())
+                // The names of charsets, too. RFC 2045 §5.1
+                let is_charset = |place: usize| place > 0 && values.get(place - 1).is_some_and(is_charset);
+                let lowered = values.iter().enumerate();
+                Value::List(lowered.map(|(place, value)| form(value, place % 2 == 0 || is_charset(place))).collect())
             }
             other => form(other, false),
         };
@@ -149,6 +161,10 @@ impl Comparison {
     fn note(&mut self, at: &str, ours: &Value, theirs: &Value) {
         self.differences.push(Difference { at: at.to_owned(), ours: ours.clone(), theirs: theirs.clone() });
     }
+}
+
+fn is_charset(value: &Value) -> bool {
+    value.bytes().is_some_and(|name| name.eq_ignore_ascii_case(b"charset"))
 }
 
 /// The parts of a multipart, and what follows them.

@@ -78,7 +78,6 @@ fn every_message_comes_back_and_is_read_as_others_read_it() {
                 .differences
                 .iter()
                 .all(|found| !found.at.ends_with("type") && !found.at.ends_with("parts"));
-            report.add(Other::Dovecot, mail, with_dovecot.differences);
             let structure = item(&our_items, "BODYSTRUCTURE").expect("a BODYSTRUCTURE");
             let number = first + place;
             let sections = sections::fetch(&mut ours, number, structure);
@@ -87,10 +86,17 @@ fn every_message_comes_back_and_is_read_as_others_read_it() {
             }
             if same_parts {
                 let theirs = sections::fetch(&mut theirs, number, structure);
-                report.add(Other::Dovecot, mail, sections::compare(&sections, &theirs));
+                with_dovecot.differences.extend(sections::compare(&sections, &theirs));
             }
             let envelope = item(&our_items, "ENVELOPE").expect("an ENVELOPE");
-            report.add(Other::MailParser, mail, sections::compare_with_reading(mail, envelope, structure, &sections));
+            let mut with_parser = sections::compare_with_reading(mail, envelope, structure, &sections);
+            // Of three that read, two agree.
+            let (agreed, alone) = with_parser
+                .drain(..)
+                .partition(|found| same_parts && sections::is_outvoted(found, &with_dovecot.differences));
+            report.outvote(agreed);
+            report.add(Other::Dovecot, mail, with_dovecot.differences);
+            report.add(Other::MailParser, mail, alone);
         }
     }
     lap("compared with Dovecot and mail-parser");

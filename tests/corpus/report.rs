@@ -11,10 +11,11 @@ use crate::site::say;
 /// Differences that are understood are counted; the others are shown at the end.
 #[derive(Default)]
 pub struct Report {
-    known: BTreeMap<&'static str, Vec<String>>,
+    known: BTreeMap<(Other, &'static str), Vec<String>>,
     /// By who says something else and where, section numbers left out.
     unknown: BTreeMap<(String, String), Vec<String>>,
     kept: usize,
+    outvoted: usize,
 }
 
 impl Report {
@@ -23,17 +24,14 @@ impl Report {
         for found in differences {
             let known = KNOWN.iter().find(|known| known.other == other && (known.fits)(&found, &mail.content));
             let shown = || {
-                let cut = |value: &crate::imap::Value| value.to_string().chars().take(600).collect::<String>();
-                format!(
-                    "{} at {}:\n    ours   {}\n    theirs {}",
-                    mail.name,
-                    found.at,
-                    cut(&found.ours),
-                    cut(&found.theirs)
-                )
+                let (ours, theirs) = (found.ours.to_string(), found.theirs.to_string());
+                // From shortly before they part.
+                let same = ours.chars().zip(theirs.chars()).take_while(|(a, b)| a == b).count().saturating_sub(60);
+                let cut = |text: &str| text.chars().skip(same).take(400).collect::<String>();
+                format!("{} at {}:\n    ours   {}\n    theirs {}", mail.name, found.at, cut(&ours), cut(&theirs))
             };
             match known {
-                Some(known) => self.known.entry(known.name).or_default().push(shown()),
+                Some(known) => self.known.entry((known.other, known.name)).or_default().push(shown()),
                 None => {
                     self.keep(mail);
                     // Without the section.
@@ -46,6 +44,11 @@ impl Report {
                 }
             }
         }
+    }
+
+    /// Counts where mail-parser reads something else than Dovecot and we do.
+    pub fn outvote(&mut self, differences: Vec<Difference>) {
+        self.outvoted += differences.len();
     }
 
     fn keep(&mut self, mail: &Mail) {
@@ -63,7 +66,7 @@ impl Report {
         let mut wrong = Vec::new();
         let mut total = 0;
         for known in KNOWN {
-            let found = self.known.get(known.name).map_or(&[][..], Vec::as_slice);
+            let found = self.known.get(&(known.other, known.name)).map_or(&[][..], Vec::as_slice);
             total += found.len();
             say(&format!("corpus: {:?}: {}: {} ({})", known.other, known.name, found.len(), known.why));
             found.iter().take(show).for_each(|one| say(one));
@@ -77,6 +80,10 @@ impl Report {
             wrong.push(format!("{other} {place}: {} that nobody has explained", found.len()));
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        format!("{total} known differences in {} kinds", self.known.len())
+        format!(
+            "{total} known differences in {} kinds; {} times mail-parser alone reads something else",
+            self.known.len(),
+            self.outvoted
+        )
     }
 }

@@ -124,6 +124,17 @@ pub fn compare_with_reading(mail: &Mail, envelope: &Value, structure: &Value, se
     comparison.differences
 }
 
+/// Whether Dovecot reads the same as we do where mail-parser reads something else; the parts are the same for both of us.
+pub fn is_outvoted(found: &Difference, from_dovecot: &[Difference]) -> bool {
+    let with_section = |section: &str, suffix: &str| format!("BODY[{section}{suffix}]");
+    let place = match found.at.split_once(' ') {
+        Some((section, "content")) => with_section(section, ""),
+        Some((section, "header")) => with_section(section, ".MIME"),
+        _ => found.at.clone(),
+    };
+    !from_dovecot.iter().any(|other| other.at == place)
+}
+
 fn difference(at: &str, ours: Value, theirs: Value) -> Difference {
     Difference { at: at.to_owned(), ours, theirs }
 }
