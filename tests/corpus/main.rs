@@ -2,7 +2,7 @@
 //! what is told of it (ENVELOPE, BODYSTRUCTURE) is what Dovecot and the crate mail-parser read in it; where they read
 //! something else, the table in `known.rs` says why.
 //!
-//! `PILLARBOX_CORPUS_MESSAGES` says how many; 10,000 on demand. With `PILLARBOX_AGAINST=dovecot` a second Dovecot stands
+//! `PILLARBOX_CORPUS_MESSAGES` says how many; 10,000 where it says nothing. With `PILLARBOX_AGAINST=dovecot` a second Dovecot stands
 //! in for ours, which proves the test itself. `PILLARBOX_CORPUS_SHOW=N` prints N examples of each kind of difference, and
 //! `PILLARBOX_CORPUS_KEEP=FOLDER` keeps the messages of the unknown ones.
 
@@ -37,7 +37,7 @@ use report::Report;
 use stand::{Stand, USER};
 
 /// Messages of one run, where the environment says nothing.
-const MESSAGES: usize = 2500;
+const MESSAGES: usize = 10_000;
 /// Messages that are asked for by one command.
 const AT_A_TIME: usize = 100;
 
