@@ -96,7 +96,7 @@ fn picked(bits: u16, count: usize) -> impl Iterator<Item = usize> {
 
 #[test]
 fn every_session_is_told_what_there_is() {
-    crate::play(4, &prop::collection::vec(step(), 1..40), async |steps| {
+    crate::play(8, &prop::collection::vec(step(), 1..40), async |steps| {
         let mut world = World::new().await?;
         for (number, step) in steps.iter().enumerate() {
             let played = async {
