@@ -9,12 +9,13 @@
 #[path = "../../tests/world/dovecot.rs"]
 mod dovecot;
 #[path = "../../tests/corpus/generate.rs"]
+#[allow(unused_imports, reason = "its tests run in tests/corpus")]
 mod generate;
 #[path = "../../tests/world/imap.rs"]
-#[allow(dead_code, reason = "shared with tests")]
+#[allow(dead_code, unused_imports, reason = "shared with tests")]
 mod imap;
 #[path = "../../tests/corpus/mails.rs"]
-#[allow(dead_code, reason = "shared with tests/corpus")]
+#[allow(dead_code, unused_imports, reason = "shared with tests/corpus")]
 mod mails;
 mod measures;
 #[path = "../intake/processes.rs"]

@@ -193,7 +193,7 @@ fn store(at: &Contender, silent: &str) -> f64 {
 
 fn store_single(at: &Contender) -> f64 {
     let mut session = opened(at);
-    let sign = |number: usize| if number % 2 == 0 { '+' } else { '-' };
+    let sign = |number: usize| if number.is_multiple_of(2) { '+' } else { '-' };
     let each = (0..SINGLES).map(|number| {
         timed(&mut session, &format!("STORE {} {}FLAGS (\\Answered)", number / 2 * 37 + 1, sign(number)))
     });

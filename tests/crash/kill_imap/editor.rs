@@ -188,9 +188,8 @@ impl Editor {
         let mut session = Imap::login(imap, &self.user, PASSWORD).expect("an editor logs in again");
         let seen = NAMES.map(|name| Seen::look(&mut session, name));
         let compare = |shelves: &mut [Shelf; 2]| {
-            let each = shelves.iter_mut().zip(&seen);
-            each.map(|(shelf, seen)| shelf.differs(seen).map_err(|what| format!("{}: {what}", shelf.name)))
-                .collect::<Result<(), String>>()
+            let mut each = shelves.iter_mut().zip(&seen);
+            each.try_for_each(|(shelf, seen)| shelf.differs(seen).map_err(|what| format!("{}: {what}", shelf.name)))
         };
         let mut before = self.shelves.clone();
         let first = compare(&mut before);

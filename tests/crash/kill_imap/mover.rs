@@ -32,7 +32,8 @@ impl Mover {
 
     fn work(&mut self, session: &mut Imap) -> io::Result<()> {
         let opened = session.ok("SELECT INBOX")?;
-        let mut there = opened.untagged.iter().filter_map(|response| response.counted("EXISTS")).last().unwrap_or(0);
+        let mut there =
+            opened.untagged.iter().filter_map(|response| response.counted("EXISTS")).next_back().unwrap_or(0);
         loop {
             // Waits for mail as programs do.
             if there == 0 {

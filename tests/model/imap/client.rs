@@ -149,11 +149,11 @@ impl Client {
                     return wrong("FLAGS without MODSEQ");
                 }
             }
-            if let Some(modseq) = item(items, "MODSEQ").and_then(|value| value.list()?.first()?.number()) {
-                if told.modseq.replace(modseq).is_some_and(|before| before > modseq) {
-                    return wrong("MODSEQ goes backwards");
-                }
+            let modseq = item(items, "MODSEQ").and_then(|value| value.list()?.first()?.number());
+            if modseq.is_some() && told.modseq > modseq {
+                return wrong("MODSEQ goes backwards");
             }
+            told.modseq = modseq.or(told.modseq);
         }
         Ok(())
     }
