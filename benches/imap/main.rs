@@ -30,7 +30,7 @@ mod table;
 mod wire;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dovecot::Dovecot;
 use measures::{MEASURES, Measure};
@@ -122,6 +122,9 @@ fn options() -> Option<Options> {
 /// A server of the comparison.
 pub struct Contender {
     server: Server,
+    /// Its place in [`NAMES`].
+    place: usize,
+    folder: PathBuf,
 }
 
 enum Server {
@@ -138,14 +141,22 @@ impl Contender {
         if place == 0 {
             let site = Site::serve(&folder, &["--listen", "imap=127.0.0.1:0"]);
             site.create_accounts(&names);
-            return Self { server: Server::Pillarbox(Box::new(site)) };
+            return Self { server: Server::Pillarbox(Box::new(site)), place, folder };
         }
         let format = if place == 1 { "maildir" } else { "mdbox" };
         let (accounts, variables) = (names.join(" "), [("PEER_FORMAT", format), ("PEER_FSYNC", "always")]);
         // Its users must reach their mail.
         open_to_all(scratch);
         let server = Dovecot::start(&folder, &[variables[0], variables[1], ("PEER_ACCOUNTS", &accounts)]);
-        Self { server: Server::Dovecot(server) }
+        Self { server: Server::Dovecot(server), place, folder }
+    }
+
+    /// Another one of the same kind, with nothing in it.
+    pub fn fresh(&self) -> Self {
+        let folder = self.folder.join("fresh");
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir(&folder).expect("a folder");
+        Self::start(&folder, self.place)
     }
 
     /// Where it listens for IMAP.

@@ -67,7 +67,7 @@ pub const MEASURES: &[Measure] = &[
     },
     ms("from APPEND to EXISTS in another session's IDLE", idle_latency),
     Measure {
-        name: "memory of 1,000 idle sessions, PSS",
+        name: "memory of the server with 1,000 idle sessions, PSS",
         unit: "MB",
         more_is_better: false,
         once: true,
@@ -99,7 +99,7 @@ fn login(at: &Contender, user: &str) -> Imap {
     Imap::login(at.address(), user, PASSWORD).expect("a session logs in")
 }
 
-/// Puts the mails into INBOX, and some small ones into those that idle.
+/// Puts the mails into INBOX.
 pub fn fill(at: &Contender, mails: &[Mail]) {
     let mut session = login(at, USER);
     let mut rest = mails;
@@ -117,13 +117,6 @@ pub fn fill(at: &Contender, mails: &[Mail]) {
     }
     for name in ["Target", "Sink"] {
         session.ok(&format!("CREATE {name}")).expect("a mailbox is made");
-    }
-    let message = small(0);
-    for number in 0..IDLERS {
-        let mut session = login(at, &format!("idle{number}@example.test"));
-        let messages = vec![("", message.as_slice()); IDLE_MESSAGES];
-        let answer = session.append("INBOX", &messages).expect("APPEND answers");
-        assert_eq!(answer.status.kind, "OK", "{:?}", answer.status);
     }
 }
 
@@ -284,9 +277,17 @@ fn idle_latency(at: &Contender) -> f64 {
     median(each)
 }
 
-/// What 1,000 sessions that idle in a mailbox add to the server's memory, in MB: PSS and RSS.
+/// The memory of a server of which 1,000 sessions idle in 100 mailboxes, and which has done nothing else since it was
+/// filled, in MB: PSS and RSS.
 fn idle_memory(at: &Contender) -> (f64, f64) {
-    let before = processes::memory(&at.roots());
+    let at = &at.fresh();
+    let message = small(0);
+    for number in 0..IDLERS {
+        let mut session = login(at, &format!("idle{number}@example.test"));
+        let messages = vec![("", message.as_slice()); IDLE_MESSAGES];
+        let answer = session.append("INBOX", &messages).expect("APPEND answers");
+        assert_eq!(answer.status.kind, "OK", "{:?}", answer.status);
+    }
     let sessions: Vec<Imap> = (0..SESSIONS)
         .map(|number| {
             let mut session = login(at, &format!("idle{}@example.test", number % IDLERS));
@@ -296,7 +297,7 @@ fn idle_memory(at: &Contender) -> (f64, f64) {
             session
         })
         .collect();
-    let after = processes::memory(&at.roots());
+    let memory = processes::memory(&at.roots());
     drop(sessions);
-    (after.pss_mb - before.pss_mb, after.rss_mb - before.rss_mb)
+    (memory.pss_mb, memory.rss_mb)
 }

@@ -72,37 +72,50 @@ fn every_message_comes_back_and_is_read_as_others_read_it() {
         for ((mail, our_items), (place, their_items)) in
             mail.iter().zip(our_answers).zip(their_answers.into_iter().enumerate())
         {
-            let mut with_dovecot = Comparison::default();
-            compare_items(&mut with_dovecot, &our_items, &their_items);
-            let same_parts = with_dovecot
-                .differences
-                .iter()
-                .all(|found| !found.at.ends_with("type") && !found.at.ends_with("parts"));
-            let structure = item(&our_items, "BODYSTRUCTURE").expect("a BODYSTRUCTURE");
             let number = first + place;
-            let sections = sections::fetch(&mut ours, number, structure);
-            if stand.is_pillarbox() {
-                report.add(Other::Ourselves, mail, sections::compare_with_whole(mail, &sections));
-            }
-            if same_parts {
-                let theirs = sections::fetch(&mut theirs, number, structure);
-                with_dovecot.differences.extend(sections::compare(&sections, &theirs));
-            }
-            let envelope = item(&our_items, "ENVELOPE").expect("an ENVELOPE");
-            let mut with_parser = sections::compare_with_reading(mail, envelope, structure, &sections);
-            // Of three that read, two agree.
-            let (agreed, alone) = with_parser
-                .drain(..)
-                .partition(|found| same_parts && sections::is_outvoted(found, &with_dovecot.differences));
-            report.outvote(agreed);
-            report.add(Other::Dovecot, mail, with_dovecot.differences);
-            report.add(Other::MailParser, mail, alone);
+            let mut three = Three { mail, number, ours: &mut ours, theirs: &mut theirs, report: &mut report };
+            three.compare(&our_items, &their_items, stand.is_pillarbox());
         }
     }
     lap("compared with Dovecot and mail-parser");
     ours.ok("LOGOUT").expect("LOGOUT answers");
     let summary = report.close();
     println!("pillarbox: {} messages in one mailbox came back byte for byte; {summary}", mails.len());
+}
+
+/// One message, as ours, Dovecot and mail-parser read it.
+struct Three<'a> {
+    mail: &'a Mail,
+    number: usize,
+    ours: &'a mut Imap,
+    theirs: &'a mut Imap,
+    report: &'a mut Report,
+}
+
+impl Three<'_> {
+    fn compare(&mut self, our_items: &[Value], their_items: &[Value], is_pillarbox: bool) {
+        let mut with_dovecot = Comparison::default();
+        compare_items(&mut with_dovecot, our_items, their_items);
+        let mut with_dovecot = with_dovecot.differences;
+        let same_parts = !with_dovecot.iter().any(|found| found.at.ends_with("type") || found.at.ends_with("parts"));
+        let structure = item(our_items, "BODYSTRUCTURE").expect("a BODYSTRUCTURE");
+        let sections = sections::fetch(self.ours, self.number, structure);
+        if is_pillarbox {
+            self.report.add(Other::Ourselves, self.mail, sections::compare_with_whole(self.mail, &sections));
+        }
+        if same_parts {
+            let theirs = sections::fetch(self.theirs, self.number, structure);
+            with_dovecot.extend(sections::compare(&sections, &theirs));
+        }
+        let envelope = item(our_items, "ENVELOPE").expect("an ENVELOPE");
+        let with_parser = sections::compare_with_reading(self.mail, envelope, structure, &sections);
+        // Of three that read, two agree.
+        let (agreed, alone) =
+            with_parser.into_iter().partition(|found| same_parts && sections::is_outvoted(found, &with_dovecot));
+        self.report.outvote(agreed);
+        self.report.add(Other::Dovecot, self.mail, with_dovecot);
+        self.report.add(Other::MailParser, self.mail, alone);
+    }
 }
 
 /// The items of each FETCH response, in the order of the numbers.
