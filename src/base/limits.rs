@@ -145,6 +145,12 @@ pub const MAILBOXES_PER_ACCOUNT: usize = 10_000;
 pub const KEYWORDS: usize = 128;
 /// Octets of a keyword.
 pub const KEYWORD_BYTES: usize = 255;
+/// Octets that a message of APPEND takes beyond itself until all are committed, roughly.
+pub const APPENDED_MESSAGE_BYTES: usize = 2048;
+/// Octets of an envelope that are kept of however short a header.
+pub const FREE_SUMMARY_BYTES: usize = 4096;
+/// Runs of UIDs that a change may have to be kept in the log of changes; what is more scattered ends the log there.
+pub const LOGGED_RUNS: usize = 1000;
 /// Rows of the log of changes that a mailbox keeps at least.
 pub const MODSEQ_LOG_ROWS: u64 = 20_000;
 /// Parts of a message inside each other. What is deeper is content.

@@ -172,8 +172,12 @@ impl Op for Accept {
             self.recipients.iter().map(|recipient| recipient.deliveries.len() + recipient.remote.len()).sum();
         let head = self.trace_fields.len() + self.header_block.len();
         let Summary { envelope, structure, .. } = &self.summary;
-        let summary = (envelope.len() + 160 * structure.parts.len()).min(limits::SUMMARY_BYTES);
-        1024 * (copies + 1) + summary * copies + 2 * head + self.body.as_ref().map_or(0, StagedBlob::weight_bytes)
+        let held = envelope.len() + 512 * structure.parts.len();
+        1024 * (copies + 1)
+            + held
+            + held.min(limits::SUMMARY_BYTES) * copies
+            + 2 * head
+            + self.body.as_ref().map_or(0, StagedBlob::weight_bytes)
     }
 
     fn check(&self, tx: &Tx<'_>) -> Result<Plan, Halt<Refused>> {

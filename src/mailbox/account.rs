@@ -2,7 +2,7 @@ use super::expunge::Removal;
 use super::folder::mailboxes;
 use super::folder_op::{add_first_mailboxes, remove_mailbox};
 use super::row::{SUBSCRIPTIONS, USAGE};
-use crate::base::{Address, Timestamp};
+use crate::base::{Address, Timestamp, limits};
 use crate::directory::{self, Account, AccountChange, AccountPlan, Precondition, Put, Refused};
 use crate::store::{Halt, Op, Read, Span, StoreError, Tx};
 
@@ -56,6 +56,11 @@ impl Op for DeleteAccount {
 
     fn name(&self) -> &'static str {
         "mailbox.delete_account"
+    }
+
+    fn weight_bytes(&self) -> usize {
+        // It may be long: nothing else waits in its batch.
+        limits::BATCH_BYTES
     }
 
     fn runs_when_full(&self) -> bool {

@@ -8,7 +8,7 @@ use super::log::ChangeKind;
 use super::message_row::{COPIES, Copies, MESSAGES, Message, OWN_LINES};
 use super::row::MAILBOXES;
 use super::runs::{Runs, weight_bytes};
-use crate::base::{MailboxId, MessageId, Timestamp, Uid};
+use crate::base::{MailboxId, MessageId, Timestamp, Uid, limits};
 use crate::store::{Halt, Op, Read, Span, StoreError, Tx};
 
 /// Copies messages into a mailbox of the same account, or moves them there, in one transaction: they keep flags,
@@ -77,12 +77,12 @@ impl Op for CopyMessages {
     }
 
     fn weight_bytes(&self) -> usize {
-        weight_bytes(&self.uids, 1024)
+        weight_bytes(&self.uids, 2048)
     }
 
     fn runs_when_full(&self) -> bool {
-        // It is how mail programs delete.
-        self.moves
+        // It is how mail programs delete. But it writes before it frees: much of it would not fit the reserve.
+        self.moves && self.weight_bytes() <= limits::BATCH_BYTES
     }
 
     fn check(&self, tx: &Tx<'_>) -> Result<CopyPlan, Halt<CopyRefused>> {

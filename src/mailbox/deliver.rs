@@ -3,7 +3,7 @@ use super::edit::Edit;
 use super::keywords::Names;
 use super::log::ChangeKind;
 use super::message_row::{Front, HEADS, Head, Message};
-use crate::base::{AccountId, BlobId, MailboxId, MessageId, ModSeq, SystemFlags, Timestamp, Uid};
+use crate::base::{AccountId, BlobId, MailboxId, MessageId, ModSeq, SystemFlags, Timestamp, Uid, limits};
 use crate::directory::{self, Account};
 use crate::message::Summary;
 use crate::store::{Read, StoreError, Tx};
@@ -47,6 +47,14 @@ pub struct Filed<'a> {
     pub internal_date: Timestamp,
 }
 
+impl<'a> Incoming<'a> {
+    /// The summary, unless it is far longer than the header that it was made from (`From: a,a,a,…`): the quota counts the
+    /// message, and the summary is soon made again.
+    fn kept_summary(&self) -> Option<&'a Summary> {
+        self.summary.filter(|summary| summary.envelope.len() <= (4 * self.head.len()).max(limits::FREE_SUMMARY_BYTES))
+    }
+}
+
 /// Puts the copies of a message into mailboxes; their UIDs, in the order of `copies`. The caller has made sure that
 /// the mailboxes are there and have room.
 ///
@@ -57,7 +65,7 @@ pub fn deliver(tx: &mut Tx<'_>, message: &Incoming<'_>, copies: &[Placement<'_>]
     if references > 0 {
         tx.put(&HEADS, &message.id, &Head { references, bytes: message.head.to_vec() })?;
     }
-    let mut front = Front::new(&[], message.summary);
+    let mut front = Front::new(&[], message.kept_summary());
     let mut uids = Vec::with_capacity(copies.len());
     for copy in copies {
         front.lines = copy.own_lines.to_vec();
@@ -84,7 +92,7 @@ pub fn file(tx: &mut Tx<'_>, mailbox: MailboxId, messages: &[Filed<'_>]) -> Resu
         tx.put(&HEADS, &message.id, &Head { references: 1, bytes: message.head.to_vec() })?;
         let keywords = names.bits(filed.keywords.iter().map(String::as_str));
         let row = Message { flags, keywords, internal_date, ..row(&message, &[]) };
-        uids.push(edit.add(tx, row, &Front::new(&[], message.summary))?);
+        uids.push(edit.add(tx, row, &Front::new(&[], message.kept_summary()))?);
     }
     names.write(tx)?;
     edit.finish(tx)?;

@@ -68,7 +68,9 @@ pub async fn summarise(store: &Store, mailbox: MailboxId, uid: Uid) -> Result<Op
     }
     let scanned: Scanned = scanner.finish();
     let summary = Summary::of(&head, scanned);
-    store.ride(KeepSummary { mailbox, uid, summary: summary.clone() });
+    if Front::new(&[], Some(&summary)).has_summary() {
+        store.ride(KeepSummary { mailbox, uid, summary: summary.clone() });
+    }
     Ok(Some(summary))
 }
 

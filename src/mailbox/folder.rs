@@ -50,15 +50,6 @@ pub struct Folder {
     pub has_children: bool,
 }
 
-/// What STATUS says of a mailbox beyond its row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FlagCounts {
-    /// Messages without `\Seen`.
-    pub unseen: u32,
-    /// Messages with `\Deleted`.
-    pub deleted: u32,
-}
-
 /// All mailboxes of the account and all names that it is subscribed to, by name, INBOX first. Names above a mailbox that
 /// are none themselves are among them.
 ///
@@ -104,15 +95,6 @@ pub fn folder(read: &impl Read, account: AccountId, name: &str) -> Result<Option
 /// [`StoreError`]
 pub fn row(read: &impl Read, mailbox: MailboxId) -> Result<Option<Mailbox>, StoreError> {
     read.get(&MAILBOXES, &mailbox)
-}
-
-/// How many messages of a mailbox have which flags: kept with the mailbox, no message is read.
-///
-/// # Errors
-/// [`StoreError`]
-pub fn flag_counts(read: &impl Read, mailbox: MailboxId) -> Result<FlagCounts, StoreError> {
-    let row = row(read, mailbox)?;
-    Ok(row.map(|row| FlagCounts { unseen: row.unseen, deleted: row.deleted }).unwrap_or_default())
 }
 
 /// The account's mailboxes, by name.

@@ -10,6 +10,7 @@ use super::row::{KEYWORDS, MAILBOX_BY_NAME, MAILBOXES, Mailbox, MailboxRef, SUBS
 use super::runs::Runs;
 use super::{INBOX, MAILBOX_TOPIC, MAILBOXES_TOPIC};
 use crate::base::{AccountId, MailboxId, ModSeq, SystemFlags, Timestamp, Uid, limits};
+use crate::directory;
 use crate::store::{Halt, Op, Read, Span, StoreError, Topic, Tx};
 
 /// Why a mailbox is not created, renamed or deleted.
@@ -30,6 +31,9 @@ pub enum FolderRefused {
     /// [`crate::base::limits::MAILBOXES_PER_ACCOUNT`]. `NO [LIMIT]`
     #[error("the account has as many mailboxes as it may have")]
     TooMany,
+    /// [`crate::base::limits::MAILBOX_NAME_BYTES`], [`crate::base::limits::MAILBOX_LEVELS`]. `NO [CANNOT]`
+    #[error("a mailbox below it would get too long a name")]
+    TooLong,
     /// Another mailbox of the account has that special use. `NO [USEATTR]`
     #[error("another mailbox has that special use")]
     SpecialUse,
@@ -99,6 +103,7 @@ impl Op for CreateMailbox {
         if self.name == INBOX {
             return Err(Halt::Refused(FolderRefused::Inbox));
         }
+        check_account(tx, self.account)?;
         let known = mailboxes(tx, self.account)?;
         if known.iter().any(|(_, mailbox)| mailbox.name == self.name) {
             return Err(Halt::Refused(FolderRefused::Exists));
@@ -123,6 +128,11 @@ impl Op for DeleteMailbox {
 
     fn name(&self) -> &'static str {
         "mailbox.delete"
+    }
+
+    fn weight_bytes(&self) -> usize {
+        // It may be long: nothing else waits in its batch.
+        limits::BATCH_BYTES
     }
 
     fn runs_when_full(&self) -> bool {
@@ -162,6 +172,10 @@ impl Op for RenameMailbox {
         "mailbox.rename"
     }
 
+    fn weight_bytes(&self) -> usize {
+        limits::BATCH_BYTES
+    }
+
     fn check(&self, tx: &Tx<'_>) -> Result<RenamePlan, Halt<FolderRefused>> {
         let known = mailboxes(tx, self.account)?;
         if self.to == INBOX || known.iter().any(|(_, mailbox)| mailbox.name == self.to) {
@@ -179,6 +193,10 @@ impl Op for RenameMailbox {
         let renamed: Vec<_> = known.iter().filter_map(|(id, row)| Some((*id, self.new_name(&row.name)?))).collect();
         if renamed.is_empty() {
             return Err(Halt::Refused(FolderRefused::NotFound));
+        }
+        // A name that nobody can type would hide its mail.
+        if renamed.iter().any(|(_, name)| is_too_long(name)) {
+            return Err(Halt::Refused(FolderRefused::TooLong));
         }
         let moving: HashSet<MailboxId> = renamed.iter().map(|(id, _)| *id).collect();
         let (mut stays, mut new) = (known.iter().filter(|(id, _)| !moving.contains(id)), HashSet::new());
@@ -248,6 +266,7 @@ impl Op for Subscribe {
     }
 
     fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<FolderRefused>> {
+        check_account(tx, self.account)?;
         let is_new = self.subscribed && !tx.has(&SUBSCRIPTIONS, &(self.account, self.name.clone()))?;
         let known = tx.rows(&SUBSCRIPTIONS, Span::prefix(&self.account), usize::MAX)?.len();
         if is_new && known >= limits::MAILBOXES_PER_ACCOUNT {
@@ -261,6 +280,18 @@ impl Op for Subscribe {
         announce(tx, self.account);
         Ok(())
     }
+}
+
+/// A session may outlive its account.
+fn check_account(tx: &Tx<'_>, account: AccountId) -> Result<(), Halt<FolderRefused>> {
+    match directory::account_by_id(tx, account)? {
+        Some(_) => Ok(()),
+        None => Err(Halt::Refused(FolderRefused::NotFound)),
+    }
+}
+
+fn is_too_long(name: &str) -> bool {
+    name.len() > limits::MAILBOX_NAME_BYTES || name.split('/').count() > limits::MAILBOX_LEVELS
 }
 
 /// Makes the mailboxes of a new account: INBOX and one for each special use, subscribed.
@@ -300,7 +331,8 @@ fn add_mailbox(
     let id = MailboxId(fit("mailbox number", tx.next("mailbox.mailbox")?)?);
     // RFC 9051 §2.3.1.1: the time of creation makes a new mailbox of an old name another one; rising above all that were
     // given before, it does so whatever the clock does, and whoever is renamed to what.
-    let uid_validity = fit("UIDVALIDITY", tx.next_from("mailbox.uid_validity", (at.ms() / 1000).max(1))?)?;
+    let uid_validity =
+        fit("UIDVALIDITY", tx.next_from("mailbox.uid_validity", (at.ms() / 1000).clamp(1, u64::from(u32::MAX / 2)))?)?;
     let mailbox = Mailbox {
         account,
         name: name.to_owned(),

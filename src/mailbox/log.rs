@@ -9,6 +9,8 @@ pub(super) static MODSEQ_LOG: Table<(MailboxId, ModSeq), Change> = Table::new("m
 
 /// Rows that are cut off the log at a time.
 pub(super) const SLICE: u64 = 500;
+/// Rows that are read together to be removed.
+const ROWS_AT_ONCE: usize = 100;
 
 /// One change of a mailbox: one modseq, one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,25 +77,37 @@ impl Row for Change {
 
 /// Writes a change, and cuts the log where it has become too long.
 pub(super) fn write(tx: &mut Tx<'_>, id: MailboxId, row: &mut Mailbox, change: &Change) -> Result<(), StoreError> {
+    if change.uids.len() > limits::LOGGED_RUNS {
+        // To read the mailbox anew is then cheaper than to follow its log, and nobody's quota counts the log.
+        row.log_floor = row.modseq;
+        return remove_rows(tx, || Span::prefix(&id));
+    }
     tx.put(&MODSEQ_LOG, &(id, row.modseq), change)?;
     if row.modseq.0 - row.log_floor.0 < limits::MODSEQ_LOG_ROWS + SLICE {
         return Ok(());
     }
     // Every modseq has its row, so that a slice of modseqs is one of rows.
     let floor = ModSeq(row.log_floor.0 + SLICE);
-    for (key, _) in tx.rows(&MODSEQ_LOG, Span::range((id, ModSeq(0))..=(id, floor)), usize::MAX)? {
-        tx.remove(&MODSEQ_LOG, &key)?;
-    }
     row.log_floor = floor;
-    Ok(())
+    remove_rows(tx, || Span::range((id, ModSeq(0))..=(id, floor)))
 }
 
 /// Removes all of it.
 pub(super) fn remove(tx: &mut Tx<'_>, id: MailboxId) -> Result<(), StoreError> {
-    for (key, _) in tx.rows(&MODSEQ_LOG, Span::prefix(&id), usize::MAX)? {
-        tx.remove(&MODSEQ_LOG, &key)?;
+    remove_rows(tx, || Span::prefix(&id))
+}
+
+/// A few rows are in memory at a time, since a row may be long.
+fn remove_rows(tx: &mut Tx<'_>, span: impl Fn() -> Span<(MailboxId, ModSeq)>) -> Result<(), StoreError> {
+    loop {
+        let rows = tx.rows(&MODSEQ_LOG, span(), ROWS_AT_ONCE)?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        for (key, _) in rows {
+            tx.remove(&MODSEQ_LOG, &key)?;
+        }
     }
-    Ok(())
 }
 
 #[cfg(test)]

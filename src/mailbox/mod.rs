@@ -30,7 +30,7 @@ pub use deliver::{Filed, Incoming, Placement, deliver, file, fits, has_room, tak
 pub use detail::{body, content_range, envelopes, head, read_body, read_range, summaries, summarise};
 pub use expunge::{Expunge, Expunged};
 pub use flags::{ChangeFlags, FlagMode, FlagsChanged, FlagsRefused};
-pub use folder::{FlagCounts, Folder, SpecialUse, flag_counts, folder, folders, row};
+pub use folder::{Folder, SpecialUse, folder, folders, row};
 pub use folder_op::{CreateMailbox, DeleteMailbox, FolderRefused, RenameMailbox, RenamePlan, Subscribe};
 pub use member::{Changes, Member, Roster, changes, roster};
 pub use newest::newest;

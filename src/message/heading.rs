@@ -6,7 +6,7 @@ use super::summary::{Part, PartKind};
 use crate::base::limits;
 
 /// Octets of the name of a type, a subtype, an encoding or a language that are kept.
-const TOKEN_BYTES: usize = 255;
+const TOKEN_BYTES: usize = 127;
 /// What a value costs to keep beyond its octets.
 const VALUE_BYTES: usize = 48;
 

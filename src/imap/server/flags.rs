@@ -51,6 +51,8 @@ pub(super) fn settable(flags: &[Flag<'_>]) -> Option<(SystemFlags, Vec<String>)>
     for flag in flags {
         match flag {
             Flag::System(flag) => system = system | *flag,
+            Flag::Keyword(name)
+                if keywords.iter().any(|known: &String| known.as_bytes().eq_ignore_ascii_case(name)) => {}
             Flag::Keyword(name) => keywords.push(String::from_utf8_lossy(name).into_owned()),
             // RFC 3501 §2.3.2: a client can't alter it. Those that copy a message with all the flags that it had
             // elsewhere name it all the same.

@@ -121,7 +121,10 @@ impl Session {
                     Some(state) => state,
                     None => return Ok(()),
                 },
-                Arrival::Append(literal) => Box::pin(self.append(state, literal)).await?,
+                Arrival::Append(literal) => match Box::pin(self.append(state, literal)).await? {
+                    Some(state) => state,
+                    None => return Ok(()),
+                },
                 Arrival::Oversize => {
                     let answer = self.refusal.take().unwrap_or_else(|| Answer::bad("the command is too long"));
                     // The tag is all that is left.
@@ -137,7 +140,7 @@ impl Session {
     async fn arrival(&mut self, state: &State) -> Result<Arrival, End> {
         let is_known = !matches!(state, State::NotAuthenticated);
         let bytes_max = if is_known { limits::IMAP_COMMAND_BYTES } else { limits::IMAP_COMMAND_BYTES_BEFORE_LOGIN };
-        let since = Instant::now();
+        let mut since = Instant::now();
         loop {
             let (frame, used) = self.framer.next(self.link.connection.buffered(), bytes_max);
             self.link.connection.consume(used);
@@ -150,8 +153,13 @@ impl Session {
                     }
                 }
                 Frame::Incomplete => {
+                    let had_begun = self.has_begun();
                     let most = self.patience(is_known);
                     self.link.more_input(since, most, is_known).await?;
+                    if !had_begun {
+                        // The time for a command begins with its first octet, however long the client was silent before.
+                        since = Instant::now();
+                    }
                 }
             }
         }
@@ -161,8 +169,12 @@ impl Session {
     fn patience(&self, is_known: bool) -> Duration {
         let idle = self.link.idle;
         let idle = if is_known { idle } else { idle.min(Duration::from_secs(limits::IMAP_LOGIN_IDLE_S)) };
-        let has_begun = !self.framer.so_far().is_empty() || !self.link.connection.buffered().is_empty();
-        if has_begun { idle.min(Duration::from_secs(limits::IMAP_COMMAND_S)) } else { idle }
+        if self.has_begun() { idle.min(Duration::from_secs(limits::IMAP_COMMAND_S)) } else { idle }
+    }
+
+    /// Whether a command has come in part.
+    fn has_begun(&self) -> bool {
+        !self.framer.so_far().is_empty() || !self.link.connection.buffered().is_empty()
     }
 
     /// Says what becomes of an announced literal; true when it is the message of an APPEND.
@@ -233,12 +245,11 @@ impl Session {
     }
 
     /// APPEND: its handler reads the rest of the command.
-    async fn append(&mut self, state: State, literal: Literal) -> Result<State, End> {
+    async fn append(&mut self, state: State, literal: Literal) -> Result<Option<State>, End> {
         let tag = tag_of(self.framer.so_far()).unwrap_or_default().to_vec();
         let (State::Authenticated(user) | State::Selected(user, _)) = &state else { return Err(End::Foreign) };
         let answer = append(&mut self.link, &mut self.framer, &self.context, user, self.enabled, literal).await?;
-        let state = self.complete(table::APPEND, &tag, Done::new(state, answer)).await?;
-        state.ok_or(End::Eof)
+        self.complete(table::APPEND, &tag, Done::new(state, answer)).await
     }
 
     /// Tells what has changed, and how the command went. `None`: it was the last.
@@ -258,8 +269,16 @@ impl Session {
                     self.link.connection.write(b"* OK [CLOSED] the mailbox was deleted\r\n");
                     State::Authenticated(user)
                 }
-                // RFC 2180 §3.3
-                Err(SyncError::Gone) => return Err(End::Bye("the mailbox was deleted")),
+                // It is over anyhow.
+                Err(SyncError::Gone) if is_last => State::Authenticated(user),
+                // RFC 2180 §3.3. What was committed is answered: a client that does not hear it does it again.
+                Err(SyncError::Gone) => {
+                    self.link.connection.write(b"* BYE the mailbox was deleted\r\n");
+                    if let Some(answer) = &answer {
+                        write_answer(self.link.output(), Some(tag), answer);
+                    }
+                    return Ok(None);
+                }
             };
         }
         match answer {

@@ -207,7 +207,8 @@ impl Appending<'_> {
     }
 
     fn keep(&mut self, announced: Announced, taken: Taken) -> Result<(), Answer> {
-        self.held_bytes += taken.held_bytes();
+        let keywords: usize = announced.keywords.iter().map(|keyword| keyword.len() + 24).sum();
+        self.held_bytes += taken.held_bytes() + keywords + limits::APPENDED_MESSAGE_BYTES;
         if self.held_bytes > limits::APPENDED_BYTES_HELD {
             return Err(Answer::no("that is too much for one command").with(Code::Limit));
         }

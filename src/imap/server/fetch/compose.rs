@@ -217,6 +217,11 @@ impl Scene {
                 continue;
             };
             match self.section(view, target, shown, section, &mut head, out, &mut answering) {
+                // However often a client asks for the same octets, they are not gathered.
+                Ok(Told::Whole) if out.len() - begin > ANSWER_BYTES => {
+                    out.truncate(begin);
+                    return false;
+                }
                 Ok(Told::Whole) => {}
                 Ok(Told::Gone) => missing.gone = true,
                 Ok(Told::Alone) => {
@@ -341,7 +346,7 @@ impl Scene {
         }
     }
 
-    /// The flags that the command itself has changed. RFC 9051 §6.4.5: they are part of the answer.
+    /// The flags that have changed while the command set `\Seen`. RFC 9051 §6.4.5: they are part of the answer.
     pub(super) fn flags_of_seen(&self, out: &mut Vec<u8>, answering: &mut Answering, target: &Target) {
         if self.seen_since.is_none_or(|since| target.member.modseq < since) {
             return;

@@ -75,8 +75,8 @@ pub(super) async fn fetch(
     })
 }
 
-/// Sets `\Seen` where it is not set, in one transaction; gives back the modseq of that change. The targets are then as
-/// the client will know them.
+/// Sets `\Seen` where it is not set, in one transaction; gives back the lowest modseq of what has changed since the client
+/// was told last, by this or by others. The targets are then as the client will know them.
 // RFC 9051 §6.4.5
 async fn set_seen(
     link: &mut Link,
@@ -97,20 +97,22 @@ async fn set_seen(
         keywords: Vec::new(),
         unchanged_since: None,
     };
-    let modseq = match context.store.write(change).await {
-        Ok(changed) => changed.modseq,
-        Err(error) => return Ok(Err(unavailable(&error))),
-    };
+    if let Err(error) = context.store.write(change).await {
+        return Ok(Err(unavailable(&error)));
+    }
     // The answers tell the flags of these; nothing is to be said of them before.
     if let Err(error) = selected.sync(link, &context.store, enabled, false, &uids).await {
         return unsynced(error).map(Err);
     }
+    let mut since: Option<ModSeq> = None;
     for target in targets {
-        if let Some(member) = selected.told.at(target.number) {
-            target.member = *member;
+        let Some(member) = selected.told.at(target.number) else { continue };
+        if member.modseq != target.member.modseq {
+            since = Some(since.map_or(member.modseq, |since| since.min(member.modseq)));
         }
+        target.member = *member;
     }
-    Ok(Ok(modseq))
+    Ok(Ok(since))
 }
 
 /// Reads slice by slice, and sends one while the next is read.

@@ -57,6 +57,7 @@ impl Alone<'_> {
                 Err(Unsent::Broken(error)) => self.broken(&error),
                 Err(Unsent::End(end)) => return Err(end),
             }
+            link.relieve().await?;
         }
         self.scene.flags_of_seen(link.output(), &mut answering, self.target);
         answering.end(link.output());

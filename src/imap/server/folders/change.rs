@@ -91,7 +91,7 @@ fn refusal(refused: FolderRefused) -> Answer {
     let code = match refused {
         FolderRefused::Exists => Code::AlreadyExists,
         FolderRefused::NotFound => Code::NonExistent,
-        FolderRefused::Inbox | FolderRefused::BelowItself => Code::Cannot,
+        FolderRefused::Inbox | FolderRefused::BelowItself | FolderRefused::TooLong => Code::Cannot,
         FolderRefused::TooMany => Code::Limit,
         FolderRefused::SpecialUse => Code::UseAttr,
     };
@@ -118,6 +118,7 @@ mod tests {
         check(FolderRefused::NotFound, Code::NonExistent);
         check(FolderRefused::Inbox, Code::Cannot);
         check(FolderRefused::BelowItself, Code::Cannot);
+        check(FolderRefused::TooLong, Code::Cannot);
         check(FolderRefused::TooMany, Code::Limit);
         check(FolderRefused::SpecialUse, Code::UseAttr);
     }
