@@ -236,7 +236,8 @@ impl<'a, R: Read> Walk<'a, R> {
             return Ok(());
         }
         if !self.seen.insert((alias.address.key(), String::new())) {
-            self.reached += 1;
+            // It has led to somebody, unless it leads to itself alone.
+            self.reached += usize::from(!self.local.is_empty() || !self.remote.is_empty());
             return Ok(());
         }
         // Only the address that was named asks who sends: a public group may lead through an internal one.

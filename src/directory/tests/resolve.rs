@@ -167,6 +167,18 @@ fn somebody_reads_what_is_for_the_postmaster() {
 }
 
 #[test]
+fn what_leads_to_itself_alone_swallows_nothing() {
+    let world = World::new();
+    let fields =
+        DomainFields { aliases: vec![name("b.test")], catch_all: Some(address("abuse@b.test")), ..domain_fields() };
+    world.put_domain("example.test", fields).unwrap();
+    world.domain("a.test");
+    world.account("alice@example.test");
+    world.alias("abuse@example.test", &["gone@a.test"]);
+    check(&world, "abuse@example.test", "alice@example.test");
+}
+
+#[test]
 fn the_bare_postmaster_is_that_of_the_hosts_domain() {
     let world = World::new();
     let shown = |host: &str| shown(&resolve_postmaster(&world.store.view().unwrap(), &name(host)).unwrap());
