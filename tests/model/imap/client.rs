@@ -80,7 +80,10 @@ impl Client {
         let (mut untagged, mut bye) = (Vec::new(), None);
         loop {
             match self.response().await? {
-                Some(Response::Status(status)) if status.tag == tag => return Ok(Answer { untagged, status }),
+                // What was done is answered also where the session ends with it.
+                Some(Response::Status(status)) if status.tag == tag => {
+                    return Ok(Answer { untagged, status: bye.unwrap_or(status) });
+                }
                 Some(Response::Status(status)) if status.kind == "BYE" => bye = Some(status),
                 Some(response) => {
                     self.take(&response, expunges)?;
