@@ -2,8 +2,9 @@
 
     terminal.py SECONDS [--when TEXT KEYS]... PROGRAM ARGUMENT...
 
-When the program shows the first TEXT, the first KEYS are pressed; then the second TEXT is waited for, and so on. When it has not ended after SECONDS, it is ended, and what it
-showed last is printed.
+When the program shows the first TEXT, the first KEYS are pressed; then the second TEXT is waited for, and so on. A lone "y"
+is pressed again whenever the program has shown nothing for three seconds: alpine throws away what was typed before it
+drew a question, and draws it first. When it has not ended after SECONDS, it is ended, and what it showed last is printed.
 """
 
 import fcntl
@@ -31,9 +32,11 @@ def main():
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
         os.environ["TERM"] = "xterm"
         os.execvp(command[0], command)
-    shown, seen, deadline = b"", 0, time.monotonic() + int(seconds)
+    shown, seen, deadline, pressed = b"", 0, time.monotonic() + int(seconds), b""
     while time.monotonic() < deadline:
-        if not select.select([terminal], [], [], 1)[0]:
+        if not select.select([terminal], [], [], 3)[0]:
+            if pressed == b"y":
+                os.write(terminal, pressed)
             continue
         try:
             piece = os.read(terminal, 65536)
@@ -45,7 +48,10 @@ def main():
         shown += piece
         if answers and answers[0][0] in shown[seen:]:
             seen = len(shown)
-            os.write(terminal, answers.pop(0)[1])
+            pressed = answers.pop(0)[1]
+            os.write(terminal, pressed)
+        else:
+            pressed = b""
     else:
         os.kill(pid, signal.SIGKILL)
         status = f"no end in {seconds} s"
