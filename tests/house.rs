@@ -8,10 +8,10 @@ use std::process::Command;
 
 /// The floors, from the ground up; a room may import from lower floors and from rooms to its left.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("F0", &["base"]),
+    ("F0", &["base", "telemetry"]),
     ("F1", &["sasl", "message", "smtp::wire", "smtp::machine", "smtp::machine::client", "imap::wire", "pop3::wire"]),
     ("F2", &["store"]),
-    ("F3a", &["trace", "settings", "job"]),
+    ("F3a", &["trace", "audit", "kept", "settings", "job"]),
     ("F3b", &["directory"]),
     ("F3c", &["mailbox", "search", "queue"]),
     ("F3d", &["trust", "turn"]),
