@@ -79,7 +79,8 @@ pub enum Kind {
     Expunged,
     /// A recipient elsewhere was queued.
     Queued,
-    /// The next server has taken responsibility for a recipient.
+    /// The next server has taken responsibility for a recipient; where the actor is a verb and a peer, as in
+    /// `atrn branch`, in a session whose roles were swapped.
     Relayed,
     /// An attempt has failed for now.
     Deferred,
@@ -103,6 +104,20 @@ pub enum Kind {
     Parked,
     /// The server stopped while the other side was about to take the message: it may have it, and will be sent it again.
     Uncertain,
+    /// Somebody tried to log in and was refused.
+    LoginFailed,
+    /// The sender went away, or was too slow, before the end of a message.
+    Aborted,
+    /// A copy was fetched from a mailbox, by POP3 RETR.
+    Fetched,
+    /// A copy was moved to another mailbox of its account.
+    Moved,
+    /// One more copy was put into a mailbox of its account.
+    Copied,
+    /// An operator has sent it elsewhere: to another recipient, or another way.
+    Redirected,
+    /// An operator has sent it once more, from the copy that was kept.
+    Redelivered,
 }
 
 /// One thing that happened. Build it from [`Event::new`] with the fields that apply.
@@ -140,10 +155,18 @@ pub struct Event {
     pub stage: Option<String>,
     /// How long an attempt took.
     pub duration_ms: Option<u64>,
+    /// The account that it is about: whose mailbox it is, or who it was that could not log in.
+    pub account: Option<String>,
+    /// The mailbox, as in `INBOX`: where a copy was put, or where it was taken from.
+    pub mailbox: Option<String>,
+    /// The number of the queue entry in its message: that of its [`crate::base::QueueId`].
+    pub entry: Option<u32>,
+    /// The number of the dialogue that belongs to it, among those of its subject.
+    pub transcript: Option<u32>,
 }
 
 impl Row for Event {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn encode(&self, out: &mut Vec<u8>) {
         // Writing plain data to memory can't fail; an empty row would be seen as damage.
@@ -154,9 +177,11 @@ impl Row for Event {
 
     fn decode(version: u8, bytes: &[u8]) -> Option<Self> {
         let row = match version {
-            // It ended before `server`. Fields stand one behind the other, and what is not there is one zero octet.
-            1 => Cow::Owned([bytes, &[0; 3]].concat()),
-            2 => Cow::Borrowed(bytes),
+            // They ended before `server`, and before `account`. Fields stand one behind the other, and what is not there
+            // is one zero octet.
+            1 => Cow::Owned([bytes, &[0; 7]].concat()),
+            2 => Cow::Owned([bytes, &[0; 4]].concat()),
+            3 => Cow::Borrowed(bytes),
             _ => return None,
         };
         let (event, rest) = postcard::take_from_bytes(&row).ok()?;
@@ -184,6 +209,10 @@ impl Event {
             server: None,
             stage: None,
             duration_ms: None,
+            account: None,
+            mailbox: None,
+            entry: None,
+            transcript: None,
         }
     }
 

@@ -7,7 +7,7 @@ use crate::store::{AnyTable, Halt, Op, Read, Span, StoreError, Table, Tx};
 
 /// The events of each subject, numbered from 0 on.
 pub static EVENTS: Table<(Subject, u32), Event> = Table::new("trace");
-/// The subjects of each address, be it the sender or a recipient.
+/// The subjects of each address, be it the sender, a recipient or an account.
 pub(super) static BY_ADDRESS: Table<(String, Subject), ()> = Table::new("trace_by_address");
 /// The subjects of each Message-ID, by its hash.
 pub(super) static BY_MESSAGE_ID: Table<([u8; 16], Subject), ()> = Table::new("trace_by_message_id");
@@ -85,12 +85,13 @@ impl Op for Record {
 
 /// What the event is found by in the index of addresses. The null sender is nobody's address.
 pub(super) fn addresses(event: &Event) -> Vec<String> {
-    let mut keys: Vec<String> = [&event.sender, &event.recipient]
+    let mut keys: Vec<String> = [&event.sender, &event.recipient, &event.account]
         .into_iter()
         .flatten()
         .filter(|text| !text.is_empty())
         .map(|text| address_key(text))
         .collect();
+    keys.sort();
     keys.dedup();
     keys
 }

@@ -123,24 +123,34 @@ fn a_reply_is_kept_with_its_cause() {
     );
 }
 
+/// The fields of an event as the first version had them, and as the second added.
+#[derive(Clone, serde::Serialize)]
+struct First {
+    at: Timestamp,
+    kind: Kind,
+    actor: String,
+    peer_ip: Option<std::net::IpAddr>,
+    helo: Option<String>,
+    tls: Option<String>,
+    sender: Option<String>,
+    recipient: Option<String>,
+    message_id: Option<String>,
+    size_bytes: Option<u64>,
+    code: Option<u16>,
+    enhanced: Option<(u8, u16, u16)>,
+    text: String,
+}
+
+#[derive(serde::Serialize)]
+struct Second {
+    first: First,
+    server: Option<String>,
+    stage: Option<String>,
+    duration_ms: Option<u64>,
+}
+
 #[test]
-fn rows_of_the_first_version_are_read() {
-    #[derive(serde::Serialize)]
-    struct First {
-        at: Timestamp,
-        kind: Kind,
-        actor: String,
-        peer_ip: Option<std::net::IpAddr>,
-        helo: Option<String>,
-        tls: Option<String>,
-        sender: Option<String>,
-        recipient: Option<String>,
-        message_id: Option<String>,
-        size_bytes: Option<u64>,
-        code: Option<u16>,
-        enhanced: Option<(u8, u16, u16)>,
-        text: String,
-    }
+fn rows_of_earlier_versions_are_read() {
     let first = First {
         at: Timestamp(7),
         kind: Kind::Expunged,
@@ -156,25 +166,37 @@ fn rows_of_the_first_version_are_read() {
         enhanced: Some((2, 0, 0)),
         text: "gone".into(),
     };
-    let bytes = postcard::to_stdvec(&first).unwrap();
-    let expected = Event {
+    let told = Event {
         peer_ip: first.peer_ip,
-        tls: first.tls,
-        recipient: first.recipient,
+        tls: first.tls.clone(),
+        recipient: first.recipient.clone(),
         size_bytes: first.size_bytes,
         code: first.code,
         enhanced: first.enhanced,
-        text: first.text,
+        text: first.text.clone(),
         ..Event::new(Timestamp(7), Kind::Expunged, "pop3")
     };
-    assert_eq!(Event::decode(1, &bytes), Some(expected.clone()));
-    assert_eq!(Event::decode(2, &bytes), None, "it is too short");
-    assert_eq!(Event::decode(3, &bytes), None);
-    let whole = Event { server: Some("mx".into()), stage: Some("end".into()), duration_ms: Some(5), ..expected };
+    let attempted =
+        Event { server: Some("mx".into()), stage: Some("end".into()), duration_ms: Some(5), ..told.clone() };
+    let second =
+        Second { first: first.clone(), server: Some("mx".into()), stage: Some("end".into()), duration_ms: Some(5) };
+    let whole = Event {
+        account: Some("a@x.test".into()),
+        mailbox: Some("INBOX".into()),
+        entry: Some(1),
+        transcript: Some(2),
+        ..attempted.clone()
+    };
     let mut now = Vec::new();
     whole.encode(&mut now);
-    assert_eq!(Event::decode(2, &now), Some(whole));
-    assert_eq!(Event::decode(1, &now), None, "it is too long");
+    let rows = [postcard::to_stdvec(&first).unwrap(), postcard::to_stdvec(&second).unwrap(), now];
+    for (at, (row, expected)) in rows.iter().zip([told, attempted, whole]).enumerate() {
+        let version = u8::try_from(at).unwrap() + 1;
+        assert_eq!(Event::decode(version, row), Some(expected), "{version}");
+        for wrong in [0, 1, 2, 3, 4].into_iter().filter(|wrong| *wrong != version) {
+            assert_eq!(Event::decode(wrong, row), None, "{version} read as {wrong}");
+        }
+    }
 }
 
 /// Prunes in slices of one event, as often as there is more.
