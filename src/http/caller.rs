@@ -129,6 +129,8 @@ permissions!(
     TurnRead,
     TurnWrite,
     MessagesRead,
+    SettingsRead,
+    SettingsWrite,
     TokensWrite,
     JobsRead,
     JobsWrite

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use crate::base::{Clock, Random};
 use crate::directory::Authenticator;
 use crate::jobs::Jobs;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::store::Store;
 use crate::{delivery, exchange};
 
@@ -16,6 +16,8 @@ pub struct Context {
     pub authenticator: Arc<Authenticator>,
     /// The settings, as gathered at start.
     pub settings: Arc<Settings>,
+    /// The same as they are now, for what needs no restart.
+    pub live: Arc<settings::Live>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Where secrets of new tokens and request ids come from.

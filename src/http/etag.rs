@@ -39,6 +39,19 @@ pub(super) fn expect_content(request: &HttpRequest, etag: &str) -> Result<(), Pr
     }
 }
 
+/// The same for a whole that many change at once: `If-Match` must be there (RFC 6585 §3), unless the client says that it
+/// goes over what others have done (`force`).
+///
+/// # Errors
+/// 428 without either; 412 when it does not hold; 400 when it can't be read.
+pub(super) fn need_content(request: &HttpRequest, etag: &str, force: bool) -> Result<(), Problem> {
+    if force || request.headers().contains_key(header::IF_MATCH) {
+        return expect_content(request, etag);
+    }
+    let detail = "Send If-Match with the ETag that GET gives, so that nobody's change is lost, or ?force=true.";
+    Err(Problem::new(Code::PreconditionRequired, detail))
+}
+
 /// Reads a write's preconditions (RFC 9110 §13.1) and compares them with the version that is there now; the write then
 /// does so again in its transaction.
 ///

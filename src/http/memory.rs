@@ -5,7 +5,7 @@ use crate::base::{Clock, Random};
 use crate::directory::Authenticator;
 use crate::exchange;
 use crate::jobs::Jobs;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::store::Store;
 
 impl Context {
@@ -22,6 +22,7 @@ impl Context {
             store,
             authenticator,
             settings: Arc::new(Settings::default()),
+            live: Arc::new(settings::Live::default()),
             clock,
             random,
             hostname: server.hostname.to_string(),

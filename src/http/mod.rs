@@ -20,6 +20,7 @@ mod problem;
 mod routes;
 mod segment;
 mod start;
+mod switches;
 #[cfg(test)]
 mod tests;
 mod validate;

@@ -181,14 +181,14 @@ impl AddressQuery {
 }
 
 /// The parameters of a query, decoded.
-fn pairs(query: &str) -> Result<Vec<(String, String)>, Problem> {
+pub(super) fn pairs(query: &str) -> Result<Vec<(String, String)>, Problem> {
     web::Query::from_query(query)
         .map(web::Query::into_inner)
         .map_err(|error| Problem::invalid(vec![Fault::parameter("", "malformed", error.to_string())]))
 }
 
 /// A parameter that nobody reads is a typing error, and said to be one.
-fn refuse_unknown(pairs: &[(String, String)], known: &[&str]) -> Result<(), Problem> {
+pub(super) fn refuse_unknown(pairs: &[(String, String)], known: &[&str]) -> Result<(), Problem> {
     let hint = if known.is_empty() { String::new() } else { format!("; known are {}", known.join(", ")) };
     let fault =
         |name: &str| Fault::parameter(name, "unknown_parameter", format!("there is no parameter {name:?} here{hint}"));

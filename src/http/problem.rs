@@ -21,6 +21,7 @@ pub(super) enum Code {
     RequestTimeout,
     Conflict,
     PreconditionFailed,
+    PreconditionRequired,
     BodyTooLarge,
     UnsupportedMediaType,
     Misdirected,
@@ -48,6 +49,9 @@ impl Code {
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "The present state does not allow this"),
             Self::PreconditionFailed => {
                 (StatusCode::PRECONDITION_FAILED, "precondition-failed", "It is not as the request says")
+            }
+            Self::PreconditionRequired => {
+                (StatusCode::PRECONDITION_REQUIRED, "precondition-required", "Say what the change is based on")
             }
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large"),
             Self::UnsupportedMediaType => {

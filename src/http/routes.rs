@@ -2,7 +2,9 @@ use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::api::queue::{act, bulk, content, flush};
-use super::api::{about, accounts, aliases, domains, jobs, mail_routes, peers, queue, resolve, tokens, turn_sessions};
+use super::api::{
+    about, accounts, aliases, domains, jobs, mail_routes, peers, queue, resolve, settings, tokens, turn_sessions,
+};
 use super::health;
 
 /// Every operation of the OpenAPI document.
@@ -61,6 +63,9 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
             .service(turn_sessions::get_turn_waiting)
             .service(jobs::list_jobs)
             .service(jobs::get_job)
-            .service(jobs::cancel_job);
+            .service(jobs::cancel_job)
+            .service(settings::list_settings)
+            .service(settings::get_setting)
+            .service(settings::patch_settings);
     }));
 }

@@ -21,7 +21,7 @@ pub(super) fn validate(document: &Value, schema: &Value, value: &Value) -> Vec<F
 
 /// The words that [`validate`] obeys or may pass by.
 #[cfg(test)]
-pub(super) const KNOWN_WORDS: [&str; 23] = [
+pub(super) const KNOWN_WORDS: [&str; 24] = [
     "$ref",
     "additionalProperties",
     "allOf",
@@ -42,6 +42,7 @@ pub(super) const KNOWN_WORDS: [&str; 23] = [
     "minimum",
     "oneOf",
     "properties",
+    "propertyNames",
     "required",
     "type",
     "writeOnly",
@@ -120,6 +121,9 @@ impl Check<'_> {
                     let names = names.join(", ");
                     self.fault(&place, "unknown_field", format!("there is no field {name:?} here; known are {names}"));
                 }
+                None if schema["additionalProperties"].is_object() => {
+                    self.value(&schema["additionalProperties"], value, &place, depth + 1);
+                }
                 None => {}
             }
         }
@@ -165,7 +169,7 @@ impl Check<'_> {
 }
 
 /// A JSON pointer one level down (RFC 6901 §3).
-fn below(pointer: &str, name: &str) -> String {
+pub(super) fn below(pointer: &str, name: &str) -> String {
     format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
@@ -215,6 +219,7 @@ mod tests {
                 "tags": {"type": "array", "maxItems": 2, "items": {"type": "string", "enum": ["a", "b"]}},
                 "note": {"type": ["string", "null"]},
                 "lines": {"type": "string", "format": "lines"},
+                "map": {"type": "object", "additionalProperties": {"$ref": "#/components/schemas/Size"}},
             }
         });
         let faults = validate(&document, &schema, &value);
@@ -238,6 +243,7 @@ mod tests {
         check(json!({"name": "x", "lines": "a\r\nb"}), &[("/lines", "control_character")]);
         check(json!({"name": "x", "size": 11}), &[("/size", "too_large")]);
         check(json!({"name": "x", "size": -1}), &[("/size", "too_small")]);
+        check(json!({"name": "x", "map": {"a": 1, "b/c": 11}}), &[("/map/b~1c", "too_large")]);
         check(json!({"name": "x", "size": 1.5}), &[("/size", "wrong_type")]);
         check(json!({"name": "x", "tags": ["a", "c"]}), &[("/tags/1", "not_allowed")]);
         check(json!({"name": "x", "tags": ["a", "b", "a"]}), &[("/tags", "too_many")]);

@@ -11,7 +11,7 @@ use super::ready::Ready;
 use super::{Config, House, ServerError, own};
 use crate::base::{SystemClock, SystemRandom};
 use crate::net::{self, Crowded, Door, Listener, PermitLimits, Permits};
-use crate::{http, imap, pop3, smtp};
+use crate::{http, imap, pop3, settings, smtp};
 
 /// How long sessions may finish what they are doing after SIGTERM, before they are cut off.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -119,6 +119,11 @@ fn open_web(config: &Config, house: &House, readiness: &Arc<http::Readiness>) ->
         store: house.store.clone(),
         authenticator: Arc::clone(&house.authenticator),
         settings: Arc::clone(&house.settings),
+        live: Arc::new(settings::Live::new(
+            Arc::clone(&house.settings),
+            &config.settings_environment,
+            &config.settings,
+        )),
         clock: Arc::clone(&house.clock),
         random: Arc::clone(&house.random),
         hostname: house.hostname.to_string(),

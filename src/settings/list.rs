@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
+use super::stored::SettingRow;
 use super::value::{Key, SettingError, Source, Value};
-use crate::base::Networks;
+use crate::base::{Address, DomainName, Networks};
 
 /// Makes the list, the struct of typed values and the reading of one from the other, so that they can't differ.
 macro_rules! settings {
@@ -144,10 +145,10 @@ impl Settings {
     ///
     /// # Errors
     /// [`SettingError`], naming the nearest key when one is not in the list.
-    pub fn gather(file: &[(String, String)], environment: &str, flags: &[String]) -> Result<Self, SettingError> {
+    pub fn gather(file: &[(String, SettingRow)], environment: &str, flags: &[String]) -> Result<Self, SettingError> {
         let mut origins = BTreeMap::new();
-        for (name, value) in file {
-            origins.insert(key(name)?.name, (Source::File, value.clone()));
+        for (name, row) in file {
+            origins.insert(key(name)?.name, (Source::from(row.setter), row.value.clone()));
         }
         let lines = environment.lines().map(str::trim).filter(|line| !line.is_empty());
         for (source, text) in
@@ -169,6 +170,26 @@ impl Settings {
         Ok(())
     }
 
+    /// Refuses what is of the right kind and yet of no use, so that no value gets into the file with which the server
+    /// could not start again.
+    pub(super) fn check_meaning(&self) -> Result<(), SettingError> {
+        let wrong = |name, value: &str, wanted| Err(SettingError::Meaning { name, value: value.to_owned(), wanted });
+        let (hostname, capture_to) = (&self.smtp_hostname, &self.delivery_capture_to);
+        let separator = &self.directory_subaddress_separator;
+        if !hostname.is_empty() && DomainName::parse(hostname).is_err() {
+            return wrong("smtp.hostname", hostname, "a host name, as in mail.example.org");
+        }
+        if !capture_to.is_empty() && !Address::parse(capture_to).is_ok_and(|address| address.host.name().is_some()) {
+            return wrong("delivery.capture_to", capture_to, "an address, as in captured@example.org");
+        }
+        let separates = |c: char| c.is_ascii_punctuation() && !"@.\"\\(),:;<>[]".contains(c);
+        if separator.chars().count() > 1 || !separator.chars().all(separates) {
+            let wanted = "one of !#$%&'*+-/=?^_`{|}~, or empty for none";
+            return wrong("directory.subaddress_separator", separator, wanted);
+        }
+        Ok(())
+    }
+
     /// Where the key's value comes from, and the value as text.
     ///
     /// # Errors
@@ -183,7 +204,7 @@ impl Settings {
 ///
 /// # Errors
 /// [`SettingError::Unknown`], with the nearest name.
-pub(super) fn key(name: &str) -> Result<&'static Key, SettingError> {
+pub fn key(name: &str) -> Result<&'static Key, SettingError> {
     KEYS.iter().find(|key| key.name == name).ok_or_else(|| {
         let nearest = KEYS.iter().min_by_key(|key| distance(name, key.name)).map_or("", |key| key.name);
         SettingError::Unknown { name: name.to_owned(), nearest }
@@ -220,6 +241,7 @@ fn distance(a: &str, b: &str) -> usize {
 mod tests {
     use super::*;
     use crate::base::limits;
+    use crate::settings::Setter;
 
     fn check(environment: &str, flags: &[&str], name: &str, expected: (Source, &str)) {
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
@@ -237,9 +259,13 @@ mod tests {
             (Source::Environment, "mx.test"),
         );
         check("limits.recipients=7", &["limits.recipients=8"], "limits.recipients", (Source::Flag, "8"));
-        let file = [("limits.recipients".to_owned(), "5".to_owned())];
+        let row = |setter| SettingRow { value: "5".into(), changed_at: crate::base::Timestamp(1), setter };
+        let file = [("limits.recipients".to_owned(), row(Setter::State))];
         let settings = Settings::gather(&file, "", &[]).unwrap();
-        assert_eq!((settings.limits_recipients, settings.origin("limits.recipients").unwrap().0), (5, Source::File));
+        assert_eq!((settings.limits_recipients, settings.origin("limits.recipients").unwrap().0), (5, Source::State));
+        let file = [("limits.recipients".to_owned(), row(Setter::Page))];
+        let settings = Settings::gather(&file, "", &[]).unwrap();
+        assert_eq!(settings.origin("limits.recipients").unwrap(), (Source::Page, "5"));
         let settings = Settings::gather(&file, "limits.recipients=6", &["limits.recipients=8".into()]).unwrap();
         assert_eq!(settings.limits_recipients, 8);
     }

@@ -1,14 +1,19 @@
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::Networks;
 
-/// Where a setting's value comes from; the later wins.
+/// Where a setting's value comes from; the later wins. The data file holds one value of a setting: that of the state or
+/// that of the page, whichever was set last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// Nobody set it.
     Default,
-    /// The data file.
-    File,
+    /// The data file: a desired state that was applied.
+    State,
+    /// The data file: the admin page, the REST interface or the command line.
+    Page,
     /// `PILLARBOX_SET`.
     Environment,
     /// `--set`.
@@ -19,10 +24,29 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Default => "default",
-            Self::File => "file",
+            Self::State => "state",
+            Self::Page => "page",
             Self::Environment => "env",
             Self::Flag => "flag",
         })
+    }
+}
+
+/// Who has put a value into the data file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Setter {
+    /// Somebody, by the admin page, the REST interface or the command line.
+    Page,
+    /// A desired state that was applied.
+    State,
+}
+
+impl From<Setter> for Source {
+    fn from(setter: Setter) -> Self {
+        match setter {
+            Setter::Page => Self::Page,
+            Setter::State => Self::State,
+        }
     }
 }
 
@@ -56,6 +80,9 @@ impl fmt::Display for Kind {
     }
 }
 
+/// What is read anew each time that it is needed. Everything else is read once, at the start.
+const LIVE: &[&str] = &["directory.subaddress_separator"];
+
 /// One entry of the closed list.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
@@ -73,6 +100,11 @@ impl Key {
     /// Whether it is needed before the data file is open, so that it can't be kept there.
     pub fn precedes_file(&self) -> bool {
         self.name.starts_with("store.") || self.name.starts_with("disk.")
+    }
+
+    /// Whether a new value comes into force only when the server starts anew.
+    pub fn needs_restart(&self) -> bool {
+        !LIVE.contains(&self.name)
     }
 }
 
@@ -100,12 +132,33 @@ pub enum SettingError {
         /// What is wanted.
         kind: Kind,
     },
+    /// The value is of the key's kind, and means nothing there.
+    #[error("setting {name}: {value:?} is not {wanted}")]
+    Meaning {
+        /// The key.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What is wanted.
+        wanted: &'static str,
+    },
     /// Nothing would work with a 0 there.
     #[error("setting {0} must be at least 1")]
     Zero(&'static str),
     /// The key is needed before the data file is open.
     #[error("setting {0} is needed before the data file is open: give it by --set or PILLARBOX_SET")]
     PrecedesFile(&'static str),
+}
+
+impl SettingError {
+    /// The key that it is about, as it was given.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Form(text) => text,
+            Self::Unknown { name, .. } => name,
+            Self::Value { name, .. } | Self::Meaning { name, .. } | Self::Zero(name) | Self::PrecedesFile(name) => name,
+        }
+    }
 }
 
 /// A type that a setting may have.

@@ -116,7 +116,7 @@ impl DomainInput {
         if !faults.is_empty() {
             return Err(Problem::invalid(faults));
         }
-        let default = DomainFields::new(&context.settings);
+        let default = DomainFields::new(&context.live.now());
         Ok(DomainFields {
             aliases,
             enabled: self.enabled,

@@ -16,6 +16,7 @@ fn body(operation: &str) -> Option<Value> {
         "put_peer" => json!({"verbs": ["etrn"], "domains": ["matrix.test"], "networks": ["192.0.2.0/24"]}),
         "hold_queue_entry" | "bounce_queue_entry" => json!({"reason": "a test"}),
         "flush_queue" => json!({"all": true}),
+        "patch_settings" => json!({"limits.recipients": null}),
         "act_on_queue" => json!({"action": "retry", "all": true, "dry_run": true}),
         _ => return None,
     })
@@ -31,6 +32,7 @@ fn scope(operation: &str) -> Option<Scope> {
         "get_queue_message_raw" | "get_queue_message_headers" => return Some(Scope::MessagesRead),
         _ if word.starts_with("domain") => (Scope::DomainsRead, Scope::DomainsWrite),
         _ if word.starts_with("account") || word.starts_with("alias") => (Scope::AccountsRead, Scope::AccountsWrite),
+        _ if word.starts_with("setting") => (Scope::SettingsRead, Scope::SettingsWrite),
         _ if word.starts_with("token") => (Scope::TokensWrite, Scope::TokensWrite),
         _ if word.starts_with("route") || word.contains("queue") => (Scope::QueueRead, Scope::QueueWrite),
         _ if word.starts_with("peer") || word.starts_with("turn") => (Scope::TurnRead, Scope::TurnWrite),
@@ -50,6 +52,7 @@ async fn call_all(site: &Site, token: impl Fn(&str) -> String) -> Vec<(String, b
                 ("{domain}", "matrix.test"),
                 ("{address}", "a@matrix.test"),
                 ("{name}", "matrix"),
+                ("{key}", "limits.recipients"),
                 ("{qid}", "q_0000000000000_0"),
                 ("{mid}", "m_0000000000000"),
             ]
@@ -63,6 +66,7 @@ async fn call_all(site: &Site, token: impl Fn(&str) -> String) -> Vec<(String, b
             let query = match id {
                 "resolve_address" => "?address=a@matrix.test",
                 "drop_queue_entry" => "?confirm=silent",
+                "patch_settings" => "?force=true",
                 _ => "",
             };
             let path = format!("{}{query}", path.replace("{id}", known));

@@ -8,6 +8,7 @@ mod peers;
 mod queue;
 mod resources;
 mod routes;
+mod settings;
 
 use std::sync::{Arc, OnceLock};
 
@@ -24,7 +25,7 @@ use super::validate::validate;
 use crate::base::{Clock, DomainName, SeededRandom, Timestamp, TurnedClock};
 use crate::directory::{self, CreateToken, Scope, TokenFields};
 use crate::store::{AnyTable, Options, Schema, Store};
-use crate::{intake, job, mailbox, settings, trace, turn};
+use crate::{intake, job, mailbox, trace, turn};
 
 /// A server without sockets.
 struct Site {
@@ -64,7 +65,7 @@ fn schema() -> &'static Schema {
     static SCHEMA: OnceLock<Schema> = OnceLock::new();
     SCHEMA.get_or_init(|| {
         let rooms: [&[&'static dyn AnyTable]; 8] = [
-            settings::TABLES,
+            crate::settings::TABLES,
             trace::TABLES,
             job::TABLES,
             directory::TABLES,
