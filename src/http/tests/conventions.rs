@@ -179,19 +179,27 @@ async fn head_is_get_without_its_content() {
 #[actix_web::test]
 async fn the_page_has_its_policy() {
     let site = Site::new();
-    for path in ["/admin/", "/admin/index.html", "/admin/app.css"] {
-        let seen = site.send(ask(Method::GET, path, "")).await;
+    let index = site.send(ask(Method::GET, "/admin/", "")).await;
+    let page = String::from_utf8_lossy(&index.bytes).into_owned();
+    let main = page.split('"').find(|text| text.ends_with("/main.js")).expect("it names its script");
+    for (path, is_kept) in [("/admin/".to_owned(), false), (format!("/admin/{main}"), true)] {
+        let seen = site.send(ask(Method::GET, &path, "")).await;
         assert_eq!(seen.status, 200, "{path}");
         let policy = seen.header(header::CONTENT_SECURITY_POLICY);
-        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+        for part in ["default-src 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"] {
+            assert!(policy.contains(part), "{policy}");
+        }
         assert!(!policy.contains("unsafe"), "{policy}");
         assert_eq!(seen.header(header::REFERRER_POLICY), "no-referrer");
-        let tag = seen.header(header::ETAG).to_owned();
-        let again = site.send(ask(Method::GET, path, "").insert_header((header::IF_NONE_MATCH, tag))).await;
-        assert_eq!(again.status, 304, "{path}");
+        assert_eq!(seen.header(header::CACHE_CONTROL).contains("immutable"), is_kept, "{path}");
     }
+    let tag = index.header(header::ETAG).to_owned();
+    let again = site.send(ask(Method::GET, "/admin/", "").insert_header((header::IF_NONE_MATCH, tag))).await;
+    assert_eq!(again.status, 304);
     assert_eq!(site.send(ask(Method::GET, "/", "")).await.header(header::LOCATION), "/admin/");
-    for path in ["/admin/none", "/admin/../Cargo.toml", "/admin/%2e%2e/Cargo.toml", "/admin//app.css"] {
+    for path in
+        ["/admin/none", "/admin/none/main.js", "/admin/../Cargo.toml", "/admin/%2e%2e/Cargo.toml", "/admin//app.css"]
+    {
         assert_eq!(site.send(ask(Method::GET, path, "")).await.status, 404, "{path}");
     }
 }
