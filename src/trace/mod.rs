@@ -7,11 +7,13 @@ mod event;
 mod prune;
 mod record;
 mod search;
+mod verdict;
 
 pub use event::{Event, Kind, Subject};
 pub use prune::{Needed, Prune, Pruned, prune};
 pub use record::{EVENTS, Record, TABLES, record};
 pub use search::{CHECKS, Wanted, find, story};
+pub use verdict::{Code, Direction, Outcome, RecipientVerdict, UnknownWord, Verdict, verdict};
 
 #[cfg(test)]
 mod tests;
