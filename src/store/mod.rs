@@ -10,6 +10,7 @@ mod blob_write;
 mod bus;
 mod check;
 mod committed;
+mod draft;
 mod engine;
 mod error;
 pub mod fault;
@@ -37,6 +38,7 @@ pub use blob_write::{BlobWriter, StagedBlob};
 pub use bus::{Bus, Topic, Watch};
 pub use check::verify;
 pub use committed::Committed;
+pub use draft::Draft;
 pub use error::{Halt, OpenError, StoreError, WriteError};
 pub use handle::{Health, Medium, Options, Store};
 pub use key::{Key, PrefixOf};
@@ -50,5 +52,7 @@ pub use view::{Read, View};
 
 #[cfg(test)]
 mod blob_tests;
+#[cfg(test)]
+mod draft_tests;
 #[cfg(test)]
 mod tests;

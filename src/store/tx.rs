@@ -6,11 +6,12 @@ use std::rc::Rc;
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use super::bus::Topic;
+use super::draft::Draft;
 use super::error::StoreError;
 use super::key::Key;
 use super::own::{COUNTERS, Number, encode_row};
 use super::row::Row;
-use super::span::Span;
+use super::span::{Bounds, Span};
 use super::table::Table;
 use super::view::{Read, decode_pair, decode_row, encode_key};
 
@@ -19,7 +20,9 @@ type Opened<'a> = Rc<RefCell<redb::Table<'a, &'static [u8], &'static [u8]>>>;
 /// The write transaction of the batch that runs. A table is opened at its first use and stays open over the batch.
 pub struct Tx<'a> {
     transaction: &'a WriteTransaction,
-    opened: RefCell<Vec<(&'static str, Opened<'a>)>>,
+    opened: Rc<RefCell<Vec<(&'static str, Opened<'a>)>>>,
+    /// What this one writes, when it is a draft: the transaction stays as it is.
+    draft: Option<Draft>,
     counters: Counters,
     topics: Vec<Topic>,
     written_bytes: Option<u64>,
@@ -60,6 +63,13 @@ impl Tx<'_> {
     /// # Errors
     /// [`StoreError`].
     pub fn remove<K: Key, V: Row>(&mut self, table: &Table<K, V>, key: &K) -> Result<Option<V>, StoreError> {
+        if self.draft.is_some() {
+            let old = self.get(table, key)?;
+            if old.is_some() {
+                self.write_row(table.name(), &encode_key(key), None)?;
+            }
+            return Ok(old);
+        }
         let key = encode_key(key);
         let opened = self.table(table.name())?;
         let mut opened = opened.borrow_mut();
@@ -100,19 +110,64 @@ impl Tx<'_> {
             self.topics.push(topic);
         }
     }
+
+    /// Makes what was tried on a draft of this transaction. Nothing else may have been written since.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn adopt(&mut self, draft: Draft) -> Result<(), StoreError> {
+        for (table, rows) in draft.rows {
+            for (key, row) in rows {
+                self.write_row(table, &key, row)?;
+            }
+        }
+        for (counter, last) in draft.counters {
+            self.next_from(counter, last)?;
+        }
+        draft.topics.into_iter().for_each(|topic| self.announce(topic));
+        self.freed_bytes += draft.freed_bytes;
+        self.reaping |= draft.reaping;
+        Ok(())
+    }
 }
 
 impl<'a> Tx<'a> {
     pub(super) fn new(transaction: &'a WriteTransaction, counters: Counters) -> Self {
         Self {
             transaction,
-            opened: RefCell::default(),
+            opened: Rc::default(),
+            draft: None,
             counters,
             topics: Vec::new(),
             written_bytes: None,
             freed_bytes: 0,
             reaping: false,
         }
+    }
+
+    /// A transaction to try changes on: it reads what this one reads, and keeps what is written to it for itself. So the
+    /// check of an op that is made of many can run each behind the others, before anything is written.
+    #[must_use]
+    pub fn draft(&self) -> Self {
+        Self {
+            transaction: self.transaction,
+            opened: Rc::clone(&self.opened),
+            draft: Some(self.draft.clone().unwrap_or_default()),
+            counters: Counters { last: self.counters.last.clone(), moved: Vec::new() },
+            topics: Vec::new(),
+            written_bytes: None,
+            freed_bytes: 0,
+            reaping: false,
+        }
+    }
+
+    /// What was tried on a draft; nothing on a transaction that is none.
+    pub fn into_draft(self) -> Draft {
+        let Self { draft, counters, topics, freed_bytes, reaping, .. } = self;
+        let last = |counter: &'static str| (counter, counters.last.get(counter).copied().unwrap_or_default());
+        let counters = counters.moved.iter().map(|counter| last(counter)).collect();
+        let rows = draft.unwrap_or_default().rows;
+        Draft { rows, counters, topics, freed_bytes, reaping }
     }
 
     /// Writes what the batch kept back, and closes the tables.
@@ -131,15 +186,77 @@ impl<'a> Tx<'a> {
     }
 
     pub(super) fn put_bytes(&mut self, table: &'static str, key: &[u8], row: &[u8]) -> Result<(), StoreError> {
+        if self.draft.is_some() {
+            return self.write_row(table, key, Some(row.to_vec()));
+        }
         self.table(table)?.borrow_mut().insert(key, row)?;
         *self.written_bytes.get_or_insert(0) += (key.len() + row.len()) as u64;
         Ok(())
     }
 
     pub(super) fn remove_bytes(&mut self, table: &'static str, key: &[u8]) -> Result<(), StoreError> {
-        let freed_bytes = self.table(table)?.borrow_mut().remove(key)?.map_or(0, |row| row.value().len());
+        let freed_bytes = match self.draft.as_ref().and_then(|draft| draft.row(table, key)) {
+            Some(row) => row.map_or(0, <[u8]>::len),
+            None => self.table(table)?.borrow().get(key)?.map_or(0, |row| row.value().len()),
+        };
         self.freed_bytes += freed_bytes as u64;
-        *self.written_bytes.get_or_insert(0) += key.len() as u64;
+        self.write_row(table, key, None)
+    }
+
+    /// Writes or removes a row, in the draft where this is one.
+    fn write_row(&mut self, table: &'static str, key: &[u8], row: Option<Vec<u8>>) -> Result<(), StoreError> {
+        if let Some(draft) = &mut self.draft {
+            draft.write(table, key, row);
+            return Ok(());
+        }
+        let opened = self.table(table)?;
+        let mut opened = opened.borrow_mut();
+        let bytes = key.len() + row.as_ref().map_or(0, Vec::len);
+        match row {
+            Some(row) => drop(opened.insert(key, row.as_slice())?),
+            None => drop(opened.remove(key)?),
+        }
+        *self.written_bytes.get_or_insert(0) += bytes as u64;
+        Ok(())
+    }
+
+    /// Calls `each` for the rows of a span in key order until it says no; the draft lies over what is in the file.
+    fn each_row(
+        &self,
+        table: &'static str,
+        bounds: Bounds<'_>,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let opened = self.table(table)?;
+        let opened = opened.borrow();
+        let mut drafted = self.draft.iter().flat_map(|draft| draft.range(table, bounds)).peekable();
+        for row in opened.range::<&[u8]>(bounds)? {
+            let (key, row) = row?;
+            while let Some((over, new)) = drafted.next_if(|(over, _)| *over < key.value()) {
+                if let Some(new) = new
+                    && each(over, new)?.is_break()
+                {
+                    return Ok(());
+                }
+            }
+            let same = drafted.next_if(|(over, _)| *over == key.value());
+            let row = match same {
+                Some((_, new)) => new,
+                None => Some(row.value()),
+            };
+            if let Some(row) = row
+                && each(key.value(), row)?.is_break()
+            {
+                return Ok(());
+            }
+        }
+        for (over, new) in drafted {
+            if let Some(new) = new
+                && each(over, new)?.is_break()
+            {
+                return Ok(());
+            }
+        }
         Ok(())
     }
 
@@ -150,11 +267,15 @@ impl<'a> Tx<'a> {
         span: &Span<K>,
         limit: usize,
     ) -> Result<Vec<Vec<u8>>, StoreError> {
-        let opened = self.table(table)?;
-        let opened = opened.borrow();
         let Some(bounds) = span.bounds() else { return Ok(Vec::new()) };
-        let rows = opened.range::<&[u8]>(bounds)?.take(limit);
-        rows.map(|row| Ok(row?.0.value().to_vec())).collect()
+        let mut keys = Vec::new();
+        if limit > 0 {
+            self.each_row(table, bounds, |key, _| {
+                keys.push(key.to_vec());
+                Ok(if keys.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+            })?;
+        }
+        Ok(keys)
     }
 
     /// There are chunks to reap.
@@ -175,9 +296,13 @@ impl<'a> Tx<'a> {
 
 impl Read for Tx<'_> {
     fn get<K: Key, V: Row>(&self, table: &Table<K, V>, key: &K) -> Result<Option<V>, StoreError> {
+        let key = encode_key(key);
+        if let Some(row) = self.draft.as_ref().and_then(|draft| draft.row(table.name(), &key)) {
+            return row.map(|row| decode_row(table, row)).transpose();
+        }
         let opened = self.table(table.name())?;
         let opened = opened.borrow();
-        let row = opened.get(encode_key(key).as_slice())?;
+        let row = opened.get(key.as_slice())?;
         row.map(|row| decode_row(table, row.value())).transpose()
     }
 
@@ -187,25 +312,29 @@ impl Read for Tx<'_> {
         span: Span<K>,
         mut each: impl FnMut(K, V) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let opened = self.table(table.name())?;
-        let opened = opened.borrow();
         let Some(bounds) = span.bounds() else { return Ok(()) };
-        for row in opened.range::<&[u8]>(bounds)? {
-            let (key, row) = row?;
-            let (key, row) = decode_pair(table, key.value(), row.value())?;
-            if each(key, row).is_break() {
-                break;
-            }
-        }
-        Ok(())
+        self.each_row(table.name(), bounds, |key, row| {
+            let (key, row) = decode_pair(table, key, row)?;
+            Ok(each(key, row))
+        })
     }
 
     fn last<K: Key, V: Row>(&self, table: &Table<K, V>, span: Span<K>) -> Result<Option<(K, V)>, StoreError> {
+        let Some(bounds) = span.bounds() else { return Ok(None) };
         let opened = self.table(table.name())?;
         let opened = opened.borrow();
-        let Some(bounds) = span.bounds() else { return Ok(None) };
-        let Some(last) = opened.range::<&[u8]>(bounds)?.next_back() else { return Ok(None) };
-        let (key, row) = last?;
-        decode_pair(table, key.value(), row.value()).map(Some)
+        let over = self.draft.iter().flat_map(|draft| draft.range(table.name(), bounds));
+        let over = over.rev().find_map(|(key, row)| Some((key, row?)));
+        for last in opened.range::<&[u8]>(bounds)?.rev() {
+            let (key, row) = last?;
+            // Behind every row that is left in the file: the draft's own last.
+            if over.is_some_and(|(over, _)| over >= key.value()) {
+                break;
+            }
+            if self.draft.as_ref().is_none_or(|draft| draft.row(table.name(), key.value()).is_none()) {
+                return decode_pair(table, key.value(), row.value()).map(Some);
+            }
+        }
+        over.map(|(key, row)| decode_pair(table, key, row)).transpose()
     }
 }
