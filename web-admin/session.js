@@ -10,10 +10,16 @@ export const session = signal(/** @type {Session | null | undefined} */ (undefin
 /** Why the session can't be asked for. @type {import("./vendor/preact.js").Signal<ApiError | null>} */
 export const failure = signal(/** @type {ApiError | null} */ (null));
 
+/** Whether the session has ended by itself, so that whoever was at work is told why they are to log in. */
+export const hasEnded = signal(false);
+
 /** Set while there is likely a session, so that a stranger's first view asks for nothing that is refused. */
 const HINT = "pillarbox-session";
 
-whenLoggedOut(() => settle(null));
+whenLoggedOut(() => {
+  if (session.peek()) hasEnded.value = true;
+  settle(null);
+});
 
 /** Asks who is logged in. */
 export async function refresh() {
@@ -41,6 +47,7 @@ export async function logIn(email, password) {
 
 export async function logOut() {
   await remove("/session", { quiet: true }).catch(() => {});
+  hasEnded.value = false;
   settle(null);
 }
 
@@ -55,6 +62,7 @@ function settle(found) {
   const who = session.peek()?.account;
   if (found) localStorage.setItem(HINT, "1");
   else localStorage.removeItem(HINT);
+  if (found) hasEnded.value = false;
   session.value = found;
   if (!found) live.stop();
   else if (who !== found.account) live.restart(can("events:read"));

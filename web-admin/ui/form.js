@@ -3,18 +3,22 @@ import { createContext, html, useContext, useEffect, useId, useRef, useState } f
 import { ApiError } from "../api.js";
 import { ErrorBox } from "./state.js";
 
-/** @type {import("../vendor/preact.js").Context<{ error: any, pointers: Set<string> }>} */
-const FormContext = createContext(/** @type {{ error: any, pointers: Set<string> }} */ ({ error: null, pointers: new Set() }));
+/** @typedef {{ pointer: string, parameter?: string }} Place what a field is in a request */
+/** @typedef {{ error: any, places: Set<Place>, isReadOnly: boolean }} FormState */
+
+/** @type {import("../vendor/preact.js").Context<FormState>} */
+const FormContext = createContext(/** @type {FormState} */ ({ error: null, places: new Set(), isReadOnly: false }));
 
 /**
- * @param {{ onSubmit: (values: Record<string, any>) => Promise<unknown>, submit: string, onCancel?: () => void, danger?: boolean,
- *   busy?: string, children?: any }} props
+ * @param {{ onSubmit: (values: Record<string, any>) => Promise<unknown>, submit: string, onCancel?: () => void, cancel?: string,
+ *   danger?: boolean, busy?: string, error?: any, readOnly?: boolean, children?: any }} props
+ *   error: of an earlier form whose fields stand in this one; readOnly: to be looked at, there is no right to change it
  */
-export function Form({ onSubmit, submit, onCancel, danger = false, busy = "Working…", children }) {
+export function Form({ onSubmit, submit, onCancel, cancel = "Cancel", danger = false, busy = "Working…", error: first = null, readOnly = false, children }) {
   const box = useRef(/** @type {HTMLFormElement | null} */ (null));
-  const [error, setError] = useState(/** @type {any} */ (null));
+  const [error, setError] = useState(/** @type {any} */ (first));
   const [isBusy, setBusy] = useState(false);
-  const pointers = useRef(new Set(/** @type {string[]} */ ([])));
+  const places = useRef(new Set(/** @type {Place[]} */ ([])));
   useEffect(() => {
     if (error) /** @type {HTMLElement | null | undefined} */ (box.current?.querySelector("[aria-invalid=true], .error-box"))?.focus();
   }, [error]);
@@ -32,39 +36,54 @@ export function Form({ onSubmit, submit, onCancel, danger = false, busy = "Worki
       setBusy(false);
     }
   };
-  const isShownAtFields = error?.faults?.length > 0 && error.faults.every((/** @type {any} */ fault) =>
-    [...pointers.current].some((pointer) => fault.pointer === pointer || fault.pointer?.startsWith(`${pointer}/`)));
+  const isShownAtFields = error?.faults?.length > 0
+    && error.faults.every((/** @type {any} */ fault) => [...places.current].some((place) => isAbout(fault, place)));
   return html`<form ref=${box} onSubmit=${run} class="stack form" noValidate>
-    <${FormContext.Provider} value=${{ error, pointers: pointers.current }}>${children}<//>
+    <${FormContext.Provider} value=${{ error, places: places.current, isReadOnly: readOnly }}>${children}<//>
     ${error && !isShownAtFields && html`<${ErrorBox} error=${error} />`}
-    <div class="row form-foot">
+    ${!readOnly && html`<div class="row form-foot">
       <button type="submit" class=${danger ? "danger" : "primary"} disabled=${isBusy}>${isBusy ? busy : submit}</button>
-      ${onCancel && html`<button type="button" onClick=${onCancel}>Cancel</button>`}
-    </div>
+      ${onCancel && html`<button type="button" onClick=${onCancel}>${cancel}</button>`}
+    </div>`}
   </form>`;
 }
 
 /**
- * @param {{ label: any, name: string, pointer?: string, type?: string, value?: any, hint?: any, required?: boolean, options?: any[],
+ * For a field of another make: what the server says is wrong with it, "" for nothing.
+ * @param {string} pointer where its value stands in the body
+ * @param {string} [parameter] the parameter of the path or the query that it becomes
+ */
+export function useFault(pointer, parameter) {
+  const { error, places } = useContext(FormContext);
+  useEffect(() => {
+    const place = { pointer, parameter };
+    places.add(place);
+    return () => {
+      places.delete(place);
+    };
+  }, [pointer, parameter]);
+  if (!(error instanceof ApiError)) return "";
+  return error.faults.filter((fault) => isAbout(fault, { pointer, parameter })).map((fault) => fault.message).join("; ");
+}
+
+/** Whether the form is only to be looked at. */
+export const useReadOnly = () => useContext(FormContext).isReadOnly;
+
+/**
+ * @param {{ label: any, name: string, pointer?: string, parameter?: string, type?: string, value?: any, hint?: any, required?: boolean, options?: any[],
  *   autocomplete?: string, min?: number, max?: number, rows?: number, placeholder?: string, disabled?: boolean, mono?: boolean,
  *   onInput?: (value: any) => void, after?: any }} props
  *   type: text, email, password, number, textarea, lines (an array, one a line), checkbox, select
  */
-export function Field({ label, name, pointer = `/${name}`, type = "text", value, hint, required = false, options = [], after, onInput, ...rest }) {
+export function Field({ label, name, pointer = `/${name}`, parameter, type = "text", value, hint, required = false, options = [], after, onInput, ...rest }) {
   const id = useId();
-  const { error, pointers } = useContext(FormContext);
-  useEffect(() => {
-    pointers.add(pointer);
-    return () => {
-      pointers.delete(pointer);
-    };
-  }, [pointer]);
-  const fault = error instanceof ApiError ? error.fault(pointer) : "";
+  const fault = useFault(pointer, parameter);
+  const isReadOnly = useReadOnly();
   const told = [hint && `${id}-hint`, fault && `${id}-fault`].filter(Boolean).join(" ") || undefined;
   const { mono, rows, ...own } = rest;
   const common = {
     id, name, "data-type": type, "aria-describedby": told, "aria-invalid": fault ? "true" : undefined, "aria-required": required || undefined,
-    class: mono ? "mono" : undefined, onInput: onInput && ((/** @type {any} */ event) => onInput(valueOf(event.currentTarget))), ...own,
+    class: mono ? "mono" : undefined, onInput: onInput && ((/** @type {any} */ event) => onInput(valueOf(event.currentTarget))), disabled: isReadOnly, ...own,
   };
   const isCheck = type === "checkbox";
   const control = type === "select" ? html`<select ...${common}>${options.map((/** @type {any} */ option) => {
@@ -83,6 +102,11 @@ export function Field({ label, name, pointer = `/${name}`, type = "text", value,
   </div>`;
 }
 
+/** @param {import("../api.js").Fault} fault @param {Place} place */
+function isAbout(fault, { pointer, parameter }) {
+  return fault.pointer === pointer || Boolean(fault.pointer?.startsWith(`${pointer}/`)) || (parameter !== undefined && fault.parameter === parameter);
+}
+
 /** What the form holds, by name. @param {HTMLFormElement} form */
 function values(form) {
   /** @type {Record<string, any>} */
@@ -97,6 +121,7 @@ function values(form) {
 function valueOf(control) {
   switch (control.dataset.type) {
     case "checkbox": return control.checked;
+    case "json": return JSON.parse(control.value);
     case "number": return control.value === "" ? null : Number(control.value);
     case "lines": return control.value.split(/[\n,]/).map((/** @type {string} */ line) => line.trim()).filter(Boolean);
     case "password": case "textarea": return control.value;
