@@ -5,6 +5,7 @@ pub mod message;
 pub mod sasl;
 pub mod smtp;
 pub mod store;
+pub mod telemetry;
 
 pub mod directory;
 pub mod intake;

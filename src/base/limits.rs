@@ -335,3 +335,19 @@ pub const CLIENT_TURN_S: u64 = 10 * 60;
 pub const QUEUE_SLICE: usize = 200;
 /// Items that a dry run shows.
 pub const PREVIEW_ITEMS: usize = 20;
+/// Events that are kept for readers who come back.
+pub const EVENTS_KEPT: usize = 10_000;
+/// Octets that they may take in memory, roughly.
+pub const EVENTS_KEPT_BYTES: usize = 8 * 1024 * 1024;
+/// Milliseconds for which events are kept once the last reader has gone.
+pub const EVENTS_KEPT_MS: u64 = 60 * 1000;
+/// Readers of events at a time.
+pub const EVENT_STREAMS: usize = 100;
+/// Readers of events at a time with one token or session.
+pub const EVENT_STREAMS_PER_CALLER: usize = 16;
+/// Seconds between two comments in a stream of events: proxies cut what is silent for a minute.
+pub const EVENTS_PING_S: u64 = 15;
+/// Milliseconds after which a reader of events whose stream has ended shall come back.
+pub const EVENTS_RETRY_MS: u64 = 2000;
+/// Seconds that a reader of events may ask for.
+pub const EVENTS_SECONDS_MAX: u64 = 24 * 60 * 60;

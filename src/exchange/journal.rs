@@ -1,17 +1,35 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use crate::base::{SessionId, limits};
-use crate::net::Transcript;
+use crate::net::{Mark, Transcript};
 use crate::turn::{PutSession, Role, Session, SessionState, Verb};
 
 /// The sessions that run.
-#[derive(Debug, Default)]
-pub struct Live(Mutex<BTreeMap<SessionId, Alive>>);
+#[derive(Default)]
+pub struct Live {
+    sessions: Mutex<BTreeMap<SessionId, Alive>>,
+    listener: OnceLock<Listener>,
+}
+
+type Listener = Arc<dyn Fn(Spoken<'_>) + Send + Sync>;
+
+/// A line of the dialogue of a session that runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Spoken<'a> {
+    /// The session.
+    pub session: SessionId,
+    /// The peer's name.
+    pub peer: &'a str,
+    /// Whose line it is.
+    pub mark: Mark,
+    /// The line: secrets masked, message data left out, no control characters.
+    pub line: &'a str,
+}
 
 #[derive(Debug)]
 struct Alive {
@@ -20,6 +38,11 @@ struct Alive {
 }
 
 impl Live {
+    /// Calls `listener` with every line of every session as it is said; the first that is given stays. It must be quick.
+    pub fn listen(&self, listener: impl Fn(Spoken<'_>) + Send + Sync + 'static) {
+        let _ = self.listener.set(Arc::new(listener));
+    }
+
     pub(super) fn dialogue(&self, id: SessionId) -> Option<String> {
         self.sessions().get(&id).map(|alive| alive.transcript.text())
     }
@@ -29,7 +52,13 @@ impl Live {
     }
 
     fn sessions(&self) -> MutexGuard<'_, BTreeMap<SessionId, Alive>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").field("sessions", &*self.sessions()).finish_non_exhaustive()
     }
 }
 
@@ -76,6 +105,10 @@ impl Journal {
         };
         let put = PutSession { id, session: session.clone() };
         context.server.store.write(put).await.map(drop).map_err(|error| error.to_string())?;
+        if let Some(listener) = context.live.listener.get() {
+            let (listener, peer) = (Arc::clone(listener), session.peer.clone());
+            transcript.listen(move |mark, line| listener(Spoken { session: id, peer: &peer, mark, line }));
+        }
         context.live.sessions().insert(id, Alive { transcript: transcript.clone(), cancel });
         Ok(Self { context: Arc::clone(context), id, transcript, session })
     }

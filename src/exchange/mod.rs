@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-pub use journal::Live;
+pub use journal::{Live, Spoken};
 
 use crate::base::SessionId;
 use crate::net::Connection;

@@ -133,7 +133,8 @@ permissions!(
     SettingsWrite,
     TokensWrite,
     JobsRead,
-    JobsWrite
+    JobsWrite,
+    EventsRead
 );
 
 /// Any caller who is known, whatever it may do.

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::live::Hub;
 use crate::base::{Clock, Random};
 use crate::directory::Authenticator;
 use crate::jobs::Jobs;
@@ -32,6 +33,8 @@ pub struct Context {
     pub exchange: Arc<exchange::Context>,
     /// Runs long work.
     pub jobs: Arc<Jobs>,
+    /// Where it comes together what happens.
+    pub hub: Arc<Hub>,
 }
 
 /// How far the server has come: begins as starting, and is told when it is ready and when it stops.

@@ -1,6 +1,8 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::context::{Context, Readiness};
+use super::live::Hub;
 use crate::base::{Clock, Random};
 use crate::directory::Authenticator;
 use crate::exchange;
@@ -17,6 +19,8 @@ impl Context {
         let authenticator = Arc::new(Authenticator::new(store.clone(), clock.clone(), random.clone()));
         let exchange = Arc::new(exchange::Context::in_memory(&store, &clock, &random, &authenticator));
         let server = &exchange.server;
+        let hub = Hub::new(&store, clock.clone(), Duration::from_millis(50));
+        hub.listen(&exchange.live);
         Self {
             jobs: Jobs::new(store.clone(), clock.clone(), server.ids.clone()),
             store,
@@ -29,6 +33,7 @@ impl Context {
             readiness: Arc::new(Readiness::default()),
             delivery: exchange.delivery.clone(),
             exchange,
+            hub,
         }
     }
 }

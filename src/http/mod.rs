@@ -13,6 +13,7 @@ mod document;
 mod etag;
 mod frame;
 mod health;
+mod live;
 #[cfg(test)]
 mod memory;
 mod page;
@@ -28,5 +29,6 @@ mod via;
 
 pub use context::{Context, Readiness};
 pub use document::openapi;
+pub use live::{Hub, Mail, News};
 pub use segment::path_segment;
 pub use start::{Handle, Listen, StartError, socket_path, start};

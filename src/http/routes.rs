@@ -3,7 +3,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::api::queue::{act, bulk, content, flush};
 use super::api::{
-    about, accounts, aliases, domains, jobs, mail_routes, peers, queue, resolve, settings, tokens, turn_sessions,
+    about, accounts, aliases, domains, events, jobs, mail_routes, peers, queue, resolve, settings, tokens,
+    turn_sessions,
 };
 use super::health;
 
@@ -11,6 +12,7 @@ use super::health;
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(health::healthz).service(health::livez).service(health::readyz);
     config.service(scope("/api/v1").configure(|api| {
+        api.service(events::get_events);
         api.service(about::get_version)
             .service(about::get_openapi)
             .service(domains::list_domains)

@@ -6,7 +6,7 @@ mod row;
 mod write;
 
 pub use row::{Job, JobState, Progress, TABLES, job, jobs, newest};
-pub use write::{Interrupt, PutJob, Report};
+pub use write::{Changed, Interrupt, PutJob, Report};
 
 use crate::store::CrossCheck;
 

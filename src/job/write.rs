@@ -36,7 +36,7 @@ impl Op for PutJob {
 
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
         let is_new = !tx.has(&JOBS, &self.id)?;
-        tx.put(&JOBS, &self.id, &self.job)?;
+        put(tx, self.id, &self.job)?;
         if is_new {
             forget_oldest(tx)?;
         }
@@ -75,8 +75,22 @@ impl Op for Report {
 
     fn apply(&self, tx: &mut Tx<'_>, job: Self::Plan) -> Result<(), StoreError> {
         let Some(job) = job else { return Ok(()) };
-        tx.put(&JOBS, &self.id, &Job { progress: self.progress.clone(), ..job })
+        put(tx, self.id, &Job { progress: self.progress.clone(), ..job })
     }
+}
+
+/// Told to those who hear it ([`crate::store::Bus::hear`]) when a change of a job is committed.
+#[derive(Debug)]
+pub struct Changed {
+    /// Which job.
+    pub id: JobId,
+    /// How it is now.
+    pub job: Job,
+}
+
+fn put(tx: &mut Tx<'_>, id: JobId, job: &Job) -> Result<(), StoreError> {
+    tx.tell(|| Changed { id, job: job.clone() });
+    tx.put(&JOBS, &id, job)
 }
 
 /// At start: what the file says of jobs that wait or run is not true any more; they have failed. Gives how many.

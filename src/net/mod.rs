@@ -17,4 +17,4 @@ pub use connection::{Connection, ConnectionError};
 pub use listener::{Listener, ListenerError};
 pub use permits::{Crowded, Permit, PermitLimits, Permits};
 pub use sessions::{Sessions, panics};
-pub use transcript::Transcript;
+pub use transcript::{Mark, Transcript};

@@ -4,8 +4,33 @@ use super::row::{BY_DOMAIN, DUE, ENTRIES, Entry, HEADS, MESSAGES, Message, OPEN,
 use crate::base::{MessageId, QueueId};
 use crate::store::{Read, StoreError, Tx};
 
+/// Told to those who hear it ([`crate::store::Bus::hear`]) when a change of an entry is committed.
+#[derive(Debug)]
+pub struct Changed {
+    /// Which entry.
+    pub id: QueueId,
+    /// The entry as it is now; of one that is gone, as it was.
+    pub entry: Entry,
+    /// What was done to it.
+    pub change: Change,
+}
+
+/// What may be done to an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It is new.
+    Added,
+    /// Its state, its due time or its last attempt is another.
+    Replaced,
+    /// An attempt is about to send the end of data.
+    Opened,
+    /// It is gone: delivered, bounced, or dropped.
+    Removed,
+}
+
 /// Writes a new entry.
 pub(super) fn add(tx: &mut Tx<'_>, id: QueueId, entry: &Entry) -> Result<(), StoreError> {
+    tx.tell(|| Changed { id, entry: entry.clone(), change: Change::Added });
     tx.put(&ENTRIES, &id, entry)?;
     tx.put(&DUE, &(entry.due, id), &())?;
     tx.put(&BY_DOMAIN, &domain_place(id, entry), &())
@@ -13,6 +38,7 @@ pub(super) fn add(tx: &mut Tx<'_>, id: QueueId, entry: &Entry) -> Result<(), Sto
 
 /// Writes an entry over what it was; its recipient never changes.
 pub(super) fn replace(tx: &mut Tx<'_>, id: QueueId, old: &Entry, new: &Entry) -> Result<(), StoreError> {
+    tx.tell(|| Changed { id, entry: new.clone(), change: Change::Replaced });
     if old.due != new.due {
         tx.remove(&DUE, &(old.due, id))?;
         tx.put(&DUE, &(new.due, id), &())?;
@@ -22,6 +48,7 @@ pub(super) fn replace(tx: &mut Tx<'_>, id: QueueId, old: &Entry, new: &Entry) ->
 
 /// Removes an entry. The message is the caller's: see [`leave`].
 pub(super) fn remove(tx: &mut Tx<'_>, id: QueueId, entry: &Entry) -> Result<(), StoreError> {
+    tx.tell(|| Changed { id, entry: entry.clone(), change: Change::Removed });
     tx.remove(&ENTRIES, &id)?;
     tx.remove(&DUE, &(entry.due, id))?;
     tx.remove(&BY_DOMAIN, &domain_place(id, entry))?;

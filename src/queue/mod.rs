@@ -41,6 +41,7 @@ pub use act::{Act, Action, Refused};
 pub use check::{CHECKS, references};
 pub use content::{Content, content};
 pub use enqueue::{NewEntry, NewMessage, enqueue};
+pub use entry::{Change, Changed};
 pub use flush::{Flush, Flushed, Selector, Slice};
 pub use outcome::{Attempt, Outcome, Stage, Verdict, Words};
 pub use park::{Park, Postpone};

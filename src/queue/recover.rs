@@ -1,5 +1,5 @@
 use super::QUEUE_TOPIC;
-use super::entry::replace;
+use super::entry::{Change, Changed, replace};
 use super::outcome::{Attempt, Stage, Words};
 use super::row::{ENTRIES, Entry, OPEN, OpenAttempt, State};
 use crate::base::{Enhanced, QueueId, Timestamp};
@@ -27,7 +27,7 @@ pub enum OpenRefused {
 }
 
 impl Op for Open {
-    type Plan = ();
+    type Plan = Vec<Entry>;
     type Out = ();
     type Refused = OpenRefused;
 
@@ -39,21 +39,24 @@ impl Op for Open {
         true
     }
 
-    fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<OpenRefused>> {
+    fn check(&self, tx: &Tx<'_>) -> Result<Vec<Entry>, Halt<OpenRefused>> {
+        let mut entries = Vec::with_capacity(self.entries.len());
         for id in &self.entries {
             if tx.has(&OPEN, id)? {
                 return Err(Halt::Refused(OpenRefused::InFlight(*id)));
             }
-            let is_free = tx.get(&ENTRIES, id)?.is_some_and(|entry| !matches!(entry.state, State::Held { .. }));
-            if !is_free {
-                return Err(Halt::Refused(OpenRefused::Changed(*id)));
-            }
+            let free = tx.get(&ENTRIES, id)?.filter(|entry| !matches!(entry.state, State::Held { .. }));
+            entries.push(free.ok_or(Halt::Refused(OpenRefused::Changed(*id)))?);
         }
-        Ok(())
+        Ok(entries)
     }
 
-    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        self.entries.iter().try_for_each(|id| tx.put(&OPEN, id, &self.attempt))
+    fn apply(&self, tx: &mut Tx<'_>, entries: Vec<Entry>) -> Result<(), StoreError> {
+        for (id, entry) in self.entries.iter().zip(entries) {
+            tx.put(&OPEN, id, &self.attempt)?;
+            tx.tell(|| Changed { id: *id, entry, change: Change::Opened });
+        }
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ use super::{Config, ServerError, sizing};
 use crate::base::{Clock, DomainName, MessageIds, Random, Secret, limits};
 use crate::directory::{Authenticator, FileTokenError, SetFileToken};
 use crate::dns::Resolver;
+use crate::http::{Hub, Mail};
 use crate::jobs::Jobs;
 use crate::net::{Connection, Listener, Sessions};
 use crate::queue::Recover;
@@ -59,6 +60,8 @@ pub struct House {
     pub delivery: Arc<delivery::Context>,
     /// Sessions with peers.
     pub exchange: Arc<exchange::Context>,
+    /// Where it comes together what happens.
+    pub hub: Arc<Hub>,
     tls: BTreeMap<Listener, Arc<ServerConfig>>,
     pop3: Arc<pop3::server::Context>,
     imap: Arc<imap::server::Context>,
@@ -165,6 +168,8 @@ impl House {
             delivery: Arc::clone(&delivery),
             live: exchange::Live::default(),
         });
+        let hub = Hub::new(&store, Arc::clone(&clock), Duration::from_secs(limits::EVENTS_PING_S));
+        hub.listen(&exchange.live);
         let house = Self {
             store,
             authenticator,
@@ -177,6 +182,7 @@ impl House {
             jobs,
             delivery,
             exchange,
+            hub,
             tls,
             pop3,
             imap,
@@ -203,21 +209,23 @@ impl House {
     /// What serves a connection of a mail listener until it ends. With implicit TLS the handshake is done by then.
     pub fn session(&self, listener: Listener) -> impl Fn(Connection) -> SessionFuture + Clone + Send + 'static + use<> {
         let (exchange, pop3, imap) = (Arc::clone(&self.exchange), Arc::clone(&self.pop3), Arc::clone(&self.imap));
+        let (hub, clock) = (Arc::clone(&self.hub), Arc::clone(&self.clock));
         move |connection| {
+            let told = Told::opened(&hub, &clock, listener, connection.peer().ip());
             // A box for each protocol: the one that waits for hours needs little, and should not take what another needs.
             let profile = match listener {
                 Listener::Smtp => Profile::Mx,
                 Listener::Submission | Listener::Submissions => Profile::Submission,
                 Listener::Odmr | Listener::Odmrs => Profile::Odmr,
                 Listener::Pop3 | Listener::Pop3s => {
-                    return Box::pin(pop3::server::serve(connection, Arc::clone(&pop3)));
+                    return Box::pin(told.around(pop3::server::serve(connection, Arc::clone(&pop3))));
                 }
                 Listener::Imap | Listener::Imaps => {
-                    return Box::pin(imap::server::serve(connection, Arc::clone(&imap)));
+                    return Box::pin(told.around(imap::server::serve(connection, Arc::clone(&imap))));
                 }
                 Listener::Http | Listener::Https => return Box::pin(std::future::ready(())),
             };
-            Box::pin(exchange::serve(connection, Arc::clone(&exchange), profile))
+            Box::pin(told.around(exchange::serve(connection, Arc::clone(&exchange), profile)))
         }
     }
 
@@ -253,6 +261,34 @@ impl House {
         let connection = Connection::memory(ours, SocketAddr::new(peer, PIPE_PORT), local);
         self.sessions.spawn(self.session(listener)(connection));
         theirs
+    }
+}
+
+/// A mail connection whose beginning was told; its end is, when this is dropped.
+struct Told {
+    hub: Arc<Hub>,
+    clock: Arc<dyn Clock>,
+    mail: Mail,
+    began_ms: u64,
+}
+
+impl Told {
+    fn opened(hub: &Arc<Hub>, clock: &Arc<dyn Clock>, listener: Listener, peer_ip: IpAddr) -> Self {
+        let implicit_tls = listener.is_implicit_tls();
+        let mail = Mail { number: hub.connection(), listener: listener.name(), peer_ip, implicit_tls };
+        hub.opened(&mail);
+        Self { hub: Arc::clone(hub), clock: Arc::clone(clock), mail, began_ms: clock.monotonic_ms() }
+    }
+
+    async fn around(self, session: impl Future<Output = ()>) {
+        session.await;
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let duration_ms = self.clock.monotonic_ms().saturating_sub(self.began_ms);
+        self.hub.closed(self.mail.clone(), duration_ms);
     }
 }
 

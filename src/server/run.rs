@@ -131,6 +131,7 @@ fn open_web(config: &Config, house: &House, readiness: &Arc<http::Readiness>) ->
         delivery: Arc::clone(&house.delivery),
         exchange: Arc::clone(&house.exchange),
         jobs: Arc::clone(&house.jobs),
+        hub: Arc::clone(&house.hub),
     });
     let listen = http::Listen {
         http: config.address(Listener::Http),

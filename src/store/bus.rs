@@ -1,3 +1,4 @@
+use std::any::{Any, TypeId};
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,6 +14,9 @@ pub struct Topic(pub &'static str, pub u64);
 
 type Listener = Box<dyn Fn(Topic) + Send + Sync>;
 
+/// A value that an op has told of ([`super::Tx::tell`]).
+pub(super) type News = Arc<dyn Any + Send + Sync>;
+
 /// Tells watchers what was committed, after it was committed and before the one who asked for it is answered.
 #[derive(Default)]
 pub struct Bus {
@@ -23,7 +27,23 @@ pub struct Bus {
 struct Ends {
     watches: Vec<(&'static str, Weak<Slot>)>,
     listeners: Vec<(&'static str, Arc<Listener>)>,
+    ears: Arc<Vec<Ear>>,
     closed: bool,
+}
+
+/// Who hears the values of a type.
+#[derive(Clone)]
+pub(super) struct Ear {
+    kind: TypeId,
+    is_open: Arc<dyn Fn() -> bool + Send + Sync>,
+    hear: Arc<dyn Fn(News) + Send + Sync>,
+}
+
+impl Ear {
+    /// Whether it wants values of that type, now.
+    pub(super) fn wants(&self, kind: TypeId) -> bool {
+        self.kind == kind && (self.is_open)()
+    }
 }
 
 /// A watcher's end.
@@ -62,7 +82,40 @@ impl Bus {
         lock(&self.ends).listeners.push((kind, Arc::new(Box::new(listener))));
     }
 
-    pub(super) fn publish(&self, topics: &[Topic]) {
+    /// Calls `hear` with every value of type `T` that a committed op has told of, in their order, on the writer's thread:
+    /// it must be quick, and must not wait for the store. While `is_open` says no, nothing is even built.
+    pub fn hear<T: Any + Send + Sync>(
+        &self,
+        is_open: impl Fn() -> bool + Send + Sync + 'static,
+        hear: impl Fn(Arc<T>) + Send + Sync + 'static,
+    ) {
+        let hear = move |news: News| {
+            if let Ok(value) = news.downcast::<T>() {
+                hear(value);
+            }
+        };
+        let ear = Ear { kind: TypeId::of::<T>(), is_open: Arc::new(is_open), hear: Arc::new(hear) };
+        let mut ends = lock(&self.ends);
+        if !ends.closed {
+            Arc::make_mut(&mut ends.ears).push(ear);
+        }
+    }
+
+    pub(super) fn ears(&self) -> Arc<Vec<Ear>> {
+        Arc::clone(&lock(&self.ends).ears)
+    }
+
+    pub(super) fn publish(&self, topics: &[Topic], news: &[News]) {
+        for value in news {
+            // The value's own type: of the `Arc`, it would be another.
+            let kind = (**value).type_id();
+            for ear in self.ears().iter().filter(|ear| ear.kind == kind) {
+                // A listener's panic is not the writer's.
+                if catch_unwind(AssertUnwindSafe(|| (ear.hear)(Arc::clone(value)))).is_err() {
+                    tracing::error!("one who hears what was committed panicked");
+                }
+            }
+        }
         if topics.is_empty() {
             return;
         }
@@ -91,6 +144,7 @@ impl Bus {
             ends.closed = true;
             // What they hold may hold the store.
             ends.listeners.clear();
+            ends.ears = Arc::default();
             std::mem::take(&mut ends.watches)
         };
         for slot in watches.iter().filter_map(|(_, slot)| slot.upgrade()) {
@@ -144,7 +198,8 @@ impl Watch {
 impl fmt::Debug for Bus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ends = lock(&self.ends);
-        f.debug_struct("Bus").field("watches", &ends.watches.len()).field("listeners", &ends.listeners.len()).finish()
+        let (watches, listeners, ears) = (ends.watches.len(), ends.listeners.len(), ends.ears.len());
+        f.debug_struct("Bus").field("watches", &watches).field("listeners", &listeners).field("ears", &ears).finish()
     }
 }
 
@@ -161,7 +216,7 @@ mod tests {
     fn a_watcher_hears_its_kind_once_and_then_the_end() {
         let bus = Bus::default();
         let mut watch = bus.watch("mail");
-        bus.publish(&[Topic("mail", 1), Topic("other", 2), Topic("mail", 1), Topic("mail", 3)]);
+        bus.publish(&[Topic("mail", 1), Topic("other", 2), Topic("mail", 1), Topic("mail", 3)], &[]);
         bus.close();
         let heard: Vec<_> = std::iter::from_fn(|| block_on(watch.next())).collect();
         assert_eq!(heard, [Topic("mail", 1), Topic("mail", 3)]);
@@ -173,7 +228,7 @@ mod tests {
         let bus = Bus::default();
         let mut watch = bus.watch("mail");
         for id in 1..=limits::WATCH_TOPICS as u64 + 1 {
-            bus.publish(&[Topic("mail", id)]);
+            bus.publish(&[Topic("mail", id)], &[]);
         }
         assert_eq!(block_on(watch.next()), Some(Topic("mail", 0)));
     }
@@ -184,7 +239,23 @@ mod tests {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let ear = Arc::clone(&heard);
         bus.listen("login", move |topic| lock(&ear).push(topic.1));
-        bus.publish(&[Topic("login", 7), Topic("mail", 8)]);
+        bus.publish(&[Topic("login", 7), Topic("mail", 8)], &[]);
         assert_eq!(*lock(&heard), [7]);
+    }
+
+    #[test]
+    fn values_are_heard_by_their_type_in_their_order() {
+        let bus = Bus::default();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let ear = Arc::clone(&heard);
+        bus.hear::<u8>(|| true, |_| panic!("on purpose"));
+        bus.hear::<u32>(|| true, move |value| lock(&ear).push(*value));
+        bus.hear::<u64>(|| false, |_| {});
+        let wants = |kind| bus.ears().iter().any(|ear| ear.wants(kind));
+        assert_eq!([TypeId::of::<u32>(), TypeId::of::<u64>(), TypeId::of::<i8>()].map(wants), [true, false, false]);
+        bus.publish(&[], &[Arc::new(7_u32), Arc::new(1_u8), Arc::new("x"), Arc::new(8_u32)]);
+        bus.close();
+        bus.publish(&[], &[Arc::new(9_u32)]);
+        assert_eq!(*lock(&heard), [7, 8]);
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
-use super::bus::Topic;
+use super::bus::{News, Topic};
 use super::span::Bounds;
 
 /// Changes that were tried on a [`super::Tx::draft`] and are not made yet: [`super::Tx::adopt`] makes them.
@@ -12,6 +12,7 @@ pub struct Draft {
     /// The counters that were moved, with the last number that each gave.
     pub(super) counters: Vec<(&'static str, u64)>,
     pub(super) topics: Vec<Topic>,
+    pub(super) news: Vec<News>,
     pub(super) freed_bytes: u64,
     pub(super) reaping: bool,
 }

@@ -122,7 +122,7 @@ impl Engine {
         for name in known() {
             transaction.open_table(TableDefinition::<&[u8], &[u8]>::new(name))?;
         }
-        let mut tx = Tx::new(&transaction, Counters::default());
+        let mut tx = Tx::new(&transaction, Counters::default(), Arc::default());
         tx.put(&META, &SCHEMA_VERSION.to_owned(), &Number(u64::from(schema.version)))?;
         tx.finish()?;
         Ok(transaction.commit()?)

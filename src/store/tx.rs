@@ -1,11 +1,13 @@
+use std::any::{Any, TypeId};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
-use super::bus::Topic;
+use super::bus::{Ear, News, Topic};
 use super::draft::Draft;
 use super::error::StoreError;
 use super::key::Key;
@@ -25,6 +27,8 @@ pub struct Tx<'a> {
     draft: Option<Draft>,
     counters: Counters,
     topics: Vec<Topic>,
+    ears: Arc<Vec<Ear>>,
+    news: Vec<News>,
     written_bytes: Option<u64>,
     freed_bytes: u64,
     reaping: bool,
@@ -41,6 +45,7 @@ pub(super) struct Counters {
 pub(super) struct Written {
     pub(super) counters: Counters,
     pub(super) topics: Vec<Topic>,
+    pub(super) news: Vec<News>,
     /// Octets of keys and rows; `None` when nothing was changed.
     pub(super) bytes: Option<u64>,
     /// Octets of chunks whose pages can be used again.
@@ -126,19 +131,30 @@ impl Tx<'_> {
         }
         draft.topics.into_iter().for_each(|topic| self.announce(topic));
         self.freed_bytes += draft.freed_bytes;
+        self.news.extend(draft.news);
         self.reaping |= draft.reaping;
         Ok(())
+    }
+
+    /// Tells those who hear values of that type ([`super::Bus::hear`]), once the batch is committed. When nobody does,
+    /// the value is not built. As many may be told as rows are written: the weight of a batch bounds both.
+    pub fn tell<T: Any + Send + Sync>(&mut self, build: impl FnOnce() -> T) {
+        if self.ears.iter().any(|ear| ear.wants(TypeId::of::<T>())) {
+            self.news.push(Arc::new(build()));
+        }
     }
 }
 
 impl<'a> Tx<'a> {
-    pub(super) fn new(transaction: &'a WriteTransaction, counters: Counters) -> Self {
+    pub(super) fn new(transaction: &'a WriteTransaction, counters: Counters, ears: Arc<Vec<Ear>>) -> Self {
         Self {
             transaction,
             opened: Rc::default(),
             draft: None,
             counters,
             topics: Vec::new(),
+            ears,
+            news: Vec::new(),
             written_bytes: None,
             freed_bytes: 0,
             reaping: false,
@@ -155,6 +171,8 @@ impl<'a> Tx<'a> {
             draft: Some(self.draft.clone().unwrap_or_default()),
             counters: Counters { last: self.counters.last.clone(), moved: Vec::new() },
             topics: Vec::new(),
+            ears: Arc::clone(&self.ears),
+            news: Vec::new(),
             written_bytes: None,
             freed_bytes: 0,
             reaping: false,
@@ -163,11 +181,11 @@ impl<'a> Tx<'a> {
 
     /// What was tried on a draft; nothing on a transaction that is none.
     pub fn into_draft(self) -> Draft {
-        let Self { draft, counters, topics, freed_bytes, reaping, .. } = self;
+        let Self { draft, counters, topics, news, freed_bytes, reaping, .. } = self;
         let last = |counter: &'static str| (counter, counters.last.get(counter).copied().unwrap_or_default());
         let counters = counters.moved.iter().map(|counter| last(counter)).collect();
         let rows = draft.unwrap_or_default().rows;
-        Draft { rows, counters, topics, freed_bytes, reaping }
+        Draft { rows, counters, topics, news, freed_bytes, reaping }
     }
 
     /// Writes what the batch kept back, and closes the tables.
@@ -179,6 +197,7 @@ impl<'a> Tx<'a> {
         Ok(Written {
             counters: self.counters,
             topics: self.topics,
+            news: self.news,
             bytes: self.written_bytes,
             freed_bytes: self.freed_bytes,
             reaping: self.reaping,

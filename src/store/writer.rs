@@ -111,7 +111,7 @@ impl Writer {
     fn attempt(&mut self, batch: &mut [Box<dyn Job>], places: &[usize]) -> Result<Attempt, StoreError> {
         // Lives outside of what may panic: dropped while unwinding, it would skip its abort and leak pages.
         let mut transaction = self.engine.begin_write()?;
-        let mut tx = Tx::new(&transaction, std::mem::take(&mut self.counters));
+        let mut tx = Tx::new(&transaction, std::mem::take(&mut self.counters), self.engine.bus.ears());
         for place in places {
             let job = &mut batch[*place];
             let fault = match catch_unwind(AssertUnwindSafe(|| job.run(&mut tx))) {
@@ -139,7 +139,7 @@ impl Writer {
         transaction.set_quick_repair(self.repair.wanted(self.engine.disk.len(), bytes, since));
         transaction.commit()?;
         self.engine.disk.note_reusable(written.freed_bytes, bytes);
-        self.engine.bus.publish(&written.topics);
+        self.engine.bus.publish(&written.topics, &written.news);
         Ok(Attempt::Committed)
     }
 }
@@ -224,5 +224,29 @@ mod tests {
         let mut batch = vec![job(put(3, "a", "three"), &tell)];
         assert!(matches!(writer.step(&mut batch), Err(StoreError::Storage(_))));
         assert!(matches!(writer.step(&mut batch), Err(StoreError::Storage(_))), "nothing works after a failed sync");
+    }
+
+    #[test]
+    fn what_is_told_is_heard_once_and_only_when_it_is_on_disk() {
+        let disk = FaultDisk::new();
+        let engine = Engine::open(&Options::faulty(Arc::clone(&disk), |_| {}), &SCHEMA).unwrap();
+        let (tell, heard) = mpsc::channel::<u32>();
+        engine.bus.hear::<u32>(|| true, move |number| tell.send(*number).expect("the test listens"));
+        let mut writer = Writer::new(Arc::new(engine));
+        let telling = |number: u32, is_good: bool| {
+            let op = run(move |tx| {
+                tx.put(&NOTES, &(number, "a".into()), &note("told"))?;
+                tx.tell(|| number);
+                assert!(is_good, "this op is made to panic");
+                Ok(())
+            });
+            Box::new(OpJob { op, outcome: None, answer: None, _place: None }) as Box<dyn Job>
+        };
+        // The panic undoes the batch, and its good ops run again, one by one.
+        writer.step(&mut [telling(1, true), telling(2, false), telling(3, true)]).unwrap();
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [1, 3]);
+        disk.fail(Fault { operation: Operation::Sync, number: 1, lasting: false, errno: 5 });
+        assert!(writer.step(&mut [telling(4, true)]).is_err());
+        assert_eq!(heard.try_iter().count(), 0, "nothing is told that may not be on disk");
     }
 }

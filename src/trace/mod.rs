@@ -11,7 +11,7 @@ mod verdict;
 
 pub use event::{Event, Kind, Subject};
 pub use prune::{Needed, Prune, Pruned, prune};
-pub use record::{EVENTS, Record, TABLES, record};
+pub use record::{EVENTS, Record, Recorded, TABLES, record};
 pub use search::{CHECKS, Wanted, find, story};
 pub use verdict::{Code, Direction, Outcome, RecipientVerdict, UnknownWord, Verdict, verdict};
 

@@ -31,7 +31,18 @@ pub fn record(tx: &mut Tx<'_>, subject: Subject, event: Event) -> Result<(), Sto
     if let Some(ip) = event.peer_ip {
         tx.put(&BY_IP, &(ip_key(ip), subject), &())?;
     }
-    tx.put(&EVENTS, &(subject, number), &event)
+    tx.put(&EVENTS, &(subject, number), &event)?;
+    tx.tell(|| Recorded { subject, event });
+    Ok(())
+}
+
+/// Told to those who hear it ([`crate::store::Bus::hear`]) when an event is committed.
+#[derive(Debug)]
+pub struct Recorded {
+    /// What it is about.
+    pub subject: Subject,
+    /// What happened.
+    pub event: Event,
 }
 
 /// Removes an event with its index rows. Other events of the subject may have had the same: it is for a whole story.

@@ -22,4 +22,4 @@ pub use peer::{
     DeletePeer, Direction, Peer, PeerFields, PutPeer, Refused, ServerTls, Verb, domains_held, domains_ours, has_mail,
     peer, peer_by_login, peer_holding, peers, peers_by_network, peers_of_domain,
 };
-pub use session::{EndRunning, PutSession, Role, Session, SessionState, newest, session, sessions};
+pub use session::{EndRunning, PutSession, Role, Session, SessionChanged, SessionState, newest, session, sessions};

@@ -110,7 +110,17 @@ impl Op for PutSession {
     }
 }
 
+/// Told to those who hear it ([`crate::store::Bus::hear`]) when the beginning or the end of a session is committed.
+#[derive(Debug)]
+pub struct SessionChanged {
+    /// Which session.
+    pub id: SessionId,
+    /// How it stands now; its dialogue is left out.
+    pub session: Session,
+}
+
 fn put(tx: &mut Tx<'_>, id: SessionId, session: &Session) -> Result<(), StoreError> {
+    tx.tell(|| SessionChanged { id, session: Session { transcript: String::new(), ..session.clone() } });
     tx.put(&SESSIONS, &id, session)?;
     tx.put(&PEER_SESSIONS, &(session.peer.clone(), id), &())?;
     match session.state {

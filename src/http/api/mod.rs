@@ -4,6 +4,7 @@ pub(super) mod about;
 pub(super) mod accounts;
 pub(super) mod aliases;
 pub(super) mod domains;
+pub(super) mod events;
 mod guard;
 pub(super) mod jobs;
 mod list;

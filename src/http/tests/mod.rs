@@ -1,6 +1,7 @@
 //! The interface in process, on a store in memory. Every answer is compared with the OpenAPI document.
 
 mod conventions;
+mod events;
 mod jobs;
 mod listeners;
 mod matrix;
