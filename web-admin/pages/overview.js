@@ -1,9 +1,93 @@
-// Is mail flowing? One line says it; below stand the numbers behind it, and for each failing check its fix.
+// Is mail flowing? One line says it; below stand, for each failing check, its fix, and the numbers behind it all.
 import { html } from "../vendor/preact.js";
-import { Page } from "../ui/page.js";
+import { link } from "../router.js";
+import { can } from "../session.js";
+import { Badge } from "../ui/badge.js";
+import { Bars } from "../ui/chart.js";
+import { bytes, count, plural } from "../ui/format.js";
+import { Icon } from "../ui/icon.js";
 import { Loaded, useGet } from "../ui/load.js";
+import { Facts, Page, Section } from "../ui/page.js";
+import { Time, absolute } from "../ui/time.js";
+
+/** @type {Record<string, { kind: string, word: string }>} */
+const STATES = {
+  ok: { kind: "ok", word: "fine" }, warning: { kind: "warn", word: "warning" }, problem: { kind: "bad", word: "problem" },
+};
+const STATE_ORDER = ["problem", "warning", "ok"];
+
+/** @type {[string, string, string, string][]} state, word, icon, what it means */
+const QUEUE = [
+  ["due", "Due", "due", "their time has come"],
+  ["in_flight", "Sending", "flight", "at this moment"],
+  ["waiting", "Waiting", "clock", "for their next attempt"],
+  ["held", "Held", "held", "by you, or for a peer"],
+];
+
+/** @type {[string, string, string][]} field, label, colour */
+const TRAFFIC = [
+  ["received", "Taken in", "info"],
+  ["delivered", "Into mailboxes", "ok"],
+  ["relayed", "Sent on", "ok"],
+  ["refused", "Refused at the door", "warn"],
+  ["deferred", "Put off", "warn"],
+  ["bounced", "Bounced", "bad"],
+];
 
 export default function Overview() {
   const overview = useGet("/overview", { live: "queue delivery health" });
-  return html`<${Page} title="Overview"><${Loaded} of=${overview}>${(/** @type {any} */ data) => html`<p>${data.verdict.sentence}</p>`}<//><//>`;
+  return html`<${Page} title="Overview">
+    <${Loaded} of=${overview}>${(/** @type {any} */ data) => html`<${Shown} ...${data} />`}<//>
+  <//>`;
 }
+
+/** @param {any} props as GET /overview gives them */
+function Shown({ verdict, checks, queue, traffic, disk, file_bytes, domains, accounts, certificates, version, started_at }) {
+  const { kind } = STATES[verdict.state] ?? STATES.warning;
+  const failing = checks.filter((/** @type {any} */ check) => check.state !== "ok");
+  failing.sort((/** @type {any} */ a, /** @type {any} */ b) => STATE_ORDER.indexOf(a.state) - STATE_ORDER.indexOf(b.state));
+  const fine = checks.filter((/** @type {any} */ check) => check.state === "ok");
+  const bars = TRAFFIC.map(([field, label, colour]) => {
+    const values = traffic.map((/** @type {any} */ hour) => ({ at: hour.hour_at, value: hour[field] ?? 0 }));
+    return html`<div class="card" key=${field}><${Bars} label=${label} kind=${colour} values=${values} /></div>`;
+  });
+  return html`
+    <p class=${`verdict ${kind}`} role="status"><${Icon} name=${kind} /> <span>${verdict.sentence}</span></p>
+    ${failing.length > 0 && html`<${Section} title=${failing.length === 1 ? "One check fails" : `${failing.length} checks fail`}>
+      <ul class="checks">${failing.map((/** @type {any} */ check) => html`<${Check} key=${check.id} check=${check} />`)}</ul><//>`}
+    <${Section} title="Queue" actions=${html`<a href=${link("/queue")}>All that waits</a>`}>
+      <ul class="tiles">${QUEUE.map(([state, word, icon, meaning]) => html`<li key=${state}>
+        <a class="card tile" href=${`${link("/queue")}?state=${state}`}>
+          <span class="row"><${Icon} name=${icon} /> ${word}</span><strong>${count(queue[state] ?? 0)}</strong><span class="quiet small">${meaning}</span>
+        </a></li>`)}</ul>
+      <p class="quiet">${queue.oldest_at
+        ? html`${bytes(queue.bytes ?? 0)} in all; the oldest came in <${Time} at=${queue.oldest_at} />.`
+        : "Nothing waits: all mail for elsewhere is on its way."}</p>
+    <//>
+    <${Section} title="The last 24 hours"><div class="cards">${bars}</div><//>
+    <${Section} title="Server">
+      <${Facts} of=${[
+        ["Free disk space", disk && html`${bytes(disk.free_bytes)} <span class="quiet">(${bytes(disk.reserve_bytes)} are kept back)</span>`],
+        ["The file", bytes(file_bytes)],
+        ["Domains", can("domains:read") ? html`<a href=${link("/domains")}>${plural(domains, "domain")}</a>` : count(domains)],
+        ["Accounts", can("accounts:read") ? html`<a href=${link("/accounts")}>${plural(accounts, "account")}</a>` : count(accounts)],
+        ["Version", version],
+        ["Running since", html`<${Time} at=${started_at} />`],
+        ...certificates.map((/** @type {any} */ certificate) => [`Certificate for ${certificate.name}`, html`<${Certificate} ...${certificate} />`]),
+      ]} />
+      ${fine.length > 0 && html`<details><summary>${plural(fine.length, "check is", "checks are")} fine</summary>
+        <ul class="checks">${fine.map((/** @type {any} */ check) => html`<${Check} key=${check.id} check=${check} />`)}</ul></details>`}
+    <//>`;
+}
+
+/** @param {{ check: { state: string, title: string, detail: string, fix: string } }} props */
+function Check({ check }) {
+  const { kind, word } = STATES[check.state] ?? STATES.warning;
+  return html`<li class="check"><${Badge} kind=${kind}>${word}<//>
+    <div><h3>${check.title}</h3><p>${check.detail}</p>
+      ${check.fix && check.state !== "ok" && html`<p><strong>What to do:</strong> ${check.fix}</p>`}</div></li>`;
+}
+
+/** @param {{ not_after: string, self_signed: boolean }} props */
+const Certificate = ({ not_after, self_signed }) => html`
+  ${self_signed ? html`<${Badge} kind="warn">self-signed<//> ` : ""}<span title=${absolute(not_after)}>ends <${Time} at=${not_after} /></span>`;

@@ -40,15 +40,15 @@ function Shown({ title, onClose, footer, wide = false, children }) {
 /**
  * Asks before something is lost, and names it. It stays open with the error when it did not work.
  * @param {{ open: boolean, title: any, loses?: any, verb: string, danger?: boolean, typed?: string, wide?: boolean,
- *   disabled?: boolean, onConfirm: () => Promise<unknown>, onClose: () => void, children?: any }} props
- *   typed: what has to be typed first, for what can't be undone
+ *   disabled?: boolean, keep?: boolean, onConfirm: () => Promise<unknown>, onClose: () => void, children?: any }} props
+ *   typed: what has to be typed first, for what can't be undone; keep: it stays open when it is done
  */
 export function ConfirmDialog({ open, ...props }) {
   return open ? html`<${Confirm} ...${props} />` : null;
 }
 
 /** @param {any} props */
-function Confirm({ title, loses, verb, danger = false, typed, wide, disabled = false, onConfirm, onClose, children }) {
+function Confirm({ title, loses, verb, danger = false, typed, wide, disabled = false, keep = false, onConfirm, onClose, children }) {
   const id = useId();
   const [text, setText] = useState("");
   const [error, setError] = useState(/** @type {any} */ (null));
@@ -58,7 +58,7 @@ function Confirm({ title, loses, verb, danger = false, typed, wide, disabled = f
     setError(null);
     try {
       await onConfirm();
-      onClose();
+      if (!keep) onClose();
     } catch (fault) {
       setError(fault);
     } finally {

@@ -19,11 +19,10 @@ export function Page({ title, name, lead, actions, trail = [], plain = false, ch
   }, []);
   return html`<div class=${plain ? "page page-plain" : "page"}>
     ${trail.length > 0 && html`<nav class="trail" aria-label="Above this page">
-      ${trail.map(([text, href]) => html`<a href=${href}>${text}</a>`)}
+      ${trail.map(([text, href]) => html`<a href=${href}>${text}</a><span aria-hidden="true">/</span>`)}
     </nav>`}
-    <header class="page-head">
-      <h1 tabindex="-1" ref=${heading}>${name ?? title}</h1>
-      ${actions && html`<div class="row">${actions}</div>`}
+    <header>
+      <div class="page-head"><h1 tabindex="-1" ref=${heading}>${name ?? title}</h1>${actions && html`<div class="row">${actions}</div>`}</div>
       ${lead && html`<p class="lead">${lead}</p>`}
     </header>
     ${children}

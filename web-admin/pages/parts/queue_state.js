@@ -1,0 +1,40 @@
+// The words of the queue: how an entry stands, where it goes, what was said last.
+import { html } from "../../vendor/preact.js";
+import { Badge } from "../../ui/badge.js";
+import { Time } from "../../ui/time.js";
+
+/** @type {Record<string, { word: string, kind: string, icon: string }>} */
+export const STATES = {
+  due: { word: "due", kind: "info", icon: "due" },
+  waiting: { word: "waiting", kind: "quiet", icon: "clock" },
+  in_flight: { word: "sending", kind: "busy", icon: "flight" },
+  held: { word: "held", kind: "warn", icon: "held" },
+};
+
+/** @param {{ entry: any }} props */
+export function State({ entry }) {
+  const { word, kind, icon } = STATES[entry.state] ?? { word: entry.state, kind: "quiet", icon: "info" };
+  return html`<${Badge} kind=${kind} icon=${icon}>${word}<//>`;
+}
+
+/** When it is tried next, or why it is not. @param {{ entry: any }} props */
+export function Next({ entry }) {
+  if (entry.state === "held") return html`<span class="quiet">${entry.hold_reason}</span>`;
+  if (entry.state === "in_flight") return html`<span class="quiet">at this moment</span>`;
+  return html`<${Time} at=${entry.next_attempt_at} />`;
+}
+
+/** The last attempt in the remote server's own words. @param {{ entry: any }} props */
+export function Last({ entry }) {
+  if (!entry.last) return html`<span class="quiet">not tried yet</span>`;
+  const { code, enhanced, text, mx } = entry.last;
+  return html`${[code, enhanced].filter(Boolean).join(" ")} ${text}${mx && html` <span class="quiet small">${mx}</span>`}`;
+}
+
+/** @param {{ route: any }} props */
+export function Route({ route }) {
+  const by = route.name ? html` <span class="quiet">(route ${route.name})</span>` : null;
+  if (route.kind === "relay") return html`by ${route.host}:${route.port}${by}`;
+  if (route.kind === "hold") return html`fetched by peer ${route.peer}${by}`;
+  return html`by the DNS${by}`;
+}

@@ -1,0 +1,169 @@
+// What is waiting, and why? A live table of recipients with filters in the URL, and everything that can be done to one,
+// to a selection, or to all that fit the filters.
+import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { at, post } from "../api.js";
+import { go, link, setQuery } from "../router.js";
+import { can, session } from "../session.js";
+import { Address } from "../ui/address.js";
+import { ConfirmDialog, Dialog } from "../ui/dialog.js";
+import { bytes, count, plural } from "../ui/format.js";
+import { Icon } from "../ui/icon.js";
+import { keysAreOn, keysOn, switchKeys } from "../ui/keys.js";
+import { useGet, useList } from "../ui/load.js";
+import { Page } from "../ui/page.js";
+import { EmptyState, ErrorBox, Loading } from "../ui/state.js";
+import { Table } from "../ui/table.js";
+import { Time } from "../ui/time.js";
+import { toast } from "../ui/toast.js";
+import { ACTIONS, Preview, QueueAction } from "./parts/queue_action.js";
+import { Last, Next, State } from "./parts/queue_state.js";
+
+/** @type {[string, string, string | null][]} state, word, icon */
+const VIEWS = [["", "All", null], ["due", "Due", "due"], ["in_flight", "Sending", "flight"], ["waiting", "Waiting", "clock"], ["held", "Held", "held"]];
+/** @type {[string, string, string][]} key, label, example */
+const FILTERS = [
+  ["recipient", "Recipient", "dora@example.net"], ["domain", "Domain", "example.net"], ["sender", "Sender", "alice@example.org or <>"],
+];
+/** @type {[string, string][]} */
+const KEYS = [
+  ["j k", "down, up"], ["Enter", "open the message"], ["x", "select"], ["Shift x", "select from the last one to here"], ["r", "retry"], ["h", "hold"],
+  ["u", "release"], ["b", "bounce"], ["Del", "remove, nobody is told"], ["Esc", "select nothing"], ["/", "filter"], ["?", "this help"],
+];
+/** @type {Record<string, import("./parts/queue_action.js").Action>} */
+const ACTION_KEYS = { h: "hold", u: "release", b: "bounce", Delete: "delete" };
+
+/** @type {import("../ui/table.js").Column[]} */
+const COLUMNS = [
+  { id: "recipient", title: "Recipient", kind: "main", sort: (row) => row.recipient, cell: (row) => html`<a href=${link("/message", row.message_id)}><${Address} of=${row.recipient} /></a>
+    ${row.original_recipient && html`<span class="under">for <${Address} of=${row.original_recipient} /></span>`}
+    <span class="under">from <${Address} of=${row.sender} /></span>` },
+  { id: "state", title: "State", kind: "tight", sort: (row) => row.state, cell: (row) => html`<${State} entry=${row} />` },
+  { id: "last", title: "Said last", kind: "wide", cell: (row) => html`<span class="clamp"><${Last} entry=${row} /></span>` },
+  { id: "next", title: "Next try", sort: (row) => row.next_attempt_at ?? "~", cell: (row) => html`<${Next} entry=${row} />` },
+  { id: "attempts", title: "Tries", kind: "number", sort: (row) => row.attempts, cell: (row) => count(row.attempts) },
+  { id: "queued", title: "Came in", kind: "tight", sort: (row) => row.queued_at, cell: (row) => html`<${Time} at=${row.queued_at} />` },
+  { id: "size", title: "Size", kind: "number", sort: (row) => row.size_bytes, cell: (row) => bytes(row.size_bytes) },
+];
+
+/** @param {{ query: Record<string, string> }} props */
+export default function Queue({ query }) {
+  const { state, domain, sender, recipient } = query;
+  const filters = { state, domain, sender, recipient };
+  const isFiltered = Object.values(filters).some(Boolean);
+  const list = useList("/queue", { query: filters, live: "queue" });
+  const isWhole = session.value?.restrict_domains.length === 0;
+  const summary = useGet(isWhole ? "/queue/summary" : null, { live: "queue" });
+  const [selected, setSelected] = useState(/** @type {Set<string>} */ (new Set()));
+  const [asked, setAsked] = useState(/** @type {{ action: import("./parts/queue_action.js").Action, chosen: any } | null} */ (null));
+  const [isFlushing, setFlushing] = useState(false);
+  const [isHelping, setHelping] = useState(false);
+  const [showsFilters, setShowsFilters] = useState(matchMedia("(min-width: 40rem)").matches);
+  const mayWrite = can("queue:write");
+  const first = useRef(/** @type {HTMLFormElement | null} */ (null));
+
+  // What is gone from the queue can't be selected any more.
+  const there = new Set(list.items.map((row) => row.id));
+  const chosen = new Set([...selected].filter((id) => there.has(id)));
+  useEffect(() => setSelected(new Set()), [JSON.stringify(filters)]);
+  useEffect(() => keysOn((event) => {
+    if (event.key === "?") setHelping(true);
+    else if (event.key === "/") /** @type {HTMLElement | null} */ (first.current?.querySelector("input"))?.focus();
+    else return false;
+    return true;
+  }), []);
+
+  const ask = (/** @type {any} */ action, /** @type {any[]} */ rows) =>
+    mayWrite && rows.length > 0 && setAsked({ action, chosen: { ids: rows.map((row) => row.id) } });
+  const retry = async (/** @type {any[]} */ rows) => {
+    if (!mayWrite || rows.length !== 1) return ask("retry", rows);
+    try {
+      await post(at`/queue/${rows[0].id}/retry`, undefined, { once: true });
+      toast(`${rows[0].recipient} is tried now`);
+      list.reload();
+    } catch (error) {
+      toast.error(error);
+    }
+  };
+  const keys = { r: retry, ...Object.fromEntries(Object.entries(ACTION_KEYS).map(([key, action]) => [key, (/** @type {any[]} */ rows) => ask(action, rows)])) };
+  const done = () => {
+    setSelected(new Set());
+    list.reload();
+    summary.reload();
+  };
+  const numbers = summary.data;
+  const waiting = numbers ? numbers.due + numbers.waiting : null;
+
+  return html`<${Page} title="Queue" lead="Mail on its way to other servers: one line for each recipient."
+    actions=${html`
+      ${mayWrite && html`<button type="button" class="primary" onClick=${() => setFlushing(true)}><${Icon} name="due" />
+        ${domain ? `Flush ${domain}` : sender ? `Flush from ${sender}` : waiting === null ? "Flush…" : `Flush all ${count(waiting)}`}</button>`}
+      <button type="button" class="quiet" onClick=${() => setHelping(true)}>Keys <kbd>?</kbd></button>`}>
+    <nav class="views" aria-label="By state">${VIEWS.map(([key, word, icon]) => html`<a key=${key} href=${`${link("/queue")}${key && `?state=${key}`}`}
+      onClick=${(/** @type {Event} */ event) => { event.preventDefault(); setQuery({ state: key }); }} aria-current=${(state ?? "") === key ? "true" : undefined}>
+      ${icon && html`<${Icon} name=${icon} />`}${word}${numbers && html` <span class="views-count">${count(key ? numbers[key] : numbers.due + numbers.waiting + numbers.in_flight + numbers.held)}</span>`}</a>`)}
+    </nav>
+    ${!showsFilters && !isFiltered && html`<button type="button" onClick=${() => setShowsFilters(true)}><${Icon} name="search" /> Filter</button>`}
+    <form class="filters" hidden=${!showsFilters && !isFiltered} role="search" aria-label="Filter the queue" ref=${first} onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
+      ${FILTERS.map(([key, label, example]) => html`<label key=${key}><span>${label}</span><input type="search" name=${key} placeholder=${example} value=${query[key] ?? ""}
+        spellcheck=${false} autocomplete="off" onChange=${(/** @type {any} */ event) => setQuery({ [key]: event.currentTarget.value.trim() })} /></label>`)}
+      ${isFiltered && html`<button type="button" class="quiet" onClick=${() => setQuery({ state: "", domain: "", sender: "", recipient: "" })}>Clear filters</button>`}
+    </form>
+    <${Table} label="Recipients that wait" rows=${list.items} rowKey=${(/** @type {any} */ row) => row.id} name=${(/** @type {any} */ row) => row.recipient}
+      columns=${COLUMNS} list=${list} selected=${mayWrite ? chosen : undefined} onSelect=${setSelected} keys=${keys}
+      onOpen=${(/** @type {any} */ row) => go(link("/message", row.message_id))}
+      empty=${isFiltered ? html`<${EmptyState} title="Nothing fits">No recipient in the queue fits these filters. An address or a domain has to be whole.<//>`
+        : html`<${EmptyState} title="The queue is empty">All mail for other servers has gone out. Where a message went is told by <a href=${link("/trace")}>Trace</a>.<//>`} />
+    ${chosen.size > 0 && html`<${BulkBar} selected=${chosen} list=${list} filters=${filters} isFiltered=${isFiltered}
+      onAction=${(/** @type {any} */ action, /** @type {any} */ chosen) => setAsked({ action, chosen })} onClear=${() => setSelected(new Set())} />`}
+    ${asked && html`<${QueueAction} key=${asked.action} ...${asked} onClose=${() => setAsked(null)} onDone=${done} />`}
+    ${isFlushing && html`<${Flush} domain=${domain} sender=${sender} onClose=${() => setFlushing(false)} onDone=${done} />`}
+    <${Help} open=${isHelping} onClose=${() => setHelping(false)} />
+  <//>`;
+}
+
+/** What can be done to the selection, or to all that fit. @param {any} props */
+function BulkBar({ selected, list, filters, isFiltered, onAction, onClear }) {
+  const [isAll, setAll] = useState(false);
+  const isEverything = list.hasMore && selected.size === list.items.length;
+  const selector = Object.fromEntries(Object.entries(filters).filter(([, value]) => value));
+  const chosen = isAll && isEverything ? (isFiltered ? { selector } : { all: true }) : { ids: [...selected] };
+  return html`<div class="bulk" role="region" aria-label="Selection">
+    <strong role="status">${isAll && isEverything ? "All that fit are selected" : `${plural(selected.size, "recipient")} selected`}</strong>
+    ${isEverything && html`<label class="row"><input type="checkbox" checked=${isAll} onChange=${() => setAll(!isAll)} /> also those not shown yet</label>`}
+    <div class="row">${Object.entries(ACTIONS).map(([action, { verb, danger }]) => html`<button type="button" key=${action} class=${danger ? "danger" : ""}
+      onClick=${() => onAction(action, chosen)}>${verb}…</button>`)}
+      <button type="button" class="quiet" onClick=${onClear}>Clear</button></div>
+  </div>`;
+}
+
+/** Makes everything due, or what goes to the domain or comes from the sender that is filtered for. @param {any} props */
+function Flush({ domain, sender, onClose, onDone }) {
+  const body = domain ? { selector: { domain } } : sender ? { selector: { sender } } : { all: true };
+  const [preview, setPreview] = useState(/** @type {any} */ (null));
+  const [error, setError] = useState(/** @type {any} */ (null));
+  useEffect(() => {
+    post("/queue/flush", { ...body, dry_run: true }).then(({ body }) => setPreview(body), setError);
+  }, []);
+  const run = async () => {
+    const { body: flushed } = await post("/queue/flush", body, { once: true });
+    toast(`${plural(flushed.count, "recipient")} due now`);
+    onDone();
+  };
+  const what = domain ? `to ${domain}` : sender ? `from ${sender}` : "";
+  return html`<${ConfirmDialog} open title=${preview ? `Flush ${plural(preview.count, "recipient")} ${what}?` : `Flush ${what || "the queue"}?`}
+    verb=${preview ? `Flush ${count(preview.count)}` : "Flush"} disabled=${!preview || preview.count === 0} onConfirm=${run} onClose=${onClose}>
+    <p>They are tried at once, whatever their next time was. What somebody holds stays held${domain ? "." : ", and what waits for a peer goes on waiting."}</p>
+    ${error && html`<${ErrorBox} error=${error} />`}
+    ${!preview && !error && html`<${Loading} what="Counting" />`}
+    ${preview && html`<${Preview} preview=${preview} />`}
+  <//>`;
+}
+
+/** @param {{ open: boolean, onClose: () => void }} props */
+function Help({ open, onClose }) {
+  return html`<${Dialog} open=${open} title="Keys" onClose=${onClose}>
+    <p>They act on the selected rows, or on the row with the focus when none is selected.</p>
+    <dl class="key-list">${KEYS.map(([keys, what]) => html`<div key=${keys}><dt>${keys.split(" ").map((key) => html`<kbd>${key}</kbd> `)}</dt><dd>${what}</dd></div>`)}</dl>
+    <label class="row"><input type="checkbox" checked=${keysAreOn.value} onChange=${(/** @type {any} */ event) => switchKeys(event.currentTarget.checked)} /> Single keys are commands</label>
+  <//>`;
+}
