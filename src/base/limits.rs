@@ -351,3 +351,11 @@ pub const EVENTS_PING_S: u64 = 15;
 pub const EVENTS_RETRY_MS: u64 = 2000;
 /// Seconds that a reader of events may ask for.
 pub const EVENTS_SECONDS_MAX: u64 = 24 * 60 * 60;
+/// Octets of a message's text that the REST interface shows; the part itself gives all of it.
+pub const SHOWN_TEXT_BYTES: usize = 256 * 1024;
+/// Characters of a header field's value that the REST interface shows.
+pub const SHOWN_HEADER_CHARS: usize = 4000;
+/// Fields of a message's header that the REST interface shows.
+pub const SHOWN_HEADER_FIELDS: usize = 1000;
+/// Seconds within which a message must have come that is sent or put into a mailbox over REST.
+pub const HTTP_MESSAGE_S: u64 = 10 * 60;

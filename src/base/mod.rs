@@ -7,6 +7,7 @@ mod clock;
 mod flags;
 mod id;
 pub mod limits;
+mod mailbox_name;
 mod network;
 mod random;
 mod reply;
@@ -18,6 +19,7 @@ pub use flags::SystemFlags;
 pub use id::{
     AccountId, BlobId, IdError, JobId, MailboxId, MessageId, MessageIds, ModSeq, QueueId, SessionId, TraceId, Uid,
 };
+pub use mailbox_name::{after_inbox, mailbox_name, mailbox_text};
 pub use network::{Network, NetworkError, Networks};
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use reply::{Enhanced, Fault, Reply};

@@ -131,6 +131,8 @@ permissions!(
     MessagesRead,
     SettingsRead,
     SettingsWrite,
+    MessagesSend,
+    MessagesWrite,
     TokensWrite,
     JobsRead,
     JobsWrite,

@@ -18,9 +18,11 @@ mod live;
 mod memory;
 mod page;
 mod problem;
+mod raw_body;
 mod routes;
 mod segment;
 mod start;
+mod stream;
 mod switches;
 #[cfg(test)]
 mod tests;

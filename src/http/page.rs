@@ -158,6 +158,30 @@ impl ConfirmSilent {
     }
 }
 
+/// The one parameter `render`, `true` or `false`, which is what it is when it is not there.
+pub(super) struct RenderQuery(pub bool);
+
+impl FromRequest for RenderQuery {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::parse(request.query_string()))
+    }
+}
+
+impl RenderQuery {
+    fn parse(query: &str) -> Result<Self, Problem> {
+        let pairs = pairs(query)?;
+        refuse_unknown(&pairs, &["render"])?;
+        match pairs.first().map(|(_, value)| value.as_str()) {
+            None | Some("false") => Ok(Self(false)),
+            Some("true") => Ok(Self(true)),
+            Some(_) => Err(Problem::invalid(vec![Fault::parameter("render", "invalid", "true or false")])),
+        }
+    }
+}
+
 /// The one parameter `address`, which must be there.
 pub(super) struct AddressQuery(pub Address);
 

@@ -1,6 +1,7 @@
 use utoipa_actix_web::scope;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::api::mailboxes::{self, append, change, content as mail, messages};
 use super::api::queue::{act, bulk, content, flush};
 use super::api::{
     about, accounts, aliases, domains, events, jobs, mail_routes, peers, queue, resolve, settings, tokens,
@@ -25,6 +26,17 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
             .service(accounts::put_account)
             .service(accounts::patch_account)
             .service(accounts::delete_account)
+            .service(mailboxes::list_mailboxes)
+            .service(mailboxes::get_mailbox)
+            .service(mailboxes::put_mailbox)
+            .service(mailboxes::delete_mailbox)
+            .service(messages::list_mailbox_messages)
+            .service(append::append_mailbox_message)
+            .service(mail::get_mailbox_message)
+            .service(mail::get_mailbox_message_raw)
+            .service(mail::get_mailbox_message_part)
+            .service(change::patch_mailbox_message)
+            .service(change::delete_mailbox_message)
             .service(aliases::list_aliases)
             .service(aliases::get_alias)
             .service(aliases::put_alias)

@@ -4,7 +4,7 @@ use super::problem::Fault;
 
 /// Levels of nesting that a body may have.
 const DEPTH: usize = 32;
-/// The format of a text that may have more than one line.
+/// The format of a text that may have more than one line, and tabs in them.
 const LINES: &str = "lines";
 /// Faults that are listed; one mistake in a long list would give as many.
 const FAULTS_MAX: usize = 50;
@@ -152,7 +152,7 @@ impl Check<'_> {
         }
         // Text goes to header fields, logs and terminals: what would break out of a line there is refused here.
         let is_lines = schema["format"] == LINES;
-        if text.chars().any(|c| c.is_control() && !(is_lines && c == '\n')) {
+        if text.chars().any(|c| c.is_control() && !(is_lines && matches!(c, '\n' | '\t'))) {
             self.fault(pointer, "control_character", "no control characters, line breaks included".into());
         }
     }

@@ -115,7 +115,48 @@ pub fn changes(read: &impl Read, mailbox: MailboxId, since: ModSeq) -> Result<Op
     }))
 }
 
-fn keywords(read: &impl Read, mailbox: MailboxId) -> Result<Arc<[String]>, StoreError> {
+/// The `limit` messages with the highest UIDs below `below`, the highest first; fewer at the end alone.
+///
+/// # Errors
+/// [`StoreError`]
+pub fn newest_members(
+    read: &impl Read,
+    mailbox: MailboxId,
+    below: Option<Uid>,
+    limit: usize,
+) -> Result<Vec<Member>, StoreError> {
+    let Some(row) = read.get(&MAILBOXES, &mailbox)? else { return Ok(Vec::new()) };
+    let mut end = below.map_or(row.uid_next, |below| below.min(row.uid_next)).0;
+    let mut found: Vec<Member> = Vec::with_capacity(limit.min(row.messages as usize));
+    // The table is read upwards: in stretches of UIDs, longer ones where there are gaps.
+    let mut stretch = u32::try_from(limit).unwrap_or(u32::MAX).max(1);
+    while end > 1 && found.len() < limit {
+        let begin = end.saturating_sub(stretch).max(1);
+        let mut members = Vec::new();
+        read.scan(&MESSAGES, Span::range((mailbox, Uid(begin))..=(mailbox, Uid(end - 1))), |(_, uid), message| {
+            members.push(Member::new(uid, &message));
+            ControlFlow::Continue(())
+        })?;
+        found.extend(members.into_iter().rev());
+        (end, stretch) = (begin, stretch.saturating_mul(4));
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
+/// One message; `None` when it is not there (any more).
+///
+/// # Errors
+/// [`StoreError`]
+pub fn member(read: &impl Read, mailbox: MailboxId, uid: Uid) -> Result<Option<Member>, StoreError> {
+    Ok(read.get(&MESSAGES, &(mailbox, uid))?.map(|message| Member::new(uid, &message)))
+}
+
+/// The names of the mailbox's keywords, by their bit, as in [`Roster::keywords`].
+///
+/// # Errors
+/// [`StoreError`]
+pub fn keywords(read: &impl Read, mailbox: MailboxId) -> Result<Arc<[String]>, StoreError> {
     Ok(read.get(&KEYWORDS, &mailbox)?.map_or_else(Arc::default, |names| names.0.into()))
 }
 

@@ -32,7 +32,7 @@ pub use expunge::{Expunge, Expunged};
 pub use flags::{ChangeFlags, FlagMode, FlagsChanged, FlagsRefused};
 pub use folder::{Folder, SpecialUse, folder, folders, row};
 pub use folder_op::{CreateMailbox, DeleteMailbox, FolderRefused, RenameMailbox, RenamePlan, Subscribe};
-pub use member::{Changes, Member, Roster, changes, roster};
+pub use member::{Changes, Member, Roster, changes, keywords, member, newest_members, roster};
 pub use newest::newest;
 pub use row::{Mailbox, TABLES, Usage};
 pub use runs::runs;
@@ -45,7 +45,7 @@ pub const MAILBOX_TOPIC: &str = "mailbox";
 pub const MAILBOXES_TOPIC: &str = "mailboxes";
 
 /// The mailbox that every account has.
-pub(crate) const INBOX: &str = "INBOX";
+pub const INBOX: &str = "INBOX";
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,8 @@
+use super::charset::CharsetDecoder;
 use super::cursor::{Cursor, is_token};
+use super::encoded_word::decode_field;
 use super::summary::Parameters;
+use super::transfer::nibble;
 use crate::base::limits;
 
 /// Reads the parameters at the cursor, up to the end of the field. Pieces of a value (RFC 2231 §3) are put together
@@ -28,6 +31,39 @@ pub(super) fn parameters(cursor: &mut Cursor<'_>) -> Parameters {
     }
     join(pieces, &mut found);
     found
+}
+
+/// The text of the parameter with that name (in lower case): of its encoded form (RFC 2231 §4) where there is one, else
+/// as it stands, with the encoded words that RFC 2047 §5 forbids there and programs write all the same.
+pub fn decoded_parameter(parameters: &Parameters, name: &[u8]) -> Option<String> {
+    let find = |wanted: &[u8]| parameters.iter().find(|(known, _)| known == wanted).map(|(_, value)| value.as_slice());
+    let Some(value) = find(&[name, b"*"].concat()) else { return find(name).map(decode_field) };
+    let mut pieces = value.splitn(3, |byte| *byte == b'\'');
+    let (Some(charset), Some(_language), Some(text)) = (pieces.next(), pieces.next(), pieces.next()) else {
+        return Some(decode_field(value));
+    };
+    let mut text_out = String::new();
+    CharsetDecoder::new(charset).push(&unescape(text), true, &mut text_out);
+    Some(text_out)
+}
+
+// RFC 2231 §7: ext-octet
+fn unescape(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, behind)) = rest.split_first() {
+        match behind {
+            [high, low, behind @ ..] if *first == b'%' && high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                out.push(nibble(*high) << 4 | nibble(*low));
+                rest = behind;
+            }
+            _ => {
+                out.push(*first);
+                rest = behind;
+            }
+        }
+    }
+    out
 }
 
 fn parameter(cursor: &mut Cursor<'_>) -> Option<(Vec<u8>, Vec<u8>)> {
@@ -115,6 +151,20 @@ fn escape(text: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_parameter_is_read_in_whatever_form_it_has() {
+        let check = |name: &str, value: &str, expected: Option<&str>| {
+            let parameters = vec![(name.as_bytes().to_vec(), value.as_bytes().to_vec())];
+            assert_eq!(decoded_parameter(&parameters, b"filename").as_deref(), expected, "{name}={value}");
+        };
+        check("filename", "plain.txt", Some("plain.txt"));
+        check("filename", "=?utf-8?Q?Gr=C3=BC=C3=9Fe.txt?=", Some("Grüße.txt"));
+        check("filename*", "utf-8'de'Gr%C3%BC%c3%9fe%2.txt", Some("Grüße%2.txt"));
+        check("filename*", "iso-8859-1''Gr%FC%DFe.txt", Some("Grüße.txt"));
+        check("filename*", "no quotes", Some("no quotes"));
+        check("name", "other", None);
+    }
 
     fn check(value: &str, expected: &[(&str, &str)]) {
         let seen = parameters(&mut Cursor::new(value.as_bytes()));

@@ -133,6 +133,36 @@ impl Structure {
         children.filter(move |(_, part)| part.parent.map(usize::from) == Some(at)).map(|(child, _)| child)
     }
 
+    /// The numbers by which [`Structure::find`] finds each part, in their order; `None` for a multipart that is all of a
+    /// message: what has no numbers of its own.
+    pub fn numbers(&self) -> Vec<Option<Vec<u32>>> {
+        let mut own: Vec<Option<Vec<u32>>> = Vec::with_capacity(self.parts.len());
+        // What stands before the numbers of a part's children, and how many were numbered so far.
+        let mut below: Vec<(Vec<u32>, u32)> = Vec::with_capacity(self.parts.len());
+        for part in &self.parts {
+            let is_multipart = part.kind == PartKind::Multipart;
+            let parent = part.parent.map(usize::from);
+            let is_in_multipart =
+                parent.and_then(|at| self.parts.get(at)).is_some_and(|parent| parent.kind == PartKind::Multipart);
+            let (before, number) = match parent.and_then(|at| below.get_mut(at)) {
+                Some((before, count)) => {
+                    *count = count.saturating_add(1);
+                    (before.clone(), *count)
+                }
+                None => (Vec::new(), 1),
+            };
+            if is_multipart && !is_in_multipart {
+                own.push(None);
+                below.push((before, 0));
+            } else {
+                let numbers: Vec<u32> = before.into_iter().chain([number]).collect();
+                own.push(Some(numbers.clone()));
+                below.push((numbers, 0));
+            }
+        }
+        own
+    }
+
     /// The part with that number of the message at `at`.
     fn numbered(&self, at: usize, number: u32) -> Option<usize> {
         match self.parts.get(at)?.kind {
@@ -214,6 +244,12 @@ mod tests {
         for nowhere in [&[0][..], &[5], &[1, 1], &[3, 3], &[3, 0], &[4, 2, 2, 3], &[4, 2, 2, 2, 1], &[u32::MAX]] {
             check(&structure, nowhere, None);
         }
+        let numbers = structure.numbers();
+        for (at, numbers) in numbers.iter().enumerate() {
+            assert_eq!(numbers.as_ref().map(|numbers| structure.find(numbers)), numbers.as_ref().map(|_| Some(at)));
+        }
+        let without: Vec<usize> = (0..numbers.len()).filter(|at| numbers[*at].is_none()).collect();
+        assert_eq!(without, [0, 4, 10]);
         assert_eq!(structure.message_in(3), Some(4));
         assert_eq!(structure.message_in(9), Some(10));
         assert_eq!(structure.message_in(0), None);
@@ -231,6 +267,7 @@ mod tests {
         };
         check(&forwarded, &[1], Some(0));
         check(&forwarded, &[1, 1], Some(1));
+        assert_eq!(forwarded.numbers(), [Some(vec![1]), Some(vec![1, 1])]);
         check(&forwarded, &[1, 2], None);
         assert_eq!(forwarded.message_in(0), Some(1));
     }

@@ -6,13 +6,14 @@ use super::transfer::TransferDecoder;
 const SLICE_BYTES: usize = 16 * 1024;
 
 /// Decodes the content of a text part as it streams by: its transfer encoding, then its charset.
-pub(super) struct TextDecoder {
+pub struct TextDecoder {
     transfer: TransferDecoder,
     charset: CharsetDecoder,
     bytes: Vec<u8>,
 }
 
 impl TextDecoder {
+    /// For the content of that part.
     pub fn of(part: &Part) -> Self {
         let charset = part.parameters.iter().find(|(name, _)| name == b"charset").map(|(_, value)| value.as_slice());
         Self {
@@ -25,7 +26,7 @@ impl TextDecoder {
     /// Appends the text to `out`.
     pub fn push(&mut self, content: &[u8], out: &mut String) {
         for slice in content.chunks(SLICE_BYTES) {
-            if let TransferDecoder::Identity = self.transfer {
+            if self.transfer.is_identity() {
                 self.charset.push(slice, false, out);
             } else {
                 self.bytes.clear();

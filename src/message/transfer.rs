@@ -27,7 +27,10 @@ const BASE64: [u8; 256] = {
 /// Takes a content transfer encoding off as the content streams by. What is malformed stays as it is (quoted-printable)
 /// or is passed over (base64), as RFC 2045 advises.
 #[derive(Debug)]
-pub(super) enum TransferDecoder {
+pub struct TransferDecoder(State);
+
+#[derive(Debug)]
+enum State {
     /// 7bit, 8bit, binary, and encodings that nobody knows.
     Identity,
     /// RFC 2045 §6.8
@@ -42,7 +45,7 @@ pub(super) enum TransferDecoder {
 
 /// How far an escape of quoted-printable has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Escape {
+enum Escape {
     None,
     /// `=`
     Equals,
@@ -58,26 +61,31 @@ impl TransferDecoder {
     /// `encoding`: the value of Content-Transfer-Encoding in lower case.
     pub fn new(encoding: &[u8]) -> Self {
         match encoding {
-            b"base64" => Self::Base64 { bits: 0, sextets: 0 },
-            b"quoted-printable" => Self::QuotedPrintable(Escape::None),
-            _ => Self::Identity,
+            b"base64" => Self(State::Base64 { bits: 0, sextets: 0 }),
+            b"quoted-printable" => Self(State::QuotedPrintable(Escape::None)),
+            _ => Self(State::Identity),
         }
+    }
+
+    /// Whether the content is as it is sent.
+    pub(super) fn is_identity(&self) -> bool {
+        matches!(self.0, State::Identity)
     }
 
     /// Appends what the bytes stand for to `out`.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        match self {
-            Self::Identity => out.extend_from_slice(bytes),
-            Self::Base64 { bits, sextets } => push_base64(bits, sextets, bytes, out),
-            Self::QuotedPrintable(escape) => push_quoted_printable(escape, bytes, out),
+        match &mut self.0 {
+            State::Identity => out.extend_from_slice(bytes),
+            State::Base64 { bits, sextets } => push_base64(bits, sextets, bytes, out),
+            State::QuotedPrintable(escape) => push_quoted_printable(escape, bytes, out),
         }
     }
 
     /// The content has ended: appends what was left open.
     pub fn end(&mut self, out: &mut Vec<u8>) {
-        match self {
-            Self::Base64 { bits, sextets } => end_quantum(bits, sextets, out),
-            Self::QuotedPrintable(Escape::Digit(digit)) => out.extend_from_slice(&[b'=', *digit]),
+        match &mut self.0 {
+            State::Base64 { bits, sextets } => end_quantum(bits, sextets, out),
+            State::QuotedPrintable(Escape::Digit(digit)) => out.extend_from_slice(&[b'=', *digit]),
             _ => {}
         }
     }

@@ -9,6 +9,7 @@ mod guard;
 pub(super) mod jobs;
 mod list;
 pub(super) mod mail_routes;
+pub(super) mod mailboxes;
 pub(super) mod peers;
 pub(super) mod queue;
 pub(super) mod resolve;

@@ -14,6 +14,7 @@ fn body(operation: &str) -> Option<Value> {
         "create_token" => json!({"name": "n", "scopes": ["tokens:write"]}),
         "put_route" => json!({"match": {"domain": "matrix.test"}, "kind": "mx"}),
         "put_peer" => json!({"verbs": ["etrn"], "domains": ["matrix.test"], "networks": ["192.0.2.0/24"]}),
+        "put_mailbox" | "patch_mailbox_message" => json!({}),
         "hold_queue_entry" | "bounce_queue_entry" => json!({"reason": "a test"}),
         "flush_queue" => json!({"all": true}),
         "patch_settings" => json!({"limits.recipients": null}),
@@ -30,6 +31,8 @@ fn scope(operation: &str) -> Option<Scope> {
         "get_version" => return None,
         "resolve_address" => return Some(Scope::AccountsRead),
         "get_queue_message_raw" | "get_queue_message_headers" => return Some(Scope::MessagesRead),
+        _ if operation.contains("_mailbox_message") => (Scope::MessagesRead, Scope::MessagesWrite),
+        _ if word.starts_with("mailbox") => (Scope::AccountsRead, Scope::AccountsWrite),
         _ if word.starts_with("domain") => (Scope::DomainsRead, Scope::DomainsWrite),
         _ if word.starts_with("account") || word.starts_with("alias") => (Scope::AccountsRead, Scope::AccountsWrite),
         _ if word.starts_with("setting") => (Scope::SettingsRead, Scope::SettingsWrite),
@@ -56,6 +59,9 @@ async fn call_all(site: &Site, token: impl Fn(&str) -> String) -> Vec<(String, b
                 ("{key}", "limits.recipients"),
                 ("{qid}", "q_0000000000000_0"),
                 ("{mid}", "m_0000000000000"),
+                ("{mailbox}", "Trash"),
+                ("{uid}", "1"),
+                ("{part}", "1"),
             ]
             .into_iter()
             .fold(template.clone(), |path, (parameter, value)| path.replace(parameter, value));

@@ -4,6 +4,7 @@ mod conventions;
 mod events;
 mod jobs;
 mod listeners;
+mod mailboxes;
 mod matrix;
 mod peers;
 mod queue;

@@ -1,8 +1,6 @@
-use unicode_normalization::{UnicodeNormalization, is_nfc};
-
 use super::utf7;
 use super::write::{write_astring, write_quoted};
-use crate::base::limits;
+use crate::base::{self, after_inbox, limits, mailbox_text};
 
 /// Stands between a mailbox and those below it.
 const SEPARATOR: char = '/';
@@ -28,12 +26,7 @@ pub enum NameError {
 /// # Errors
 /// [`NameError`]
 pub fn mailbox_name(sent: &[u8], is_utf8: bool) -> Result<String, NameError> {
-    let name = decode(sent, is_utf8)?;
-    let levels = name.split(SEPARATOR);
-    if name.is_empty() || levels.clone().any(str::is_empty) || levels.count() > limits::MAILBOX_LEVELS {
-        return Err(NameError::Form);
-    }
-    Ok(name)
+    base::mailbox_name(&decode(sent, is_utf8)?).ok_or(NameError::Form)
 }
 
 /// The same for a pattern of LIST and LSUB, in which `*` and `%` stand. It may be empty, and begin and end with the
@@ -42,7 +35,7 @@ pub fn mailbox_name(sent: &[u8], is_utf8: bool) -> Result<String, NameError> {
 /// # Errors
 /// [`NameError`]
 pub fn mailbox_pattern(sent: &[u8], is_utf8: bool) -> Result<String, NameError> {
-    decode(sent, is_utf8)
+    mailbox_text(&decode(sent, is_utf8)?).ok_or(NameError::Form)
 }
 
 fn decode(sent: &[u8], is_utf8: bool) -> Result<String, NameError> {
@@ -50,28 +43,10 @@ fn decode(sent: &[u8], is_utf8: bool) -> Result<String, NameError> {
     if sent.len() > limits::MAILBOX_NAME_BYTES.saturating_mul(3) {
         return Err(NameError::Form);
     }
-    let name = match is_utf8 {
-        true => String::from_utf8(sent.to_vec()).map_err(|_| NameError::Utf8)?,
-        false => utf7::decode(sent).ok_or(NameError::Utf7)?,
-    };
-    // RFC 9051 §5.1: no control characters, and no separators of lines and paragraphs.
-    if name.chars().any(|char| char.is_control() || matches!(char, '\u{2028}' | '\u{2029}')) {
-        return Err(NameError::Form);
+    match is_utf8 {
+        true => String::from_utf8(sent.to_vec()).map_err(|_| NameError::Utf8),
+        false => utf7::decode(sent).ok_or(NameError::Utf7),
     }
-    // RFC 9051 §5.1: Net-Unicode (RFC 5198 §3) is in NFC.
-    let name = if is_nfc(&name) { name } else { name.nfc().collect() };
-    let name = match after_inbox(&name) {
-        Some(below) => [INBOX, below].concat(),
-        None => name,
-    };
-    if name.len() > limits::MAILBOX_NAME_BYTES { Err(NameError::Form) } else { Ok(name) }
-}
-
-/// What stands behind INBOX, where that is the name's first level, in any case.
-// RFC 9051 §5.1
-fn after_inbox(name: &str) -> Option<&str> {
-    let (first, below) = name.split_at_checked(INBOX.len())?;
-    (first.eq_ignore_ascii_case(INBOX) && (below.is_empty() || below.starts_with(SEPARATOR))).then_some(below)
 }
 
 /// Writes a mailbox name as an astring.

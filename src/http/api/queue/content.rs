@@ -1,10 +1,6 @@
-use std::pin::Pin;
-use std::task::{Context as Task, Poll, ready};
-
-use actix_web::body::{BodySize, MessageBody};
+use actix_web::body::SizedStream;
 use actix_web::http::header;
 use actix_web::{HttpResponse, get, web};
-use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -15,9 +11,9 @@ use crate::http::caller::{Allowed, MessagesRead};
 use crate::http::context::Context;
 use crate::http::page::NoQuery;
 use crate::http::problem::Problem;
+use crate::http::stream::stream;
 use crate::message::{Field, fields};
 use crate::queue::{self, Content};
-use crate::store::StoreError;
 
 /// The header of a message.
 #[derive(Serialize, ToSchema)]
@@ -56,7 +52,8 @@ pub(in crate::http) async fn get_queue_message_raw(
     response
         .insert_header((header::CONTENT_TYPE, "message/rfc822"))
         .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{id}.eml\"")));
-    Ok(response.body(Pieces::of(content)))
+    let size_bytes = content.size_bytes();
+    Ok(response.body(SizedStream::new(size_bytes, Box::pin(stream(content)))))
 }
 
 /// Gives the header of a queued message: content, which is a scope of its own.
@@ -91,43 +88,4 @@ fn open(context: &Context, allowed: &Allowed<MessagesRead>, path: &str) -> Resul
     let content = queue::content(&context.store, id)?.ok_or_else(|| no_message(id))?;
     tracing::info!(event = "content_read", message = %id, caller = allowed.caller.name());
     Ok((id, content))
-}
-
-/// A message on its way out, read piece by piece as the client takes it.
-struct Pieces {
-    size_bytes: u64,
-    reading: Option<Reading>,
-}
-
-type Reading = Pin<Box<dyn Future<Output = (Content, Result<Option<Bytes>, StoreError>)>>>;
-
-impl Pieces {
-    fn of(content: Content) -> Self {
-        Self { size_bytes: content.size_bytes(), reading: Some(read(content)) }
-    }
-}
-
-fn read(mut content: Content) -> Reading {
-    Box::pin(async move {
-        let piece = content.next().await;
-        (content, piece)
-    })
-}
-
-impl MessageBody for Pieces {
-    type Error = StoreError;
-
-    fn size(&self) -> BodySize {
-        BodySize::Sized(self.size_bytes)
-    }
-
-    fn poll_next(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Result<Bytes, StoreError>>> {
-        let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
-        let (content, piece) = ready!(reading.as_mut().poll(task));
-        self.reading = match &piece {
-            Ok(Some(_)) => Some(read(content)),
-            Ok(None) | Err(_) => None,
-        };
-        Poll::Ready(piece.transpose())
-    }
 }

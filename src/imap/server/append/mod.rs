@@ -1,10 +1,5 @@
 //! APPEND: messages stream into the store while they come, and are committed together when the command is complete.
 
-mod incoming;
-mod line_ends;
-
-use incoming::{Incoming, Taken, too_big};
-
 use super::context::{Context, Enabled, User};
 use super::copy::{destination, no_such_mailbox, over_quota, too_many_keywords};
 use super::fault::{disk_full, unavailable};
@@ -12,7 +7,8 @@ use super::flags::settable;
 use super::link::{End, Link};
 use crate::base::{MailboxId, SystemFlags, Timestamp, limits};
 use crate::imap::wire::{self, Answer, AppendMessage, AppendRest, Code, Frame, Framer, Literal};
-use crate::intake::{Append, AppendRefused, Appended};
+use crate::intake::{Append, AppendRefused, Appended, Incoming, IncomingRefused, Taken};
+use crate::message::HeaderError;
 use crate::store::WriteError;
 
 /// APPEND (RFC 9051 §6.3.12, RFC 3502, RFC 6855 §4), from the moment when the framer has found the announcement of the
@@ -170,7 +166,7 @@ impl Appending<'_> {
             left -= taken as u64;
             self.link.connection.consume(taken);
         }
-        Ok(incoming.finish().await)
+        Ok(incoming.finish().await.map_err(incoming_refusal))
     }
 
     /// What stands behind a message.
@@ -248,6 +244,27 @@ impl Appending<'_> {
             }
         }
         Ok(Answer::ok("APPEND done").with(Code::AppendUid(appended.uid_validity, ranges)))
+    }
+}
+
+/// RFC 7889 §4
+fn too_big() -> Answer {
+    Answer::no("the message is larger than messages may be").with(Code::TooBig)
+}
+
+fn incoming_refusal(refused: IncomingRefused) -> Answer {
+    match refused {
+        IncomingRefused::Nul => Answer::no("there is a NUL in the message").with(Code::Cannot),
+        IncomingRefused::TooBig => too_big(),
+        IncomingRefused::Header(error) => Answer::no(match error {
+            HeaderError::TooLong => format!("the header of the message is longer than {} octets", limits::HEADER_BYTES),
+            HeaderError::TooManyLines => {
+                format!("the header of the message has more than {} lines", limits::HEADER_LINES)
+            }
+        })
+        .with(Code::Limit),
+        IncomingRefused::Full => disk_full(),
+        IncomingRefused::Broken(cause) => unavailable(&cause),
     }
 }
 

@@ -3,7 +3,7 @@ use memchr::memchr3;
 /// Makes line ends canonical: a CR or LF that stands alone becomes CRLF, as it does on submission. Octets come in pieces
 /// of any size.
 #[derive(Debug, Default)]
-pub(super) struct LineEnds {
+pub struct LineEnds {
     /// A CR came last: its CRLF is written, and an LF that follows belongs to it.
     behind_cr: bool,
     has_nul: bool,
@@ -11,19 +11,19 @@ pub(super) struct LineEnds {
 
 impl LineEnds {
     /// Whether a NUL was among the octets: there is none in a message (RFC 9051 §4.3, RFC 5322 §2.1).
-    pub(super) fn has_nul(&self) -> bool {
+    pub fn has_nul(&self) -> bool {
         self.has_nul
     }
 
     /// Appends what a piece says.
-    pub(super) fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+    pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         let mut rest = piece;
         if self.behind_cr && !rest.is_empty() {
             rest = rest.strip_prefix(b"\n").unwrap_or(rest);
             self.behind_cr = false;
         }
         while let Some(at) = memchr3(b'\r', b'\n', 0, rest) {
-            let (plain, special) = rest.split_at(at);
+            let (plain, special) = rest.split_at_checked(at).unwrap_or_default();
             out.extend_from_slice(plain);
             rest = match special {
                 [0, behind @ ..] => {
