@@ -2,7 +2,10 @@
 // Who may not read events is told to look again every 15 seconds instead.
 import { signal, useEffect, useRef } from "./vendor/preact.js";
 
-const TOPICS = ["queue", "delivery", "session", "turn", "job", "health", "audit"];
+/** Each topic with the right that it needs. @type {Record<string, string>} */
+export const TOPICS = {
+  queue: "queue:read", delivery: "trace:read", turn: "turn:read", job: "jobs:read", health: "events:read", audit: "audit:read",
+};
 const RETRY_MS = [1000, 2000, 5000, 10_000, 30_000];
 const POLL_MS = 15_000;
 
@@ -17,7 +20,8 @@ const listeners = new Set();
 let source = null;
 let timer = 0;
 let failures = 0;
-let isAllowed = true;
+/** What may be followed. @type {string[]} */
+let allowed = [];
 
 /**
  * Listens until the function that is returned is called. With the topic "reset" events were missed: look at everything
@@ -45,10 +49,10 @@ export function useLive(topics, fn) {
   useEffect(() => (topics ? live(topics, (topic, event) => latest.current(topic, event)) : undefined), [topics]);
 }
 
-/** Begins anew: somebody has logged in. @param {boolean} mayRead whether events may be read */
-export function restart(mayRead) {
+/** Begins anew: somebody has logged in, who may follow these. @param {string[]} topics */
+export function restart(topics) {
   stop();
-  isAllowed = mayRead;
+  allowed = topics;
   if (listeners.size > 0) start();
 }
 
@@ -62,7 +66,7 @@ export function stop() {
 }
 
 function start() {
-  if (!isAllowed) {
+  if (allowed.length === 0) {
     connection.value = "polling";
     const poll = () => {
       if (!document.hidden) tell("reset", null);
@@ -73,7 +77,7 @@ function start() {
   }
   if (connection.peek() !== "lost") connection.value = "open";
   const wasLost = failures > 0;
-  source = new EventSource(`/api/v1/events?topics=${TOPICS.join(",")}`);
+  source = new EventSource(`/api/v1/events?topics=${allowed.join(",")}`);
   source.onopen = () => {
     connection.value = "open";
     failures = 0;
@@ -86,7 +90,7 @@ function start() {
     timer = setTimeout(start, RETRY_MS[Math.min(failures, RETRY_MS.length - 1)]);
     failures += 1;
   };
-  for (const topic of TOPICS) {
+  for (const topic of allowed) {
     source.addEventListener(topic, (event) => tell(topic, JSON.parse(/** @type {MessageEvent} */ (event).data)));
   }
   source.addEventListener("reset", () => tell("reset", null));

@@ -65,5 +65,5 @@ function settle(found) {
   if (found) hasEnded.value = false;
   session.value = found;
   if (!found) live.stop();
-  else if (who !== found.account) live.restart(can("events:read"));
+  else if (who !== found.account) live.restart(can("events:read") ? Object.keys(live.TOPICS).filter((topic) => can(live.TOPICS[topic])) : []);
 }
