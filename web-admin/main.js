@@ -68,7 +68,7 @@ function Shell() {
     </header>
     <main id="main" tabindex="-1">
       ${connection.value === "lost" && html`<p class="banner" role="status"><${Icon} name="warn" /> The connection to the server is lost. What stands here may be old; it is tried again.</p>`}
-      ${!entry ? html`<${Page} title="No such page"><p>There is no page “${page}”. <a href=${link("/overview")}>To the overview</a><//>`
+      ${!entry ? html`<${Page} title="No such page"><p>There is no page “${page}”. <a href=${link("/overview")}>To the overview</a></p><//>`
         : entry.scope && !can(entry.scope) ? html`<${Denied} key=${key} entry=${entry} />`
           : html`<${Lazy} key=${key} name=${entry.name} />`}
     </main>

@@ -21,15 +21,15 @@ toast.error = (error) => {
 };
 
 export function Toasts() {
-  const one = (/** @type {Toast} */ { id, kind, text, action }) => html`<li key=${id} class=${`toast ${kind}`}>
+  const one = (/** @type {Toast} */ { id, kind, text, action }) => html`<div key=${id} class=${`toast ${kind}`}>
     <${Icon} name=${kind} /> <span>${text}</span>
     ${action && html`<button type="button" class="quiet" onClick=${() => { close(id); action.run(); }}>${action.label}</button>`}
     <button type="button" class="quiet icon-only" aria-label="Close the message" onClick=${() => close(id)}><${Icon} name="bad" /></button>
-  </li>`;
+  </div>`;
   const of = (/** @type {string} */ kind) => toasts.value.filter((toast) => toast.kind === kind).map(one);
   return html`<div class="toasts">
-    <ul role="status" aria-live="polite" aria-label="Messages">${of("ok")}</ul>
-    <ul role="alert" aria-label="Errors">${of("bad")}</ul>
+    <div role="status">${of("ok")}</div>
+    <div role="alert">${of("bad")}</div>
   </div>`;
 }
 

@@ -52,11 +52,13 @@ export function facts(event) {
 export function Transcript({ id, number }) {
   const [text, setText] = useState(/** @type {string | null} */ (null));
   const [error, setError] = useState(/** @type {any} */ (null));
+  const [isOpen, setOpen] = useState(false);
   const open = (/** @type {any} */ event) => {
+    setOpen(event.currentTarget.open);
     if (event.currentTarget.open && text === null) get(at`/trace/${id}/transcripts/${number}`).then(setText, setError);
   };
   return html`<details class="transcript" onToggle=${open}><summary>What was said</summary>
-    ${error ? html`<${ErrorBox} error=${error} />` : text === null ? html`<${Loading} />` : html`<${Dialogue} text=${text} />`}</details>`;
+    ${error ? html`<${ErrorBox} error=${error} />` : text === null ? isOpen && html`<${Loading} />` : html`<${Dialogue} text=${text} />`}</details>`;
 }
 
 /** Lines of a dialogue, ours and theirs told apart. @param {{ text: string, label?: string }} props */
