@@ -7,6 +7,7 @@ import { Bars } from "../ui/chart.js";
 import { bytes, count, plural } from "../ui/format.js";
 import { Icon } from "../ui/icon.js";
 import { Loaded, useGet } from "../ui/load.js";
+import { WhatNext } from "../ui/next.js";
 import { Facts, Page, Section } from "../ui/page.js";
 import { Time, absolute } from "../ui/time.js";
 
@@ -37,6 +38,7 @@ const TRAFFIC = [
 export default function Overview() {
   const overview = useGet("/overview", { live: "queue delivery health" });
   return html`<${Page} title="Overview">
+    <${WhatNext} />
     <${Loaded} of=${overview}>${(/** @type {any} */ data) => html`<${Shown} ...${data} />`}<//>
   <//>`;
 }
