@@ -278,6 +278,24 @@ pub const LOGIN_CACHE_MS: u64 = 5 * 60 * 1000;
 pub const LOGIN_CACHE_ENTRIES: usize = 4096;
 /// Milliseconds within which a second use of an account or token is not noted again.
 pub const LAST_USE_MS: u64 = 60 * 1000;
+/// Sessions of the admin page that an account has at a time; the oldest goes for a new one.
+pub const WEB_SESSIONS_PER_ACCOUNT: usize = 32;
+/// Octets of a browser's name that are kept of a session.
+pub const USER_AGENT_BYTES: usize = 200;
+/// App passwords of an account: each is compared at a login.
+pub const APP_PASSWORDS_PER_ACCOUNT: usize = 50;
+/// Milliseconds for which the link to set the server up is good.
+pub const SETUP_LINK_MS: u64 = 60 * 60 * 1000;
+/// Logins by REST, and uses of tokens that are not good, of one address (or /64) in a minute.
+pub const HTTP_LOGINS_PER_ADDRESS: u32 = 10;
+/// Logins by REST to one account in a minute, from addresses that it has not logged in from.
+pub const HTTP_LOGINS_PER_ACCOUNT: u32 = 20;
+/// Callers of each kind whose rates are kept; what comes beyond shares one rate.
+pub const LIMITER_KEYS: usize = 10_000;
+/// Octets of JSON that the audit keeps of a thing, before and after a change each.
+pub const AUDIT_SHOWN_BYTES: usize = 16 * 1024;
+/// Rows of the audit that one transaction forgets.
+pub const AUDIT_SLICE: usize = 500;
 /// Octets of a text for people: a display name, a note, a token's name.
 pub const NOTE_BYTES: usize = 1000;
 /// Entries of a list that an administrator sets: roles, domain aliases, networks.

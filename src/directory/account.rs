@@ -8,6 +8,7 @@ use super::alias::{ALIASES, page};
 use super::change::{Holder, Precondition, Put, Refused, check_length, check_text, next_version, place};
 use super::domain::domain;
 use super::password::{CREDENTIALS, Credential, MAIN_PASSWORD, PasswordHash};
+use super::web_session::end_sessions;
 use crate::base::{AccountId, Address, DomainName, Timestamp, limits};
 use crate::postcard_row;
 use crate::store::{Halt, Op, Read, Span, StoreError, Table, Topic, Tx};
@@ -374,6 +375,13 @@ pub fn write_account(tx: &mut Tx<'_>, change: &AccountChange, plan: AccountPlan)
     for role in row.fields.roles.iter().filter(|role| **role != Role::User) {
         tx.put(&ACCOUNT_ROLES, &(role.to_string(), id), &())?;
     }
+    // Whoever is logged in does so again: with the new password, for what the account may do now.
+    let is_same = |old: &Account| {
+        old.fields.roles == row.fields.roles && row.fields.enabled && row.fields.protocols.contains(&Protocol::Http)
+    };
+    if change.password.is_some() || !old.as_ref().is_none_or(is_same) {
+        end_sessions(tx, id)?;
+    }
     if let Some(hash) = &change.password {
         tx.put(&CREDENTIALS, &(id, MAIN_PASSWORD), &Credential { hash: hash.clone(), changed_at: change.at })?;
     }
@@ -396,6 +404,7 @@ pub fn remove_account(tx: &mut Tx<'_>, account: &Account) -> Result<(), StoreErr
     for (key, _) in tx.rows(&CREDENTIALS, Span::prefix(&id), usize::MAX)? {
         tx.remove(&CREDENTIALS, &key)?;
     }
+    end_sessions(tx, id)?;
     tx.remove(&LAST_LOGINS, &id)?;
     tx.remove(&ACCOUNTS, &id)?;
     tx.announce(Topic(ACCOUNT_TOPIC, u64::from(id.0)));

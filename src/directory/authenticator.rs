@@ -19,6 +19,8 @@ pub struct Identity {
     pub login: Address,
     /// What it may do.
     pub roles: Vec<Role>,
+    /// The version of the account's row that this was said of.
+    pub version: u64,
 }
 
 /// Why a login failed.
@@ -114,7 +116,8 @@ impl Authenticator {
             return Err(LoginError::Refused);
         }
         self.note(&account, protocol, now)?;
-        Ok(Identity { account: account.id, login: account.address, roles: account.fields.roles })
+        let Account { id, address, fields, version, .. } = account;
+        Ok(Identity { account: id, login: address, roles: fields.roles, version })
     }
 
     /// Hashes a new password, under the same bound.

@@ -6,6 +6,7 @@ use super::change::place;
 use super::domain::{AliasOf, DOMAIN_ALIASES, DOMAINS};
 use super::password::CREDENTIALS;
 use super::token::TOKENS;
+use super::web_session::{WEB_SESSIONS, WEB_SESSIONS_OF};
 use crate::base::AccountId;
 use crate::store::{AnyTable, CrossCheck, Findings, Key, Read, Row, Span, StoreError, Table, View};
 
@@ -20,6 +21,8 @@ pub const TABLES: &[&dyn AnyTable] = &[
     &CREDENTIALS,
     &ALIASES,
     &TOKENS,
+    &WEB_SESSIONS,
+    &WEB_SESSIONS_OF,
 ];
 
 /// The room's cross-checks.
@@ -27,6 +30,7 @@ pub const CHECKS: &[CrossCheck] = &[
     CrossCheck { name: "domains and their aliases", run: check_domains },
     CrossCheck { name: "accounts and their indexes", run: check_accounts },
     CrossCheck { name: "aliases and tokens", run: check_aliases },
+    CrossCheck { name: "sessions of the admin page", run: check_sessions },
 ];
 
 fn all<K: Key, V: Row>(view: &View, table: &Table<K, V>) -> Result<Vec<(K, V)>, StoreError> {
@@ -118,6 +122,23 @@ fn check_aliases(view: &View, findings: &mut Findings) -> Result<(), StoreError>
     for (id, token) in all(view, &TOKENS)? {
         if id != token.id {
             findings.add(format!("tokens: the row at {id} is of token {}", token.id));
+        }
+    }
+    Ok(())
+}
+
+fn check_sessions(view: &View, findings: &mut Findings) -> Result<(), StoreError> {
+    for (key, session) in all(view, &WEB_SESSIONS)? {
+        if !view.has(&ACCOUNTS, &session.account)? {
+            findings.add(format!("web_sessions: a session of account {}, which is not there", session.account));
+        }
+        if !view.has(&WEB_SESSIONS_OF, &(session.account, key))? {
+            findings.add(format!("web_sessions_of: a session of account {} is missing", session.account));
+        }
+    }
+    for ((account, key), ()) in all(view, &WEB_SESSIONS_OF)? {
+        if view.get(&WEB_SESSIONS, &key)?.is_none_or(|session| session.account != account) {
+            findings.add(format!("web_sessions_of: account {account} has no such session"));
         }
     }
     Ok(())

@@ -10,9 +10,11 @@ mod change;
 mod check;
 mod domain;
 mod password;
+mod powers;
 mod resolve;
 mod scope;
 mod token;
+mod web_session;
 
 pub use account::{
     Account, AccountChange, AccountFields, AccountPlan, LastLogin, Protocol, ProtocolError, Role, RoleError, account,
@@ -24,12 +26,14 @@ pub use change::{Holder, Precondition, Put, Refused};
 pub use check::{CHECKS, TABLES};
 pub use domain::{DeleteDomain, Domain, DomainFields, PutDomain, domain, domains, local_domain};
 pub use password::{HashError, PasswordHash};
+pub use powers::Powers;
 pub use resolve::{Delivery, Resolution, may_send_as, resolve, resolve_postmaster};
 pub use scope::{Scope, ScopeError};
 pub use token::{
     CreateToken, DeleteToken, FILE_TOKEN, FileTokenError, SetFileToken, Token, TokenFields, TokenUsed, find_token,
     token, tokens,
 };
+pub use web_session::{CloseSession, OpenSession, SessionKey, SessionUsed, WebSession, find_session, sessions_of};
 
 /// The bus topic of a changed account; its number is the [`crate::base::AccountId`].
 pub const ACCOUNT_TOPIC: &str = "account";

@@ -7,10 +7,12 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 
 use super::context::Context;
+use super::cookie::{check_same_site, session_cookie};
+use super::limiter::TooOften;
 use super::problem::{Code, Problem};
 use super::via::is_socket;
-use crate::base::{Address, DomainName, limits};
-use crate::directory::{self, Scope, Token, TokenFields, TokenUsed};
+use crate::base::{Address, DomainName, Timestamp, limits};
+use crate::directory::{self, Account, Powers, Scope, SessionKey, SessionUsed, Token, TokenFields, TokenUsed};
 
 /// Who asks.
 pub(super) enum Caller {
@@ -18,31 +20,63 @@ pub(super) enum Caller {
     Owner,
     /// A program with a token.
     Token(Box<Token>),
+    /// Somebody who has logged in with a browser.
+    Session(Box<Login>),
+}
+
+/// A session of the admin page that is good now.
+pub(super) struct Login {
+    /// Which.
+    pub key: SessionKey,
+    /// Whose.
+    pub account: Account,
+    /// When it ends if nothing more is done in it.
+    pub ends_at: Timestamp,
+    /// What it may do.
+    pub powers: Powers,
 }
 
 impl Caller {
     /// What the trace calls them.
     pub fn name(&self) -> String {
+        format!("http {}", self.actor())
+    }
+
+    /// Who it is, in a word that stays the same: what the audit is searched by.
+    pub fn actor(&self) -> String {
         match self {
-            Self::Owner => "http owner".into(),
-            Self::Token(token) => format!("http token {}", token.id),
+            Self::Owner => "owner".into(),
+            Self::Token(token) => format!("token {}", token.id),
+            Self::Session(login) => login.account.address.to_string(),
+        }
+    }
+
+    /// What it may do; `None`: everything.
+    pub fn scopes(&self) -> Option<&[Scope]> {
+        match self {
+            Self::Owner => None,
+            Self::Token(token) => Some(&token.fields.scopes),
+            Self::Session(login) => Some(&login.powers.scopes),
+        }
+    }
+
+    /// The only domains that it may see and change; empty: all.
+    pub fn restrict_domains(&self) -> &[DomainName] {
+        match self {
+            Self::Owner => &[],
+            Self::Token(token) => &token.fields.restrict_domains,
+            Self::Session(login) => &login.powers.restrict_domains,
         }
     }
 
     /// Whether it may do what `scope` covers.
     pub fn has(&self, scope: Scope) -> bool {
-        match self {
-            Self::Owner => true,
-            Self::Token(token) => token.has(scope),
-        }
+        self.scopes().is_none_or(|own| own.contains(&scope) || own.contains(&Scope::Admin))
     }
 
     /// Whether it may see and change that domain.
     pub fn reaches(&self, domain: &DomainName) -> bool {
-        match self {
-            Self::Owner => true,
-            Self::Token(token) => token.reaches(domain),
-        }
+        !self.is_restricted() || self.restrict_domains().contains(domain)
     }
 
     /// 403 unless it may see and change that domain.
@@ -50,7 +84,7 @@ impl Caller {
         if self.reaches(domain) {
             return Ok(());
         }
-        Err(Problem::new(Code::Forbidden, format!("The token is restricted to other domains than {domain}.")))
+        Err(Problem::new(Code::Forbidden, format!("{} is restricted to other domains than {domain}.", self.subject())))
     }
 
     /// Whether it may see and change mail between those two: one of them is in a domain that it reaches.
@@ -61,46 +95,60 @@ impl Caller {
 
     /// Whether it is restricted to some domains.
     pub fn is_restricted(&self) -> bool {
-        match self {
-            Self::Owner => false,
-            Self::Token(token) => !token.fields.restrict_domains.is_empty(),
-        }
+        !self.restrict_domains().is_empty()
     }
 
     /// 403 where it is restricted to some domains: for what is about all mail.
     pub fn need_unrestricted(&self, what: &str) -> Result<(), Problem> {
         if self.is_restricted() {
-            return Err(Problem::new(
-                Code::Forbidden,
-                format!("A token that is restricted to domains may not {what}."),
-            ));
+            return Err(Problem::new(Code::Forbidden, format!("Who is restricted to domains may not {what}.")));
         }
         Ok(())
     }
 
     /// 403 unless it may do everything: for what would let it become more than it is.
     pub fn need_admin(&self, what: &str) -> Result<(), Problem> {
-        let is_whole = match self {
-            Self::Owner => true,
-            Self::Token(token) => token.has(Scope::Admin) && token.fields.restrict_domains.is_empty(),
-        };
-        if is_whole {
+        if self.has(Scope::Admin) && !self.is_restricted() {
             return Ok(());
         }
-        Err(Problem::new(Code::Forbidden, format!("Only a token with the scope admin and no restriction may {what}.")))
+        let who = "Only an administrator, or a token with the scope admin and no restriction,";
+        Err(Problem::new(Code::Forbidden, format!("{who} may {what}.")))
     }
 
     /// Whether a token with those fields could do nothing that the caller can't.
     pub fn covers(&self, fields: &TokenFields) -> bool {
+        let is_within = !self.is_restricted()
+            || (!fields.restrict_domains.is_empty() && fields.restrict_domains.iter().all(|d| self.reaches(d)));
+        is_within && fields.scopes.iter().all(|scope| self.has(*scope)) && self.outlasts(fields)
+    }
+
+    /// Whether a token with those fields is good only when and where the caller is. Somebody who has logged in is
+    /// good for as long as the account is.
+    fn outlasts(&self, fields: &TokenFields) -> bool {
         let Self::Token(own) = self else { return true };
-        let restrict = &own.fields.restrict_domains;
-        let is_within = restrict.is_empty()
-            || (!fields.restrict_domains.is_empty() && fields.restrict_domains.iter().all(|d| restrict.contains(d)));
         let ends = own.fields.expires_at.is_none_or(|own| fields.expires_at.is_some_and(|end| end <= own));
         let (from, own_from) = (&fields.allow_ips, &own.fields.allow_ips);
         let comes_from_there = own_from.is_empty()
             || (!from.is_empty() && from.iter().all(|network| own_from.iter().any(|own| own.covers(network))));
-        is_within && ends && comes_from_there && fields.scopes.iter().all(|scope| own.has(*scope))
+        ends && comes_from_there
+    }
+
+    /// The beginning of a sentence about it.
+    fn subject(&self) -> &'static str {
+        match self {
+            Self::Owner => "The owner",
+            Self::Token(_) => "The token",
+            Self::Session(_) => "The account",
+        }
+    }
+
+    /// What its rate is kept by; `None`: it has none.
+    fn rate_key(&self) -> Option<&[u8]> {
+        match self {
+            Self::Owner => None,
+            Self::Token(token) => Some(token.id.as_bytes()),
+            Self::Session(login) => Some(login.key.as_bytes()),
+        }
     }
 }
 
@@ -113,6 +161,7 @@ pub(super) trait Permission {
 macro_rules! permissions {
     ($($name:ident),*) => {$(
         #[doc = concat!("A caller with the scope `", stringify!($name), "`.")]
+        #[allow(dead_code, reason = "each scope has its word; some wait for their operations")]
         pub(super) struct $name;
         impl Permission for $name {
             const SCOPE: Option<Scope> = Some(Scope::$name);
@@ -128,15 +177,28 @@ permissions!(
     QueueWrite,
     TurnRead,
     TurnWrite,
+    TraceRead,
+    MessagesSend,
     MessagesRead,
+    MessagesWrite,
+    StateWrite,
+    BackupRead,
+    RestoreWrite,
     SettingsRead,
     SettingsWrite,
-    MessagesSend,
-    MessagesWrite,
+    CertsRead,
+    CertsWrite,
+    WebhooksRead,
+    WebhooksWrite,
     TokensWrite,
+    SessionsRead,
+    SessionsWrite,
     JobsRead,
     JobsWrite,
-    EventsRead
+    AuditRead,
+    EventsRead,
+    MetricsRead,
+    Admin
 );
 
 /// Any caller who is known, whatever it may do.
@@ -163,49 +225,90 @@ impl<P: Permission + 'static> FromRequest for Allowed<P> {
     }
 }
 
-/// The name of who called, for the log: a token's id, or `socket`.
+/// The name of who called, for the log: a token's id, `socket`, or the account that has logged in.
 #[derive(Clone)]
 pub(super) struct CallerName(pub String);
 
 fn allow(request: &HttpRequest, scope: Option<Scope>) -> Result<Caller, Problem> {
-    let caller = identify(request)?;
+    let context = context_of(request)?;
+    let caller = identify(request, context)?;
     let name = match &caller {
         Caller::Owner => "socket".to_owned(),
         Caller::Token(token) => token.id.clone(),
+        Caller::Session(login) => login.account.address.to_string(),
     };
     request.extensions_mut().insert(CallerName(name));
+    if let Some(key) = caller.rate_key() {
+        let left = context.limiter.request(key).map_err(too_many)?;
+        request.extensions_mut().insert(left);
+    }
     match scope.filter(|scope| !caller.has(*scope)) {
         None => Ok(caller),
-        Some(scope) => Err(Problem::new(Code::Forbidden, format!("This needs a token with the scope {scope}."))),
+        Some(scope) => Err(Problem::new(Code::Forbidden, lack(&caller, scope))),
     }
 }
 
-fn identify(request: &HttpRequest) -> Result<Caller, Problem> {
-    let Some(field) = request.headers().get(header::AUTHORIZATION) else {
-        return if is_socket(request) {
-            Ok(Caller::Owner)
-        } else {
-            Err(unauthorized("", "Send a token: `Authorization: Bearer pbx_…`."))
-        };
-    };
-    // RFC 6750 §2.1
-    let text = field.to_str().ok().and_then(|field| {
-        let (scheme, text) = field.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
-    });
-    let Some(text) = text else {
-        return Err(unauthorized("", "Authorization must be `Bearer pbx_…`."));
-    };
-    let context = request.app_data::<web::Data<Context>>().ok_or_else(|| Problem::internal("no context"))?;
+fn lack(caller: &Caller, scope: Scope) -> String {
+    match caller {
+        Caller::Session(_) => format!("This needs a role with the scope {scope}."),
+        _ => format!("This needs a token with the scope {scope}."),
+    }
+}
+
+/// The context that every request of the interface has.
+pub(super) fn context_of(request: &HttpRequest) -> Result<&web::Data<Context>, Problem> {
+    request.app_data::<web::Data<Context>>().ok_or_else(|| Problem::internal("no context"))
+}
+
+fn identify(request: &HttpRequest, context: &Context) -> Result<Caller, Problem> {
+    if let Some(field) = request.headers().get(header::AUTHORIZATION) {
+        // RFC 6750 §2.1
+        let text = field.to_str().ok().and_then(|field| {
+            let (scheme, text) = field.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
+        });
+        let text = text.ok_or_else(|| unauthorized("", "Authorization must be `Bearer pbx_…`."))?;
+        return by_token(request, context, text);
+    }
+    if is_socket(request) {
+        return Ok(Caller::Owner);
+    }
+    match session_cookie(request) {
+        Some(cookie) => by_cookie(request, context, cookie),
+        None => Err(unauthorized("", "Log in, or send a token: `Authorization: Bearer pbx_…`.")),
+    }
+}
+
+fn by_token(request: &HttpRequest, context: &Context, text: &str) -> Result<Caller, Problem> {
     let (now, ip) = (context.clock.now(), request.peer_addr().map(|peer| peer.ip()));
     let token = directory::find_token(&context.store.view()?, text)?.filter(|token| token.admits(now, ip));
     let Some(token) = token else {
+        context.limiter.attempt(ip).map_err(too_many)?;
         // Which of these it is, is not said: that would tell a stranger that a token exists.
         let detail = "The token is not known, has ended, or may not be used from this address.";
         return Err(unauthorized(", error=\"invalid_token\"", detail));
     };
     note_use(context, &token, ip);
     Ok(Caller::Token(Box::new(token)))
+}
+
+fn by_cookie(request: &HttpRequest, context: &Context, cookie: &str) -> Result<Caller, Problem> {
+    let key = SessionKey::of(cookie);
+    let (now, idle_ms) = (context.clock.now(), context.session_idle_ms());
+    let Some((session, account)) = directory::find_session(&context.store.view()?, key, now, idle_ms)? else {
+        return Err(unauthorized("", "The session has ended: log in again."));
+    };
+    // RFC 9110 §9.2.1: what only reads may be asked for by any page, which then can't see the answer.
+    if !request.method().is_safe() {
+        check_same_site(request, true)?;
+    }
+    let mut ends_at = session.ends_at(idle_ms);
+    if now.ms_since(session.last_used_at) >= limits::LAST_USE_MS {
+        context.store.ride(SessionUsed { key, at: now });
+        ends_at = now.plus_ms(idle_ms);
+    }
+    let powers = Powers::of(&session.roles);
+    Ok(Caller::Session(Box::new(Login { key, account, ends_at, powers })))
 }
 
 fn note_use(context: &Context, token: &Token, ip: Option<IpAddr>) {
@@ -217,8 +320,14 @@ fn note_use(context: &Context, token: &Token, ip: Option<IpAddr>) {
     }
 }
 
+/// 429 (RFC 6585 §4).
+pub(super) fn too_many(often: TooOften) -> Problem {
+    let detail = format!("Too many requests: at most {} in a minute.", often.quota);
+    Problem::new(Code::TooMany, detail).with_header(header::RETRY_AFTER, &often.retry_after_s.to_string())
+}
+
 // RFC 6750 §3
-fn unauthorized(error: &str, detail: &str) -> Problem {
+pub(super) fn unauthorized(error: &str, detail: &str) -> Problem {
     Problem::new(Code::Unauthorized, detail)
         .with_header(header::WWW_AUTHENTICATE, &format!("Bearer realm=\"pillarbox\"{error}"))
 }

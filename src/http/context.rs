@@ -1,6 +1,7 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use super::limiter::Limiter;
 use super::live::Hub;
 use crate::base::{Clock, Random};
 use crate::directory::Authenticator;
@@ -11,6 +12,10 @@ use crate::{delivery, exchange};
 
 /// What the handlers need.
 pub struct Context {
+    /// How often each caller may ask.
+    pub limiter: Limiter,
+    /// Where a browser on this machine finds the page, once the listeners are bound.
+    pub own_url: OnceLock<String>,
     /// The file.
     pub store: Store,
     /// Hashes new passwords, under the bound that logins share.
@@ -35,6 +40,13 @@ pub struct Context {
     pub jobs: Arc<Jobs>,
     /// Where it comes together what happens.
     pub hub: Arc<Hub>,
+}
+
+impl Context {
+    /// Milliseconds after which a session ends in which nothing was done.
+    pub(super) fn session_idle_ms(&self) -> u64 {
+        self.settings.http_session_idle_seconds.saturating_mul(1000)
+    }
 }
 
 /// How far the server has come: begins as starting, and is told when it is ready and when it stops.

@@ -3,7 +3,7 @@ use std::sync::OnceLock;
 use actix_web::App;
 use actix_web::http::header;
 use serde_json::{Value, json};
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_actix_web::AppExt;
@@ -82,19 +82,26 @@ fn frame() -> OpenApi {
         .schema(ProblemDocument::name(), ProblemDocument::schema())
         .schema(Fault::name(), Fault::schema())
         .security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)))
+        .security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session_cookie())))
         .build();
     OpenApiBuilder::new()
         .info(info)
         .components(Some(components))
-        .security(Some([SecurityRequirement::new("token", Vec::<String>::new())]))
+        .security(Some(["token", "session"].map(|scheme| SecurityRequirement::new(scheme, Vec::<String>::new()))))
         .build()
 }
 
+fn session_cookie() -> ApiKeyValue {
+    let description = "What POST /session and POST /setup set; `pb_session` on loopback without TLS. What changes \
+                       something needs `Sec-Fetch-Site: same-origin`, or an Origin that is this host.";
+    ApiKeyValue::with_description("__Host-pb_session", description)
+}
+
 /// The refusals that any operation of a kind may give, said once: status, and what it means.
-const REFUSALS: [(&str, &str); 12] = [
+const REFUSALS: [(&str, &str); 13] = [
     ("400", "The request can't be read, or has a token in its URL"),
-    ("401", "No token, or one that is not valid"),
-    ("403", "The token lacks the scope, or is restricted to other domains"),
+    ("401", "No token and no session, or one that is not valid"),
+    ("403", "The caller lacks the scope, or is restricted to other domains; or a page elsewhere used the session"),
     ("404", "There is no such thing"),
     ("408", "The body did not arrive in time"),
     ("412", "A precondition does not hold"),
@@ -102,6 +109,7 @@ const REFUSALS: [(&str, &str); 12] = [
     ("415", "The body is not announced as JSON"),
     ("421", "A loopback listener was asked for another host"),
     ("422", "Understood but wrong: each fault with its pointer or its parameter"),
+    ("429", "Too many requests: come back after Retry-After"),
     ("503", "A fault of the server, or it is stopping: try again"),
     ("507", "The disk is full"),
 ];
@@ -125,7 +133,7 @@ fn complete_operation(operation: &mut Value, method: &str, is_single: bool) {
     let is_public = operation["security"].as_array().is_some_and(|any| any.contains(&json!({})));
     let (has_body, is_write) = (!operation["requestBody"].is_null(), method != "get");
     let applies = |status: &str| match status {
-        "401" | "403" | "422" | "503" => !is_public,
+        "401" | "403" | "422" | "429" | "503" => !is_public,
         "404" => is_single,
         "408" | "413" | "415" => has_body,
         "412" => is_write && is_single,
@@ -157,6 +165,9 @@ fn add_headers(response: &mut Value, status: &str, has_etag: bool) {
     }
     if status == "401" {
         response["headers"]["WWW-Authenticate"] = text("Bearer");
+    }
+    if status == "429" {
+        response["headers"]["Retry-After"] = text("Seconds to wait");
     }
     if has_etag && matches!(status, "200" | "201" | "304") {
         response["headers"]["ETag"] = text("This state of it, for If-Match and If-None-Match");

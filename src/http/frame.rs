@@ -7,6 +7,7 @@ use actix_web::{Error, HttpMessage, web};
 
 use super::caller::CallerName;
 use super::context::Context;
+use super::limiter::Left;
 use super::problem::{Code, Problem};
 use super::via::is_socket;
 
@@ -37,6 +38,7 @@ pub(super) async fn frame(
     }
     log(&response, &id, &method, &path);
     finish(&mut response, &id);
+    add_rate(&mut response);
     Ok(response)
 }
 
@@ -76,6 +78,20 @@ fn finish(response: &mut ServiceResponse, id: &str) {
     }
     if is_tls {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+}
+
+/// What is left of the caller's rate (draft-ietf-httpapi-ratelimit-headers-10).
+fn add_rate(response: &mut ServiceResponse) {
+    let Some(left) = response.request().extensions().get::<Left>().copied() else { return };
+    let fields = [
+        ("ratelimit-policy", format!("\"requests\";q={};w=60", left.quota)),
+        ("ratelimit", format!("\"requests\";r={};t={}", left.remaining, left.reset_s)),
+    ];
+    for (name, value) in fields {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
     }
 }
 

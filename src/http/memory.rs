@@ -1,7 +1,8 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::context::{Context, Readiness};
+use super::limiter::Limiter;
 use super::live::Hub;
 use crate::base::{Clock, Random};
 use crate::directory::Authenticator;
@@ -23,6 +24,8 @@ impl Context {
         hub.listen(&exchange.live);
         Self {
             jobs: Jobs::new(store.clone(), clock.clone(), server.ids.clone()),
+            limiter: Limiter::new(&Settings::default(), clock.clone()),
+            own_url: OnceLock::new(),
             store,
             authenticator,
             settings: Arc::new(Settings::default()),

@@ -9,10 +9,12 @@ mod app;
 mod body;
 mod caller;
 mod context;
+mod cookie;
 mod document;
 mod etag;
 mod frame;
 mod health;
+mod limiter;
 mod live;
 #[cfg(test)]
 mod memory;
@@ -31,6 +33,7 @@ mod via;
 
 pub use context::{Context, Readiness};
 pub use document::openapi;
+pub use limiter::Limiter;
 pub use live::{Hub, Mail, News};
 pub use segment::path_segment;
 pub use start::{Handle, Listen, StartError, socket_path, start};

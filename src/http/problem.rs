@@ -16,6 +16,8 @@ pub(super) enum Code {
     TokenInUrl,
     Unauthorized,
     Forbidden,
+    CrossSite,
+    NeedsTls,
     NotFound,
     MethodNotAllowed,
     RequestTimeout,
@@ -26,6 +28,7 @@ pub(super) enum Code {
     UnsupportedMediaType,
     Misdirected,
     Invalid,
+    TooMany,
     Busy,
     NotReady,
     Unavailable,
@@ -39,8 +42,10 @@ impl Code {
             Self::BadRequest => (StatusCode::BAD_REQUEST, "bad-request", "The request can't be read"),
             Self::MalformedJson => (StatusCode::BAD_REQUEST, "malformed-json", "The body is not JSON"),
             Self::TokenInUrl => (StatusCode::BAD_REQUEST, "token-in-url", "A token does not belong into a URL"),
-            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "A valid token is needed"),
-            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "The token does not allow this"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "It must be known who asks"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Who asks may not do this"),
+            Self::CrossSite => (StatusCode::FORBIDDEN, "cross-site", "This does not come from the page itself"),
+            Self::NeedsTls => (StatusCode::FORBIDDEN, "needs-tls", "This would travel in the clear"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This can't be done with that method")
@@ -59,6 +64,7 @@ impl Code {
             }
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected", "This is not the host asked for"),
             Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The request is understood but wrong"),
+            Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Too much at once"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "not-ready", "The server does not take work now"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "A fault of the server"),

@@ -3,6 +3,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::api::mailboxes::{self, append, change, content as mail, messages};
 use super::api::queue::{act, bulk, content, flush};
+use super::api::session;
 use super::api::{
     about, accounts, aliases, domains, events, jobs, mail_routes, peers, queue, resolve, settings, tokens,
     turn_sessions,
@@ -14,6 +15,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(health::healthz).service(health::livez).service(health::readyz);
     config.service(scope("/api/v1").configure(|api| {
         api.service(events::get_events);
+        api.service(session::get_session).service(session::create_session).service(session::delete_session);
         api.service(about::get_version)
             .service(about::get_openapi)
             .service(domains::list_domains)

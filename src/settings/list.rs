@@ -71,6 +71,12 @@ settings! {
     "pop3.retr_sets_seen" => pop3_retr_sets_seen: bool = "true";
     /// Seconds for which the trace tells of a message after the last that happened to it; of what is queued it always does. 0: for ever.
     "trace.keep_seconds" => trace_keep_seconds: u64 = "2592000";
+    /// Seconds for which it is kept who changed what by REST. 0: for ever.
+    "audit.keep_seconds" => audit_keep_seconds: u64 = "31536000";
+    /// Seconds after which a session of the admin page ends in which nothing was done.
+    "http.session_idle_seconds" => http_session_idle_seconds: u64 = "43200";
+    /// Requests that one token, or one session of the admin page, may send in a minute.
+    "http.requests_per_minute" => http_requests_per_minute: u64 = "1200";
     /// Seconds from each failed attempt to the next: after the first, the second, and so on; the last one repeats.
     "queue.retry_seconds" => queue_retry_seconds: Vec<u64> = "60,300,600,1200,2400,3600,3600,7200,14400";
     /// Seconds after which mail that can't be delivered goes back to its sender.
@@ -119,6 +125,8 @@ const NEVER_ZERO: &[&str] = &[
     "queue.expiry_seconds",
     "queue.bounce_expiry_seconds",
     "queue.hold_expiry_seconds",
+    "http.session_idle_seconds",
+    "http.requests_per_minute",
     "delivery.connections_total",
     "delivery.connections_per_destination",
     "delivery.messages_per_connection",

@@ -246,7 +246,11 @@ fn may_change(caller: &crate::http::caller::Caller, account: &directory::Account
     if account.fields.roles.iter().any(|role| matches!(role, directory::Role::Operator | directory::Role::Admin)) {
         caller.need_admin("change or delete an account with the roles operator and admin")?;
     }
-    Ok(())
+    // Nor does anybody reach by another's password what they don't reach by themselves.
+    account.fields.roles.iter().try_for_each(|role| match role {
+        directory::Role::DomainAdmin(domain) => caller.need_domain(domain),
+        _ => Ok(()),
+    })
 }
 
 fn both_passwords() -> Problem {

@@ -14,6 +14,7 @@ pub(super) mod peers;
 pub(super) mod queue;
 pub(super) mod resolve;
 mod secret;
+pub(super) mod session;
 pub(super) mod settings;
 pub(super) mod tokens;
 pub(super) mod turn_sessions;

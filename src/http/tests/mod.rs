@@ -3,6 +3,7 @@
 mod conventions;
 mod events;
 mod jobs;
+mod limits;
 mod listeners;
 mod mailboxes;
 mod matrix;
@@ -10,6 +11,7 @@ mod peers;
 mod queue;
 mod resources;
 mod routes;
+mod session;
 mod settings;
 
 use std::sync::{Arc, OnceLock};
@@ -23,6 +25,7 @@ use serde_json::Value;
 use super::app::app;
 use super::context::Context;
 use super::document;
+use super::limiter::Limiter;
 use super::validate::validate;
 use crate::base::{Clock, DomainName, SeededRandom, Timestamp, TurnedClock};
 use crate::directory::{self, CreateToken, Scope, TokenFields};
@@ -82,11 +85,20 @@ fn schema() -> &'static Schema {
 
 impl Site {
     fn new() -> Self {
+        Self::with_settings(&[])
+    }
+
+    /// The same with settings, as `--set` gives them.
+    fn with_settings(flags: &[&str]) -> Self {
         let clock = Arc::new(TurnedClock::new(Timestamp(1_795_341_900_000)));
         let dyn_clock: Arc<dyn Clock> = clock.clone();
         let random = Arc::new(SeededRandom::new(1));
         let store = Store::open(Options::memory(dyn_clock.clone()), schema()).expect("a store in memory opens");
-        let context = web::Data::new(Context::in_memory(store, dyn_clock, random));
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let settings = crate::settings::Settings::gather(&[], "", &flags).expect("the settings are good");
+        let mut context = Context::in_memory(store, dyn_clock.clone(), random);
+        (context.limiter, context.settings) = (Limiter::new(&settings, dyn_clock), Arc::new(settings));
+        let context = web::Data::new(context);
         context.readiness.set_ready();
         let mut site = Self { context, clock, admin: String::new() };
         site.admin = site.token(&[Scope::Admin], &[]);

@@ -47,7 +47,7 @@ fn account(context: &Context) -> Option<Identity<Smtp>> {
     let view = context.store.view().unwrap();
     let login = Address::parse("alice@example.test").unwrap();
     let account: AccountId = directory::account(&view, &login).unwrap().unwrap().id;
-    Some(Identity::Account(Arc::new(directory::Identity { account, login, roles: Vec::new() })))
+    Some(Identity::Account(Arc::new(directory::Identity { account, login, roles: Vec::new(), version: 1 })))
 }
 
 #[tokio::test]
