@@ -377,3 +377,7 @@ pub const SHOWN_HEADER_CHARS: usize = 4000;
 pub const SHOWN_HEADER_FIELDS: usize = 1000;
 /// Seconds within which a message must have come that is sent or put into a mailbox over REST.
 pub const HTTP_MESSAGE_S: u64 = 10 * 60;
+/// Seconds between two writings of what came and went.
+pub const TRAFFIC_SAVED_S: u64 = 60;
+/// Seconds between two looks at how the server does, while somebody follows its events.
+pub const HEALTH_LOOK_S: u64 = 10;

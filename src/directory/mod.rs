@@ -6,6 +6,7 @@
 mod account;
 mod alias;
 mod authenticator;
+mod census;
 mod change;
 mod check;
 mod domain;
@@ -22,6 +23,7 @@ pub use account::{
 };
 pub use alias::{Alias, AliasFields, DeleteAlias, PutAlias, alias, aliases};
 pub use authenticator::{Authenticator, Identity, LoginError};
+pub use census::{Census, census};
 pub use change::{Holder, Precondition, Put, Refused};
 pub use check::{CHECKS, TABLES};
 pub use domain::{DeleteDomain, Domain, DomainFields, PutDomain, domain, domains, local_domain};

@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -6,8 +7,10 @@ use super::live::Hub;
 use crate::base::{Clock, Random};
 use crate::directory::Authenticator;
 use crate::jobs::Jobs;
+use crate::net::Listener;
 use crate::settings::{self, Settings};
 use crate::store::Store;
+use crate::trace::Traffic;
 use crate::{delivery, exchange};
 
 /// What the handlers need.
@@ -40,6 +43,8 @@ pub struct Context {
     pub jobs: Arc<Jobs>,
     /// Where it comes together what happens.
     pub hub: Arc<Hub>,
+    /// What came and went in each hour.
+    pub traffic: Arc<Traffic>,
 }
 
 impl Context {
@@ -51,28 +56,40 @@ impl Context {
 
 /// How far the server has come: begins as starting, and is told when it is ready and when it stops.
 #[derive(Debug, Default)]
-pub struct Readiness(AtomicU8);
+pub struct Readiness {
+    stage: AtomicU8,
+    listeners: OnceLock<Vec<(Listener, SocketAddr)>>,
+}
 
 const STARTING: u8 = 0;
 const READY: u8 = 1;
 const STOPPING: u8 = 2;
 
 impl Readiness {
+    /// Says where the server listens, once.
+    pub fn set_listeners(&self, bound: Vec<(Listener, SocketAddr)>) {
+        let _ = self.listeners.set(bound);
+    }
+
     /// Every listener is bound and served.
     pub fn set_ready(&self) {
-        self.0.store(READY, Ordering::SeqCst);
+        self.stage.store(READY, Ordering::SeqCst);
     }
 
     /// No new work is taken.
     pub fn set_stopping(&self) {
-        self.0.store(STOPPING, Ordering::SeqCst);
+        self.stage.store(STOPPING, Ordering::SeqCst);
+    }
+
+    pub(super) fn listeners(&self) -> &[(Listener, SocketAddr)] {
+        self.listeners.get().map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn is_starting(&self) -> bool {
-        self.0.load(Ordering::SeqCst) == STARTING
+        self.stage.load(Ordering::SeqCst) == STARTING
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        self.0.load(Ordering::SeqCst) == STOPPING
+        self.stage.load(Ordering::SeqCst) == STOPPING
     }
 }

@@ -10,6 +10,7 @@ use crate::exchange;
 use crate::jobs::Jobs;
 use crate::settings::{self, Settings};
 use crate::store::Store;
+use crate::trace::Traffic;
 
 impl Context {
     /// What the handlers need, for tests: nothing is delivered, and no peer can be reached.
@@ -22,6 +23,7 @@ impl Context {
         let server = &exchange.server;
         let hub = Hub::new(&store, clock.clone(), Duration::from_millis(50));
         hub.listen(&exchange.live);
+        let traffic = Traffic::open(&store).expect("a store in memory can be read");
         Self {
             jobs: Jobs::new(store.clone(), clock.clone(), server.ids.clone()),
             limiter: Limiter::new(&Settings::default(), clock.clone()),
@@ -37,6 +39,7 @@ impl Context {
             delivery: exchange.delivery.clone(),
             exchange,
             hub,
+            traffic,
         }
     }
 }

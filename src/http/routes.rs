@@ -5,7 +5,7 @@ use super::api::mailboxes::{self, append, change, content as mail, messages};
 use super::api::queue::{act, bulk, content, flush};
 use super::api::session;
 use super::api::{
-    about, accounts, aliases, domains, events, jobs, mail_routes, peers, queue, resolve, settings, tokens,
+    about, accounts, aliases, domains, events, jobs, mail_routes, overview, peers, queue, resolve, settings, tokens,
     turn_sessions,
 };
 use super::health;
@@ -14,8 +14,8 @@ use super::health;
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(health::healthz).service(health::livez).service(health::readyz);
     config.service(scope("/api/v1").configure(|api| {
-        api.service(events::get_events);
         api.service(session::get_session).service(session::create_session).service(session::delete_session);
+        api.service(events::get_events).service(overview::get_overview);
         api.service(about::get_version)
             .service(about::get_openapi)
             .service(domains::list_domains)

@@ -12,6 +12,7 @@ use actix_web::{HttpServer, web};
 
 use super::app::app;
 use super::context::Context;
+use super::live;
 use super::via::note;
 use crate::base::limits;
 
@@ -106,6 +107,7 @@ pub fn start(context: Arc<Context>, listen: Listen) -> Result<Handle, StartError
         socket: socket.as_ref().map(|(_, path)| path.clone()),
         servers: Vec::new(),
     };
+    tokio::spawn(live::watch(Arc::clone(&context)));
     let context = web::Data::from(context);
     let server = |workers: usize| {
         let context = context.clone();

@@ -23,6 +23,7 @@ use crate::smtp::client::Patience;
 use crate::smtp::server::Profile;
 use crate::store::{Medium, Options, Store};
 use crate::tls::{Certificates, Roots};
+use crate::trace::Traffic;
 use crate::{delivery, exchange, imap, intake, pop3, smtp, trace, turn};
 
 /// Octets that a pipe of [`House::connect`] holds in each direction.
@@ -62,6 +63,8 @@ pub struct House {
     pub exchange: Arc<exchange::Context>,
     /// Where it comes together what happens.
     pub hub: Arc<Hub>,
+    /// What came and went in each hour.
+    pub traffic: Arc<Traffic>,
     tls: BTreeMap<Listener, Arc<ServerConfig>>,
     pop3: Arc<pop3::server::Context>,
     imap: Arc<imap::server::Context>,
@@ -170,6 +173,7 @@ impl House {
         });
         let hub = Hub::new(&store, Arc::clone(&clock), Duration::from_secs(limits::EVENTS_PING_S));
         hub.listen(&exchange.live);
+        let traffic = Traffic::open(&store)?;
         let house = Self {
             store,
             authenticator,
@@ -183,6 +187,7 @@ impl House {
             delivery,
             exchange,
             hub,
+            traffic,
             tls,
             pop3,
             imap,
@@ -251,6 +256,20 @@ impl House {
         let keep = Duration::from_secs(self.settings.trace_keep_seconds);
         let (store, clock, stop) = (self.store.clone(), Arc::clone(&self.clock), self.stop.clone());
         tokio::spawn(trace::prune(store, clock, keep, intake::needs_story, stop));
+    }
+
+    /// Begins to write down each minute what came and went, until [`House::stop`].
+    pub fn count_traffic(&self) {
+        let (store, clock, stop) = (self.store.clone(), Arc::clone(&self.clock), self.stop.clone());
+        let traffic = Arc::clone(&self.traffic);
+        tokio::spawn(async move {
+            let minute = Duration::from_secs(limits::TRAFFIC_SAVED_S);
+            while stop.run_until_cancelled(tokio::time::sleep(minute)).await.is_some() {
+                if let Some(save) = traffic.save(clock.now()) {
+                    store.ride(save);
+                }
+            }
+        });
     }
 
     /// Serves an in-memory pipe as a connection from `peer`, in the clear also where the listener has implicit TLS.

@@ -42,9 +42,11 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     let web = open_web(config, &house, &readiness)?;
     bound.extend(web.http.map(|address| (Listener::Http, address)));
     bound.extend(web.https.map(|address| (Listener::Https, address)));
+    readiness.set_listeners(bound.clone());
     readiness.set_ready();
     house.deliver(own::addresses(&bound));
     house.prune();
+    house.count_traffic();
     if let Some(path) = &config.ready_file {
         let ready = Ready::new(web.socket.clone(), &bound);
         ready.write(path).map_err(|error| ServerError::ReadyFile { path: path.clone(), error })?;
@@ -69,6 +71,10 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     web.stop().await;
     if tokio::time::timeout(STOP_GRACE, jobs).await.is_err() {
         tracing::warn!("jobs were cut off");
+    }
+    if let Some(save) = house.traffic.save(house.clock.now()) {
+        // The file is about to be closed: what can't be written now is lost, and of little use.
+        let _ = house.store.write(save).await;
     }
     let store = house.store.clone();
     // Closing waits for the writer and its last sync.
@@ -134,6 +140,7 @@ fn open_web(config: &Config, house: &House, readiness: &Arc<http::Readiness>) ->
         exchange: Arc::clone(&house.exchange),
         jobs: Arc::clone(&house.jobs),
         hub: Arc::clone(&house.hub),
+        traffic: Arc::clone(&house.traffic),
     });
     let listen = http::Listen {
         http: config.address(Listener::Http),

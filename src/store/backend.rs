@@ -159,6 +159,10 @@ impl Disk {
         Some(room.f_bavail.saturating_mul(room.f_frsize))
     }
 
+    pub(super) fn reserve_bytes(&self) -> u64 {
+        self.reserve_bytes
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.medium.len().unwrap_or_default()
     }

@@ -101,6 +101,8 @@ pub struct Health {
     pub full: bool,
     /// Octets free on the disk; `None` in memory.
     pub disk_free_bytes: Option<u64>,
+    /// Octets of free disk space below which it counts as full.
+    pub disk_reserve_bytes: u64,
     /// Octets of the file.
     pub file_bytes: u64,
     /// Octets written to the file since the start.
@@ -212,6 +214,7 @@ impl Store {
             writable: self.0.queue.is_open() && !engine.failed.load(Ordering::SeqCst),
             full: room.full,
             disk_free_bytes: room.free_bytes,
+            disk_reserve_bytes: engine.disk.reserve_bytes(),
             file_bytes: engine.disk.len(),
             written_bytes: engine.disk.written_bytes(),
             syncs: engine.disk.syncs(),

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use redb::{ReadOnlyTable, ReadTransaction, TableDefinition, TableError};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTableMetadata, TableDefinition, TableError};
 
 use super::error::StoreError;
 use super::key::Key;
@@ -111,6 +111,14 @@ impl View {
         };
         self.opened.borrow_mut().push((name, Rc::clone(&table)));
         Ok(Some(table))
+    }
+
+    /// How many rows a table has; the file knows it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn count<K: Key, V: Row>(&self, table: &Table<K, V>) -> Result<u64, StoreError> {
+        self.table(table.name())?.map_or(Ok(0), |opened| Ok(opened.len()?))
     }
 
     /// Hands the row's bytes as they stand in the file to `take`.

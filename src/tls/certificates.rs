@@ -37,6 +37,32 @@ pub struct StoredCertificate {
 }
 crate::postcard_row!(StoredCertificate, 1);
 
+/// What a certificate says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// The host name that it is for.
+    pub name: String,
+    /// Not valid from then on.
+    pub not_after: Timestamp,
+    /// No authority vouches for it.
+    pub self_signed: bool,
+}
+
+/// The certificate that is kept for `hostname`, where there is one.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn certificates(read: &impl Read, hostname: &str) -> Result<Vec<CertificateFacts>, StoreError> {
+    let kept = read.get(&TLS_CERTS, &hostname.to_owned())?;
+    let facts = |kept: StoredCertificate| CertificateFacts {
+        name: hostname.to_owned(),
+        not_after: kept.expires_at,
+        // An authority's comes with the authority's own behind it.
+        self_signed: kept.chain.len() == 1,
+    };
+    Ok(kept.map(facts).into_iter().collect())
+}
+
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {

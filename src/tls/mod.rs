@@ -8,7 +8,7 @@ mod config;
 mod facts;
 mod resolver;
 
-pub use certificates::{Certificates, TABLES, TLS_CERTS, TlsError};
+pub use certificates::{CertificateFacts, Certificates, TABLES, TLS_CERTS, TlsError, certificates};
 pub use client::{ClientTls, Roots, RootsError};
 pub use config::Protocol;
 pub use facts::{Certified, Facts};

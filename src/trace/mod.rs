@@ -7,12 +7,14 @@ mod event;
 mod prune;
 mod record;
 mod search;
+mod traffic;
 mod verdict;
 
 pub use event::{Event, Kind, Subject};
 pub use prune::{Needed, Prune, Pruned, prune};
 pub use record::{EVENTS, Record, Recorded, TABLES, record};
 pub use search::{CHECKS, Wanted, find, story};
+pub use traffic::{Hour, SaveTraffic, Traffic};
 pub use verdict::{Code, Direction, Outcome, RecipientVerdict, UnknownWord, Verdict, verdict};
 
 #[cfg(test)]

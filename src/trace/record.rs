@@ -2,6 +2,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 
 use super::event::{Event, Subject};
+use super::traffic::TRAFFIC;
 use crate::base::Address;
 use crate::store::{AnyTable, Halt, Op, Read, Span, StoreError, Table, Tx};
 
@@ -14,7 +15,7 @@ pub(super) static BY_MESSAGE_ID: Table<([u8; 16], Subject), ()> = Table::new("tr
 /// The subjects of each peer's address, IPv4 in its mapped form.
 pub(super) static BY_IP: Table<([u8; 16], Subject), ()> = Table::new("trace_by_ip");
 /// The room's tables.
-pub const TABLES: &[&dyn AnyTable] = &[&EVENTS, &BY_ADDRESS, &BY_MESSAGE_ID, &BY_IP];
+pub const TABLES: &[&dyn AnyTable] = &[&EVENTS, &BY_ADDRESS, &BY_MESSAGE_ID, &BY_IP, &TRAFFIC];
 
 /// Adds an event to a subject's story, with its index rows.
 ///

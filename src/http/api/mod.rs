@@ -10,6 +10,7 @@ pub(super) mod jobs;
 mod list;
 pub(super) mod mail_routes;
 pub(super) mod mailboxes;
+pub(super) mod overview;
 pub(super) mod peers;
 pub(super) mod queue;
 pub(super) mod resolve;

@@ -79,6 +79,11 @@ impl Hub {
         }
     }
 
+    /// When the server was started.
+    pub fn started_at(&self) -> Timestamp {
+        Timestamp(self.boot)
+    }
+
     /// The number of a new mail connection.
     pub fn connection(&self) -> u64 {
         self.connections.fetch_add(1, Ordering::Relaxed) + 1

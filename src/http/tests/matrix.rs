@@ -41,6 +41,7 @@ fn scope(operation: &str) -> Option<Scope> {
         _ if word.starts_with("route") || word.contains("queue") => (Scope::QueueRead, Scope::QueueWrite),
         _ if word.starts_with("peer") || word.starts_with("turn") => (Scope::TurnRead, Scope::TurnWrite),
         "get_events" => return Some(Scope::EventsRead),
+        "get_overview" => return Some(Scope::QueueRead),
         _ if word.starts_with("job") => (Scope::JobsRead, Scope::JobsWrite),
         _ => panic!("which scope does {operation} need?"),
     };

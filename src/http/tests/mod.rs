@@ -7,6 +7,7 @@ mod limits;
 mod listeners;
 mod mailboxes;
 mod matrix;
+mod overview;
 mod peers;
 mod queue;
 mod resources;

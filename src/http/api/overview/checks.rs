@@ -1,0 +1,317 @@
+use super::{CheckState, OverviewCheck, OverviewVerdict};
+use crate::base::Timestamp;
+use crate::tls::CertificateFacts;
+
+const MINUTE_MS: u64 = 60 * 1000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+const DAY_MS: u64 = 24 * HOUR_MS;
+/// How long mail may wait before somebody should look: RFC 5321 §4.5.4.1 lets an hour or two pass by itself.
+const OLD_MS: u64 = 4 * HOUR_MS;
+/// How long before its end a certificate is worth a warning: renewals begin at 30 days.
+const EXPIRING_MS: u64 = 14 * DAY_MS;
+/// How long a start is news.
+const NEW_MS: u64 = 10 * MINUTE_MS;
+/// Deferred recipients that are worth a warning.
+const DEFERRED: u64 = 10;
+
+/// What is known when the checks are made.
+pub(super) struct Seen {
+    pub(super) now: Timestamp,
+    pub(super) started_at: Timestamp,
+    pub(super) writable: bool,
+    pub(super) full: bool,
+    pub(super) free_bytes: Option<u64>,
+    pub(super) reserve_bytes: u64,
+    pub(super) faults: u64,
+    pub(super) certificates: Vec<CertificateFacts>,
+    pub(super) listeners: Vec<&'static str>,
+    pub(super) oldest_waiting_at: Option<Timestamp>,
+    pub(super) waiting: u64,
+    pub(super) deferred: Deferred,
+    pub(super) has_admin: bool,
+    pub(super) received: u64,
+    pub(super) sent: u64,
+}
+
+/// Recipients whose last attempt has failed for now.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Deferred {
+    pub(super) count: u64,
+    /// The oldest one's domain, and what was said.
+    pub(super) oldest: Option<(String, String)>,
+}
+
+/// What a check comes to: state, what was seen, what to do.
+type Found = (CheckState, String, String);
+
+impl Seen {
+    /// All of them, the worst first.
+    pub(super) fn checks(&self) -> Vec<OverviewCheck> {
+        let found: [(&'static str, &'static str, Found); 9] = [
+            ("storage", "Storage", self.storage()),
+            ("disk", "Disk", self.disk()),
+            ("listeners", "Listeners", self.listening()),
+            ("certificate", "Certificate", self.certificate()),
+            ("queue_age", "Old mail in the queue", self.queue_age()),
+            ("deferred", "Mail that others put off", self.deferring()),
+            ("administrator", "Administrator", self.administrator()),
+            ("faults", "Faults of the program", self.program()),
+            ("started", "Last start", self.started()),
+        ];
+        let check = |(id, title, (state, detail, fix))| OverviewCheck { id, state, title, detail, fix };
+        let mut checks: Vec<OverviewCheck> = found.into_iter().map(check).collect();
+        checks.sort_by_key(|check| std::cmp::Reverse(check.state));
+        checks
+    }
+
+    /// One sentence out of the worst.
+    pub(super) fn verdict(&self, checks: &[OverviewCheck]) -> OverviewVerdict {
+        let failing: Vec<&OverviewCheck> = checks.iter().filter(|check| check.state != CheckState::Ok).collect();
+        let Some(worst) = failing.first() else {
+            let waits = match self.waiting {
+                0 => "nothing waits".to_owned(),
+                1 => "1 recipient waits".to_owned(),
+                count => format!("{count} recipients wait"),
+            };
+            let sentence = format!(
+                "Mail flows: {} came in and {} went out in the last 24 hours, and {waits}.",
+                plural(self.received, "message"),
+                if self.sent == 1 { "1 copy".to_owned() } else { format!("{} copies", self.sent) }
+            );
+            return OverviewVerdict { state: CheckState::Ok, sentence };
+        };
+        let begin = match worst.state {
+            CheckState::Problem => "Mail is in danger",
+            _ => "Mail flows, but look here",
+        };
+        let more = match failing.len() - 1 {
+            0 => String::new(),
+            1 => " One more check is not as it should be.".to_owned(),
+            count => format!(" {count} more checks are not as they should be."),
+        };
+        let sentence = format!("{begin}: {} {}{more}", worst.detail, worst.fix);
+        OverviewVerdict { state: worst.state, sentence }
+    }
+
+    fn storage(&self) -> Found {
+        if self.writable {
+            return fine("The file takes writes.");
+        }
+        problem(
+            "The file takes no writes: no mail is accepted.",
+            "Look into the log for the cause, mend the disk, and start the server again.",
+        )
+    }
+
+    fn disk(&self) -> Found {
+        let Some(free) = self.free_bytes else { return fine("The file lies in memory.") };
+        let seen = format!("{} are free, {} are kept in reserve.", bytes(free), bytes(self.reserve_bytes));
+        let fix = "Free some space, or give the disk more.";
+        if self.full {
+            return problem(&format!("{seen} No mail is accepted any more."), fix);
+        }
+        if free < self.reserve_bytes.saturating_mul(2) {
+            return warning(&format!("{seen} Soon no mail will be accepted."), fix);
+        }
+        fine(&seen)
+    }
+
+    fn listening(&self) -> Found {
+        if self.listeners.is_empty() {
+            return problem("Nothing listens for mail.", "Start the server with at least one listener.");
+        }
+        fine(&format!("Open: {}.", self.listeners.join(", ")))
+    }
+
+    fn certificate(&self) -> Found {
+        let fix = "Get a certificate of an authority for this name and put it in.";
+        let Some(first) = self.certificates.iter().min_by_key(|certificate| certificate.not_after) else {
+            return warning("There is no certificate for the server's name.", fix);
+        };
+        let left = first.not_after.ms_since(self.now);
+        if left == 0 {
+            return problem(&format!("The certificate for {} has expired: programs refuse it.", first.name), fix);
+        }
+        if left < EXPIRING_MS {
+            return warning(&format!("The certificate for {} expires in {}.", first.name, span(left)), fix);
+        }
+        if let Some(own) = self.certificates.iter().find(|certificate| certificate.self_signed) {
+            let detail = format!("The certificate for {} is self-signed: programs warn of it.", own.name);
+            return warning(&detail, fix);
+        }
+        fine(&format!("The certificate for {} is good for {}.", first.name, span(left)))
+    }
+
+    fn queue_age(&self) -> Found {
+        let Some(oldest) = self.oldest_waiting_at else { return fine("Nothing waits.") };
+        let age = self.now.ms_since(oldest);
+        let seen = format!("The oldest message has waited for {}.", span(age));
+        if age < OLD_MS {
+            return fine(&seen);
+        }
+        let why = match &self.deferred.oldest {
+            Some((domain, text)) => format!("{seen} For {domain} it was last said: {}", sentence(text)),
+            None => seen,
+        };
+        warning(&why, "Look at the queue: retry it, send it another way, or bounce it.")
+    }
+
+    fn deferring(&self) -> Found {
+        let Deferred { count, oldest } = &self.deferred;
+        let Some((domain, text)) = oldest else { return fine("No attempt has failed.") };
+        let seen = format!("{} put off, the oldest at {domain}: {}", people(*count), sentence(text));
+        if *count < DEFERRED {
+            return fine(&seen);
+        }
+        warning(&seen, "They are tried again by themselves; when the other side is mended, flush the queue.")
+    }
+
+    fn administrator(&self) -> Found {
+        if self.has_admin {
+            return fine("Somebody can log in as an administrator.");
+        }
+        warning(
+            "Nobody can log in as an administrator.",
+            "Open the link of `pillarbox admin link`, or give an account the role admin.",
+        )
+    }
+
+    fn program(&self) -> Found {
+        match self.faults {
+            0 => fine("None since the start."),
+            count => warning(
+                &format!("{} since the start: sessions or changes were undone.", plural(count, "fault")),
+                "Look into the log for \"panicked\", and report it.",
+            ),
+        }
+    }
+
+    fn started(&self) -> Found {
+        let age = self.now.ms_since(self.started_at);
+        let news = if age < NEW_MS { " If nobody wanted that, look into the log of before." } else { "" };
+        fine(&format!("The server was started {} ago.{news}", span(age)))
+    }
+}
+
+fn fine(detail: &str) -> Found {
+    (CheckState::Ok, detail.to_owned(), String::new())
+}
+
+fn warning(detail: &str, fix: &str) -> Found {
+    (CheckState::Warning, detail.to_owned(), fix.to_owned())
+}
+
+fn problem(detail: &str, fix: &str) -> Found {
+    (CheckState::Problem, detail.to_owned(), fix.to_owned())
+}
+
+fn people(count: u64) -> String {
+    if count == 1 { "1 recipient is".to_owned() } else { format!("{count} recipients are") }
+}
+
+fn plural(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// Somebody's words as a sentence that ends.
+fn sentence(text: &str) -> String {
+    let text = text.trim().trim_end_matches('.');
+    if text.is_empty() { "nothing.".to_owned() } else { format!("{text}.") }
+}
+
+/// A time as people say it.
+fn span(ms: u64) -> String {
+    match ms {
+        ms if ms >= 2 * DAY_MS => format!("{} days", ms / DAY_MS),
+        ms if ms >= 2 * HOUR_MS => format!("{} hours", ms / HOUR_MS),
+        ms => plural(ms / MINUTE_MS, "minute"),
+    }
+}
+
+fn bytes(count: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match UNITS.into_iter().find(|(unit, _)| count >= *unit) {
+        Some((unit, name)) => format!("{}.{} {name}", count / unit, count % unit * 10 / unit),
+        None => format!("{count} octets"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(100 * DAY_MS);
+
+    fn good() -> Seen {
+        let not_after = NOW.plus_ms(90 * DAY_MS);
+        Seen {
+            now: NOW,
+            started_at: Timestamp(NOW.ms() - DAY_MS),
+            writable: true,
+            full: false,
+            free_bytes: Some(50 << 30),
+            reserve_bytes: 1 << 30,
+            faults: 0,
+            certificates: vec![CertificateFacts { name: "mail.x.test".into(), not_after, self_signed: false }],
+            listeners: vec!["smtp"],
+            oldest_waiting_at: None,
+            waiting: 0,
+            deferred: Deferred::default(),
+            has_admin: true,
+            received: 1,
+            sent: 2,
+        }
+    }
+
+    fn check(change: impl Fn(&mut Seen), id: &str, state: CheckState, words: &str) {
+        let mut seen = good();
+        change(&mut seen);
+        let checks = seen.checks();
+        let found = checks.iter().find(|check| check.id == id).expect("the check is there");
+        assert_eq!(found.state, state, "{id}: {}", found.detail);
+        assert_eq!(found.fix.is_empty(), state == CheckState::Ok, "{id}: {}", found.fix);
+        let verdict = seen.verdict(&checks);
+        assert_eq!(verdict.state, state, "{id}: nothing else is wrong");
+        assert!(found.detail.contains(words), "{id}: {}", found.detail);
+        assert!(state == CheckState::Ok || verdict.sentence.contains(&found.detail), "{id}: {}", verdict.sentence);
+        assert!(verdict.sentence.ends_with('.') && !verdict.sentence.contains("  "), "{id}: {}", verdict.sentence);
+    }
+
+    #[test]
+    fn each_check_says_what_is_wrong_and_what_to_do() {
+        use CheckState::{Ok, Problem, Warning};
+        check(|seen| seen.writable = false, "storage", Problem, "takes no writes");
+        check(|seen| seen.full = true, "disk", Problem, "No mail is accepted");
+        check(|seen| seen.free_bytes = Some(3 << 29), "disk", Warning, "1.5 GiB are free");
+        check(|seen| seen.free_bytes = None, "disk", Ok, "in memory");
+        check(|seen| seen.listeners.clear(), "listeners", Problem, "Nothing listens");
+        check(|seen| seen.certificates[0].not_after = NOW, "certificate", Problem, "has expired");
+        check(|seen| seen.certificates[0].not_after = NOW.plus_ms(3 * DAY_MS), "certificate", Warning, "in 3 days");
+        check(|seen| seen.certificates[0].self_signed = true, "certificate", Warning, "self-signed");
+        check(|seen| seen.certificates.clear(), "certificate", Warning, "no certificate");
+        let hours = |hours: u64| Some(Timestamp(NOW.ms() - hours * HOUR_MS));
+        check(|seen| seen.oldest_waiting_at = hours(3), "queue_age", Ok, "for 3 hours");
+        check(|seen| seen.oldest_waiting_at = hours(5), "queue_age", Warning, "for 5 hours");
+        let deferred = |count| Deferred { count, oldest: Some(("x.test".into(), "timed out".into())) };
+        check(|seen| seen.deferred = deferred(1), "deferred", Ok, "1 recipient is put off, the oldest at x.test");
+        check(|seen| seen.deferred = deferred(10), "deferred", Warning, "timed out.");
+        check(|seen| seen.has_admin = false, "administrator", Warning, "Nobody");
+        check(|seen| seen.faults = 2, "faults", Warning, "2 faults");
+        check(|seen| seen.started_at = Timestamp(NOW.ms() - MINUTE_MS), "started", Ok, "1 minute ago");
+    }
+
+    #[test]
+    fn when_all_is_well_the_verdict_says_so_and_the_worst_comes_first() {
+        let seen = good();
+        let checks = seen.checks();
+        let verdict = seen.verdict(&checks);
+        assert_eq!(
+            verdict.sentence,
+            "Mail flows: 1 message came in and 2 copies went out in the last 24 hours, and nothing waits."
+        );
+        let bad = Seen { has_admin: false, writable: false, ..good() };
+        let checks = bad.checks();
+        assert_eq!((checks[0].id, checks[1].id), ("storage", "administrator"));
+        assert!(bad.verdict(&checks).sentence.ends_with("One more check is not as it should be."));
+    }
+}
