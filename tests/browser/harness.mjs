@@ -15,6 +15,8 @@ const SCHEMES = ["light", "dark"];
 const SIZES = [{ width: 320, height: 640 }, { width: 1280, height: 860 }];
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync"];
+/** In the URL of a letter's HTML, which stands in a frame of its own. */
+const LETTER = "render=true";
 /** How long something on the page may take: only what is slower than this is a fault. */
 const PATIENCE_MS = 30_000;
 
@@ -72,7 +74,8 @@ class World {
     if (as) {
       const answer = await context.request.post(`${BASE}/api/v1/session`, { data: { email: as, password: PASSWORD } });
       assert(answer.ok(), `${as} logs in: ${answer.status()} ${await answer.text()}`);
-      await context.addInitScript(() => localStorage.setItem("pillarbox-session", "1"));
+      // Not in a frame: that of a letter has no storage.
+      await context.addInitScript(() => globalThis.top === globalThis && localStorage.setItem("pillarbox-session", "1"));
     }
     await context.addInitScript(() => {
       addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
@@ -85,6 +88,7 @@ class World {
 
   #watch(page) {
     const say = (what) => this.problems.push(`${page.url()}: ${what}`);
+    this.#watchLetters(page, say);
     page.on("pageerror", (error) => say(`fault: ${error.stack}`));
     page.on("dialog", (dialog) => {
       say(`dialog: ${dialog.message()}`);
@@ -95,15 +99,29 @@ class World {
       const isExpected = refused && this.#allowed.has(Number(refused[1]));
       // The stream of events ends with its page.
       const isEnd = message.text().includes("ERR_ABORTED");
-      if (message.type() === "error" && !isExpected && !isEnd) say(`console: ${message.text()} ${message.location().url}`);
+      // What a letter tries in its closed frame is blocked, and Chromium says so.
+      const isLetter = message.location().url.includes(LETTER);
+      if (message.type() === "error" && !isExpected && !isEnd && !isLetter) say(`console: ${message.text()} ${message.location().url}`);
     });
     page.on("request", (request) => {
       const url = new URL(request.url());
       if (url.protocol === "data:" || url.protocol === "blob:") return;
-      if (url.origin !== new URL(BASE).origin) return say(`request elsewhere: ${request.url()}`);
+      if (url.origin !== new URL(BASE).origin) {
+        if (!request.frame().url().includes(LETTER)) say(`request elsewhere: ${request.url()}`);
+        return;
+      }
+      if (request.frame().url().includes(LETTER) && !url.search.includes(LETTER)) return;
       const isPage = url.pathname === "/admin/" || /^\/admin\/[0-9a-z]+\/[\w./-]+$/.test(url.pathname);
       const isKnown = templates.some(({ method, pattern }) => method === request.method() && pattern.test(url.pathname));
       if (!isPage && !isKnown) say(`request that openapi.json does not have: ${request.method()} ${url.pathname}`);
+    });
+  }
+
+  /** What a letter asks for is blocked before it leaves. */
+  #watchLetters(page, say) {
+    page.on("requestfinished", (request) => {
+      const isLetter = request.frame().url().includes(LETTER);
+      if (isLetter && !request.url().includes(LETTER) && !/^(data|blob):/.test(request.url())) say(`a letter was given ${request.url()}`);
     });
   }
 

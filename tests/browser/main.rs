@@ -117,3 +117,53 @@ fn keyboard() {
 fn roles() {
     journey("roles");
 }
+
+#[test]
+fn about() {
+    journey("about");
+}
+
+#[test]
+fn accounts() {
+    journey("accounts");
+}
+
+#[test]
+fn aliases() {
+    journey("aliases");
+}
+
+#[test]
+fn audit() {
+    journey("audit");
+}
+
+#[test]
+fn domains() {
+    journey("domains");
+}
+
+#[test]
+fn hostile() {
+    journey("hostile");
+}
+
+#[test]
+fn login() {
+    journey("login");
+}
+
+#[test]
+fn mailboxes() {
+    journey("mailboxes");
+}
+
+#[test]
+fn settings() {
+    journey("settings");
+}
+
+#[test]
+fn tokens() {
+    journey("tokens");
+}

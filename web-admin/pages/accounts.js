@@ -34,7 +34,7 @@ function List({ query }) {
     && html`<button type="button" class="primary" onClick=${() => setQuery({ new: "yes" })}>New account</button>`;
   return html`
     <${Page} title="Accounts" lead="People and services that log in and have mail here." actions=${button}>
-      <div class="filters">
+      <div class="narrow">
         <${SearchBox} label="Find an account" value=${query.q} onSearch=${(/** @type {string} */ q) => setQuery({ q })} />
         <${DomainSelect} value=${query.domain} onChange=${(/** @type {string} */ domain) => setQuery({ domain })} />
       </div>

@@ -39,7 +39,7 @@ export default function Aliases({ query }) {
   return html`
     <${Page} title="Aliases" lead="Addresses that lead to others: one target, or a group." actions=${button}>
       <${Resolver} address=${query.resolve} turn=${list.items} />
-      <div class="filters">
+      <div class="narrow">
         <${SearchBox} label="Find an alias or a target" value=${query.q} onSearch=${(/** @type {string} */ q) => setQuery({ q })} />
         <${DomainSelect} value=${query.domain} onChange=${(/** @type {string} */ domain) => setQuery({ domain })} />
       </div>
@@ -75,7 +75,7 @@ function AliasLine({ alias, onEdit, onDelete }) {
     <article class="alias" aria-label=${alias.address}>
       <div class="alias-way">
         <strong class="wrap-anywhere">${alias.address}</strong>
-        <span class="alias-arrow" aria-label="leads to">→</span>
+        <span class="alias-arrow"><span aria-hidden="true">→</span><span class="visually-hidden">leads to</span></span>
         <ul class="alias-targets">
           ${alias.targets.slice(0, 8).map((/** @type {string} */ target) => html`<li key=${target} class="wrap-anywhere">${target}</li>`)}
           ${alias.targets.length > 8 && html`<li class="quiet">and ${alias.targets.length - 8} more</li>`}

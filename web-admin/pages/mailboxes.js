@@ -5,7 +5,7 @@ import { can } from "../session.js";
 import { ConfirmDialog, Dialog } from "../ui/dialog.js";
 import { Field, Form } from "../ui/form.js";
 import { bytes, count, plural } from "../ui/format.js";
-import { useList } from "../ui/load.js";
+import { Loaded, useGet, useList } from "../ui/load.js";
 import { Page } from "../ui/page.js";
 import { Quota } from "../ui/quota.js";
 import { SearchBox } from "../ui/search.js";
@@ -55,7 +55,7 @@ function Owners({ query }) {
 
 /** @param {{ address: string }} props */
 function Folders({ address }) {
-  const list = useList(at`/accounts/${address}/mailboxes`, { limit: 500 });
+  const list = useGet(at`/accounts/${address}/mailboxes`);
   const [isNew, setIsNew] = useState(false);
   const [doomed, setDoomed] = useState(/** @type {any} */ (null));
   const mayWrite = can("accounts:write");
@@ -87,10 +87,12 @@ function Folders({ address }) {
   return html`
     <${Page} title=${`Mailboxes of ${address}`} trail=${[["Mailboxes", link("/mailboxes")]]}
       actions=${html`<a class="button" href=${link("/accounts", address)}>The account</a>${button}`}>
-      ${list.error ? html`<${ErrorBox} error=${list.error} retry=${list.reload} />` : html`
-        <${Table} label=${`Mailboxes of ${address}`} rows=${list.items} list=${list} rowKey=${(/** @type {any} */ row) => row.name} columns=${columns}
-          onOpen=${(/** @type {any} */ row) => go(link("/mailboxes", address, row.name))} empty=${html`<${EmptyState} title="No mailbox"><//>`} />
-      `}
+      <${Loaded} of=${list}>
+        ${(/** @type {any} */ { items }) => html`
+          <${Table} label=${`Mailboxes of ${address}`} rows=${items} rowKey=${(/** @type {any} */ row) => row.name} columns=${columns}
+            onOpen=${(/** @type {any} */ row) => go(link("/mailboxes", address, row.name))} empty=${html`<${EmptyState} title="No mailbox"><//>`} />
+        `}
+      <//>
       <${Dialog} title="New mailbox" open=${isNew} onClose=${() => setIsNew(false)}>
         ${isNew && html`
           <${Form} onSubmit=${create} submit="Create" onCancel=${() => setIsNew(false)}>

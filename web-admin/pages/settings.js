@@ -35,9 +35,9 @@ export default function Settings({ query }) {
   const settings = useGet("/settings");
   return html`
     <${Page} title="Settings" lead="Each with its value, its default, and where the value comes from.">
-      <div class="filters">
+      <div class="narrow">
         <${SearchBox} label="Find a setting" value=${query.q} onSearch=${(/** @type {string} */ q) => setQuery({ q })} />
-        <label class="check"><input type="checkbox" checked=${query.changed === "yes"}
+        <label class="tick"><input type="checkbox" checked=${query.changed === "yes"}
           onChange=${(/** @type {any} */ event) => setQuery({ changed: event.currentTarget.checked ? "yes" : "" })} /> <span>Only what is not the default</span></label>
       </div>
       <${Loaded} of=${settings}>

@@ -5,10 +5,9 @@ import { ChecksField } from "./checks.js";
 import { ConfirmDialog, Dialog } from "./dialog.js";
 import { EXPIRY, expiryOf } from "./expiry.js";
 import { Field, Form } from "./form.js";
-import { useList } from "./load.js";
+import { Loaded, useGet } from "./load.js";
 import { Section } from "./page.js";
 import { Secret } from "./secret.js";
-import { ErrorBox } from "./state.js";
 import { Table } from "./table.js";
 import { Time } from "./time.js";
 import { toast } from "./toast.js";
@@ -22,7 +21,7 @@ const NAMES = new Map(/** @type {[string, string][]} */ (PROTOCOLS.map(([id, tex
  * @param {{ address: string }} props
  */
 export function AppPasswords({ address }) {
-  const list = useList(at`/accounts/${address}/app-passwords`);
+  const list = useGet(at`/accounts/${address}/app-passwords`);
   const [isNew, setIsNew] = useState(false);
   const [made, setMade] = useState(/** @type {any} */ (null));
   const [doomed, setDoomed] = useState(/** @type {any} */ (null));
@@ -50,10 +49,10 @@ export function AppPasswords({ address }) {
   return html`
     <${Section} title="App passwords" actions=${button}>
       ${made && html`<${Secret} value=${made.secret} what=${`App password for “${made.name}”`} onDone=${() => setMade(null)} />`}
-      ${list.error ? html`<${ErrorBox} error=${list.error} retry=${list.reload} />` : html`
-        <${Table} label="App passwords" rows=${list.items} list=${list} rowKey=${(/** @type {any} */ row) => row.id} columns=${columns}
-          empty=${html`<p class="quiet">None. A password for one phone or program, which can be taken back without changing the main one.</p>`} />
-      `}
+      <${Loaded} of=${list}>
+        ${(/** @type {any} */ { items }) => html`<${Table} label="App passwords" rows=${items} rowKey=${(/** @type {any} */ row) => row.id} columns=${columns}
+          empty=${html`<p class="quiet">None. A password for one phone or program, which can be taken back without changing the main one.</p>`} />`}
+      <//>
       <${Dialog} title="New app password" open=${isNew} onClose=${() => setIsNew(false)}>
         ${isNew && html`
           <${Form} onSubmit=${create} submit="Create" onCancel=${() => setIsNew(false)}>

@@ -16,11 +16,11 @@ export function ChecksField({ label, name, pointer = `/${name}`, value, options,
     setChosen(next);
   };
   return html`
-    <fieldset class="field checks" aria-invalid=${fault ? "true" : undefined} tabindex=${fault ? "-1" : undefined} aria-describedby=${fault ? `${id}-fault` : undefined}>
+    <fieldset class="field ticks" aria-invalid=${fault ? "true" : undefined} tabindex=${fault ? "-1" : undefined} aria-describedby=${fault ? `${id}-fault` : undefined}>
       <legend>${label}</legend>
       <${JsonInput} name=${name} value=${[...chosen]} />
       ${options.map(([option, text]) => html`
-        <label key=${option} class="check"><input type="checkbox" disabled=${isReadOnly} checked=${chosen.has(option)} onChange=${() => toggle(option)} /> <span>${text}</span></label>
+        <label key=${option} class="tick"><input type="checkbox" disabled=${isReadOnly} checked=${chosen.has(option)} onChange=${() => toggle(option)} /> <span>${text}</span></label>
       `)}
       ${hint && html`<p class="hint">${hint}</p>`}
       ${fault && html`<p class="fault" id=${`${id}-fault`}>${fault}</p>`}

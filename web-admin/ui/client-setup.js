@@ -1,4 +1,5 @@
 import { html } from "../vendor/preact.js";
+import { can } from "../session.js";
 import { CopyButton } from "./copy.js";
 import { Loaded, useGet } from "./load.js";
 import { Section } from "./page.js";
@@ -20,18 +21,27 @@ const WAYS = [
  */
 export function ClientSetup({ account }) {
   const version = useGet("/version");
+  // Who may not see the overview is shown the usual ports.
+  const overview = useGet(can("queue:read") ? "/overview" : null);
+  const listeners = overview.data?.listeners;
   return html`
     <${Section} title="In a mail program">
       <${Loaded} of=${version}>
-        ${(/** @type {any} */ { hostname, listeners }) => {
+        ${(/** @type {any} */ { hostname }) => {
           const ways = WAYS.filter((way) => account.protocols.includes(way.protocol))
-            .map((way) => ({ ...way, bound: listeners?.find((/** @type {any} */ one) => one.name === way.listener) }))
+            .map((way) => ({ ...way, bound: /** @type {any[] | undefined} */ (listeners)?.find((one) => one.name === way.listener) }))
             .filter((way) => !listeners || way.bound);
           return html`
             <p>
               User name: <code class="wrap-anywhere">${account.address}</code> (the whole address). Password: the account's, or better an app password.
             </p>
-            ${ways.length > 0 && html`<${Table} label="Servers to enter in a mail program" rows=${ways} rowKey=${(/** @type {any} */ way) => way.listener} columns=${columns(hostname)} />`}
+            <${Ways} label="Servers to enter in a mail program" ways=${ways.filter((way) => way.security !== "STARTTLS")} hostname=${hostname} />
+            ${ways.some((way) => way.security === "STARTTLS") && html`
+              <details>
+                <summary>For programs that know only STARTTLS</summary>
+                <${Ways} label="Servers for programs that know only STARTTLS" ways=${ways.filter((way) => way.security === "STARTTLS")} hostname=${hostname} />
+              </details>
+            `}
             ${ways.length === 0 && html`<p class="quiet">It may log in by no protocol of mail programs.</p>`}
             <div class="row">
               <${CopyButton} text=${asText(account.address, hostname, ways)} label="Copy as text" words />
@@ -44,14 +54,16 @@ export function ClientSetup({ account }) {
   `;
 }
 
-/** @param {string} hostname */
-function columns(hostname) {
-  return /** @type {import("./table.js").Column[]} */ ([
+/** @param {{ label: string, ways: any[], hostname: string }} props */
+function Ways({ label, ways, hostname }) {
+  if (ways.length === 0) return null;
+  const columns = /** @type {import("./table.js").Column[]} */ ([
     { id: "use", title: "For", kind: "main", cell: (way) => html`${way.use} <span class="quiet">${way.name}</span>` },
     { id: "server", title: "Server", cell: () => html`<span class="wrap-anywhere">${hostname}</span>` },
     { id: "port", title: "Port", cell: (way) => way.bound?.port ?? way.port },
     { id: "security", title: "Security", cell: (way) => way.security },
   ]);
+  return html`<${Table} label=${label} rows=${ways} rowKey=${(/** @type {any} */ way) => way.listener} columns=${columns} />`;
 }
 
 /**

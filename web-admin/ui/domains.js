@@ -21,7 +21,7 @@ export function DomainSelect({ value = "", onChange }) {
   if (!value && (items?.length ?? 0) < 2) return null;
   const names = [...new Set([...(items ?? []).map((row) => row.name), value])].filter(Boolean);
   return html`
-    <div class="filter">
+    <div class="narrow-box">
       <label for=${id}>Domain</label>
       <select id=${id} value=${value} onChange=${(/** @type {any} */ event) => onChange(event.currentTarget.value)}>
         <option value="">All domains</option>

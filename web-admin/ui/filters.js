@@ -9,7 +9,7 @@ export function Filters({ fields, values, onChange }) {
   const isAny = fields.some(({ name }) => values[name]);
   const clear = () => onChange(Object.fromEntries(fields.map(({ name }) => [name, ""])));
   return html`
-    <form class="filters" role="search" aria-label="Filter" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
+    <form class="narrow" role="search" aria-label="Filter" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
       ${fields.map((field) => html`<${Filter} key=${field.name} field=${field} value=${values[field.name] ?? ""} onChange=${(/** @type {string} */ value) => onChange({ [field.name]: value })} />`)}
       ${isAny && html`<button type="button" onClick=${clear}>Show all</button>`}
     </form>
@@ -25,7 +25,7 @@ function Filter({ field, value, onChange }) {
   useEffect(() => setText(shown), [shown]);
   const give = (/** @type {string} */ next) => onChange(isTime ? fromLocal(next) : next.trim());
   return html`
-    <div class="filter">
+    <div class="narrow-box">
       <label for=${id}>${field.label}</label>
       ${field.type === "select" ? html`
         <select id=${id} onChange=${(/** @type {any} */ event) => give(event.currentTarget.value)}>

@@ -13,6 +13,6 @@ export function Json({ value, label }) {
  * @param {unknown} value
  */
 export function inline(value) {
-  if (value === null || value === undefined) return "–";
-  return typeof value === "string" ? value || "“”" : JSON.stringify(value);
+  if (value === null || value === undefined) return "none";
+  return typeof value === "string" ? value || "empty" : JSON.stringify(value);
 }

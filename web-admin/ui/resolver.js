@@ -1,5 +1,5 @@
 import { html, useEffect, useId, useState } from "../vendor/preact.js";
-import { ApiError, at, get } from "../api.js";
+import { ApiError, get } from "../api.js";
 import { link, setQuery } from "../router.js";
 import { Badge } from "./badge.js";
 import { ErrorBox } from "./state.js";
@@ -15,6 +15,8 @@ const OUTCOMES = {
 };
 /** Aliases that are followed, so that a large group does not become hundreds of requests. */
 const ALIASES_MAX = 25;
+/** Aliases that are searched for one: those that lead to it are found as well. */
+const SEARCHED_MAX = 500;
 
 /**
  * A box that says where mail for an address would go, and over which aliases.
@@ -102,7 +104,8 @@ async function resolve(address) {
     const next = /** @type {string} */ (open.shift());
     if (asked.has(next) || found.accounts.some((/** @type {any} */ one) => one.address === next) || found.remote.includes(next)) continue;
     asked.add(next);
-    const alias = await get(at`/aliases/${next}`).catch(() => null);
+    const { items } = await get("/aliases", { q: next, limit: SEARCHED_MAX });
+    const alias = items.find((/** @type {any} */ one) => one.address === next);
     if (!alias) continue;
     chain.set(next, alias);
     open.push(...alias.targets);

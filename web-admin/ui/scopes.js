@@ -60,20 +60,20 @@ export function ScopesField({ name, all }) {
       </div>
       ${fault && html`<p class="fault" id=${`${id}-fault`}>${fault}</p>`}
       ${isAll ? html`
-        <label class="check"><input type="checkbox" checked onChange=${() => setChosen(new Set())} /> <span>Everything (<code>admin</code>)</span></label>
+        <label class="tick"><input type="checkbox" checked onChange=${() => setChosen(new Set())} /> <span>Everything (<code>admin</code>)</span></label>
       ` : html`
-        <ul class="scope-rows">
+        <div class="scope-rows">
           ${rows.map(({ thing, words, scopes }) => html`
-            <li key=${thing} role="group" aria-label=${words}>
+            <div key=${thing} role="group" aria-label=${words}>
               <span class="scope-thing">${words}</span>
               <span class="scope-rights">
                 ${scopes.map((scope) => html`
-                  <label key=${scope} class="check"><input type="checkbox" checked=${chosen.has(scope)} onChange=${() => toggle(scope)} /> <span>${scope.split(":")[1]}</span></label>
+                  <label key=${scope} class="tick"><input type="checkbox" checked=${chosen.has(scope)} onChange=${() => toggle(scope)} /> <span>${scope.split(":")[1]}</span></label>
                 `)}
               </span>
-            </li>
+            </div>
           `)}
-        </ul>
+        </div>
       `}
     </fieldset>
   `;

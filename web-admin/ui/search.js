@@ -19,7 +19,7 @@ export function SearchBox({ label, value = "", placeholder, onSearch }) {
     timer.current = window.setTimeout(() => onSearch(next.trim()), pause);
   };
   return html`
-    <form class="search" role="search" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); ask(text, 0); }}>
+    <form class="seek" role="search" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); ask(text, 0); }}>
       <label for=${id}>${label}</label>
       <input id=${id} type="search" value=${text} placeholder=${placeholder} spellcheck=${false} autocomplete="off"
         onInput=${(/** @type {any} */ event) => ask(event.currentTarget.value, PAUSE_MS)} />
