@@ -3,7 +3,7 @@
 //! Floor F6.
 
 use crate::store::{AnyTable, CrossCheck, Schema};
-use crate::{directory, intake, job, mailbox, queue, settings, tls, trace, turn};
+use crate::{directory, http, intake, job, mailbox, queue, settings, tls, trace, turn};
 
 /// The schema of this release.
 pub static SCHEMA: Schema = Schema { version: 2, tables: &TABLES, checks: &CHECKS };
@@ -18,6 +18,7 @@ const ROOMS: &[&[&dyn AnyTable]] = &[
     turn::TABLES,
     intake::TABLES,
     tls::TABLES,
+    http::TABLES,
 ];
 const ROOM_CHECKS: &[&[CrossCheck]] =
     &[trace::CHECKS, directory::CHECKS, mailbox::CHECKS, queue::CHECKS, turn::CHECKS, intake::CHECKS];

@@ -242,6 +242,10 @@ pub const REAPED_CHUNKS: usize = 500;
 pub const REAP_IDLE_MS: u64 = 20;
 /// Octets of a JSON body of the REST interface.
 pub const JSON_BODY_BYTES: usize = 1024 * 1024;
+/// Octets of the JSON body that has a whole state.
+pub const STATE_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// Things that a state may name.
+pub const STATE_OBJECTS: usize = 10_000;
 /// Seconds within which a JSON body must have come.
 pub const JSON_BODY_S: u64 = 30;
 /// Items of one page of a list, where the request does not say.

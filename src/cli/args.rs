@@ -6,6 +6,8 @@ use super::directory::{AccountFields, Action, AliasFields, DomainFields, TokenAc
 use super::jobs::JobAction;
 use super::queue::QueueAction;
 use super::routes::RouteAction;
+use super::settings::SettingsAction;
+use super::state::StateAction;
 use super::turn::TurnAction;
 
 /// A mail server in one program and one file.
@@ -80,6 +82,20 @@ pub enum Command {
         #[command(subcommand)]
         action: JobAction,
     },
+    /// What can be set of the server
+    Settings {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: SettingsAction,
+    },
+    /// The whole desired state as one file: domains, accounts, aliases, routes, peers, settings
+    State {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: StateAction,
+    },
     /// Says what would happen to mail for an address
     Resolve {
         /// The address
@@ -94,6 +110,14 @@ pub enum Command {
     },
     /// Prints the OpenAPI document
     Openapi,
+    /// Prints the completions of a shell
+    #[command(after_help = "Examples:\n  pillarbox completions bash > /etc/bash_completion.d/pillarbox\n  \
+        pillarbox completions zsh > ~/.zfunc/_pillarbox\n  \
+        pillarbox completions fish > ~/.config/fish/completions/pillarbox.fish")]
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
     /// Checks a data file that no server has open: every table against every other, and every message
     Check {
         /// The file; default: what --data says
@@ -133,6 +157,9 @@ pub struct ServeFlags {
     /// Its content, 32 or more characters, is an administrator's bearer token
     #[arg(long, env = "PILLARBOX_HTTP_TOKEN_FILE", value_name = "FILE")]
     pub http_token_file: Option<PathBuf>,
+    /// A desired state, as YAML or JSON, that is applied before anything is served; what it does not name stays
+    #[arg(long, env = "PILLARBOX_STATE", value_name = "FILE")]
+    pub state: Option<PathBuf>,
     /// The name servers that are asked: IP[:PORT][,…] [default: the system's, as in /etc/resolv.conf]
     #[arg(long, env = "PILLARBOX_RESOLVER", value_name = "IP[:PORT],…")]
     pub resolver: Option<String>,
@@ -179,6 +206,7 @@ pub struct Place {
 pub enum Output {
     Table,
     Json,
+    Yaml,
 }
 
 #[cfg(test)]
@@ -226,6 +254,19 @@ mod tests {
         check("pillarbox turn peer put branch --verb atrn --domain b.test --user b --secret-file -", true);
         check("pillarbox turn start branch --verb turn --wait", true);
         check("pillarbox job cancel j_0", true);
+        check("pillarbox settings list queue. -o yaml", true);
+        check("pillarbox settings set a=b c=d", true);
+        check("pillarbox settings set", false);
+        check("pillarbox state get -o json", true);
+        check("pillarbox state diff --prune -", true);
+        check(
+            "pillarbox state apply x.yaml --prune --allow-data-loss a@x.test --allow-data-loss b@x.test --dry-run",
+            true,
+        );
+        check("pillarbox state apply", false);
+        check("pillarbox serve --state x.yaml", true);
+        check("pillarbox completions fish", true);
+        check("pillarbox completions", false);
         check("pillarbox check", true);
         check("pillarbox check file.redb", true);
         check("pillarbox health --url http://127.0.0.1:11080", true);

@@ -33,9 +33,11 @@ const BUNDLES: [&str; 3] =
 pub struct Client {
     server: Server,
     token: Option<Secret<String>>,
+    patience: Duration,
 }
 
 /// Where it is.
+#[derive(Clone)]
 enum Server {
     Socket(PathBuf),
     Net { host: String, port: u16, tls: Option<Arc<ClientConfig>> },
@@ -55,7 +57,12 @@ impl Client {
             Some(url) => parse_url(url, place)?,
         };
         let token = place.token.clone().filter(|token| !token.is_empty()).map(Secret::new);
-        Ok(Self { server, token })
+        Ok(Self { server, token, patience: PATIENCE })
+    }
+
+    /// The same client for a request that may take longer.
+    pub fn patient(&self, patience: Duration) -> Self {
+        Self { server: self.server.clone(), token: self.token.clone(), patience }
     }
 
     /// Sends a request and waits for the answer.
@@ -73,9 +80,9 @@ impl Client {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::Failed(error.to_string()))?;
         runtime.block_on(async {
-            match tokio::time::timeout(PATIENCE, self.exchange(request)).await {
+            match tokio::time::timeout(self.patience, self.exchange(request)).await {
                 Ok(answer) => answer,
-                Err(_) => Err(Failure::Unreachable(format!("no answer within {} s", PATIENCE.as_secs()))),
+                Err(_) => Err(Failure::Unreachable(format!("no answer within {} s", self.patience.as_secs()))),
             }
         })
     }

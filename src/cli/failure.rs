@@ -22,6 +22,8 @@ pub enum Failure {
     Damaged(String),
     /// The file can't be opened.
     Open(OpenError),
+    /// What was compared differs; how is on stdout.
+    Different,
     /// Anything else.
     Failed(String),
 }
@@ -41,12 +43,12 @@ impl Failure {
                 io::ErrorKind::PermissionDenied => 6,
                 _ => 74,
             },
-            Self::Open(OpenError::Newer { .. }) | Self::Failed(_) => 1,
+            Self::Open(OpenError::Newer { .. }) | Self::Different | Self::Failed(_) => 1,
             Self::Refused(status, _) => match status {
                 400 | 422 => 2,
                 401 | 403 => 6,
                 404 => 3,
-                409 | 412 => 4,
+                409 | 412 | 428 => 4,
                 507 => 74,
                 _ => 1,
             },
@@ -63,6 +65,7 @@ impl fmt::Display for Failure {
             | Self::NotFound(text)
             | Self::Damaged(text)
             | Self::Failed(text) => f.write_str(text),
+            Self::Different => f.write_str("there are changes"),
             Self::Open(OpenError::Locked(path)) => {
                 write!(f, "{} is in use by a running server: stop it first", path.display())
             }

@@ -4,6 +4,7 @@
 
 mod args;
 mod client;
+mod completions;
 mod directory;
 mod failure;
 mod file;
@@ -15,6 +16,8 @@ mod queue;
 mod request;
 mod routes;
 mod serve;
+mod settings;
+mod state;
 mod turn;
 
 use std::process::ExitCode;
@@ -42,7 +45,9 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("pillarbox: {failure}");
+            if !matches!(failure, Failure::Different) {
+                eprintln!("pillarbox: {failure}");
+            }
             ExitCode::from(failure.exit_code())
         }
     }
@@ -65,8 +70,11 @@ fn answer(command: Command) -> Result<(), Failure> {
         Command::Route { place, action } => routes::act(action, &Client::new(&place)?, place.output),
         Command::Turn { place, action } => turn::act(action, &Client::new(&place)?, place.output),
         Command::Job { place, action } => jobs::act(action, &Client::new(&place)?, place.output),
+        Command::Settings { place, action } => settings::act(action, &Client::new(&place)?, place.output),
+        Command::State { place, action } => state::act(action, &Client::new(&place)?, place.output),
         Command::Resolve { place, address } => directory::resolve(&address, &Client::new(&place)?, place.output),
         Command::Health { place } => directory::health(&Client::new(&place)?, place.output),
+        Command::Completions { shell } => completions::print(shell),
         Command::Openapi => output::print(&http::openapi()),
         Command::Check { file, data } => file::check(&file.unwrap_or(data.data)),
         Command::Version => output::print(&format!("pillarbox {}\n", env!("CARGO_PKG_VERSION"))),

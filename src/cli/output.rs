@@ -18,8 +18,8 @@ pub fn print(text: &str) -> Result<(), Failure> {
 
 /// Prints one thing, a field a line.
 pub fn show(thing: &Value, output: Output) -> Result<(), Failure> {
-    if output == Output::Json {
-        return json(thing);
+    if output != Output::Table {
+        return whole(thing, output);
     }
     let mut fields: Vec<(&String, &Value)> = thing.as_object().into_iter().flatten().collect();
     fields.sort_by_key(|(name, _)| rank(name));
@@ -32,8 +32,8 @@ pub fn show(thing: &Value, output: Output) -> Result<(), Failure> {
 
 /// Prints one thing, and below it the list that is one of its fields.
 pub fn show_with_list(mut thing: Value, field: &str, columns: &[&str], output: Output) -> Result<(), Failure> {
-    if output == Output::Json {
-        return json(&thing);
+    if output != Output::Table {
+        return whole(&thing, output);
     }
     let items = thing.as_object_mut().and_then(|fields| fields.remove(field));
     show(&thing, output)?;
@@ -48,8 +48,8 @@ pub fn show_with_list(mut thing: Value, field: &str, columns: &[&str], output: O
 
 /// Prints one thing, and below it the text of many lines that is one of its fields.
 pub fn show_with_text(mut thing: Value, field: &str, output: Output) -> Result<(), Failure> {
-    if output == Output::Json {
-        return json(&thing);
+    if output != Output::Table {
+        return whole(&thing, output);
     }
     let lines = thing.as_object_mut().and_then(|fields| fields.remove(field));
     show(&thing, output)?;
@@ -74,8 +74,8 @@ fn rank(field: &str) -> u8 {
 
 /// Prints a list, a thing a line, with these of its fields; `last.text` is a field of the field `last`, under its name.
 pub fn list(items: Vec<Value>, columns: &[&str], output: Output) -> Result<(), Failure> {
-    if output == Output::Json {
-        return json(&serde_json::json!({ "items": items }));
+    if output != Output::Table {
+        return whole(&serde_json::json!({ "items": items }), output);
     }
     if items.is_empty() {
         eprintln!("none");
@@ -96,8 +96,12 @@ fn write(table: &mut Table) -> Result<(), Failure> {
     print(&format!("{}\n", table.trim_fmt()))
 }
 
-fn json(value: &Value) -> Result<(), Failure> {
-    print(&format!("{value:#}\n"))
+/// For programs: nothing is left out or shortened.
+fn whole(value: &Value, output: Output) -> Result<(), Failure> {
+    match output {
+        Output::Yaml => print(&serde_yaml_ng::to_string(value).map_err(|error| Failure::Failed(error.to_string()))?),
+        Output::Table | Output::Json => print(&format!("{value:#}\n")),
+    }
 }
 
 fn plain() -> Table {

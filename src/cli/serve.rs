@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use super::args::ServeFlags;
-use super::logs;
+use super::{logs, state};
 use crate::server::{self, Config, ListenFlag};
 
 /// Added to every port in `dev`: no port below 1024, and none that browsers refuse.
@@ -47,6 +47,8 @@ fn usage(message: &str) -> ExitCode {
 }
 
 fn config(flags: ServeFlags) -> Result<Config, String> {
+    let state = flags.state.as_deref().map(state::read_document).transpose();
+    let state = state.map_err(|failure| format!("--state {failure}"))?;
     // A repeatable flag's environment variable may end with a line end, or be empty.
     let lines = flags.listen.iter().map(|line| line.trim()).filter(|line| !line.is_empty());
     let listen = lines
@@ -63,6 +65,7 @@ fn config(flags: ServeFlags) -> Result<Config, String> {
         ready_file: flags.ready_file,
         http_token_file: flags.http_token_file,
         settings: flags.set,
+        state,
         resolver: resolver.unwrap_or_default(),
         remote_port: flags.remote_port.unwrap_or(default.remote_port),
         settings_environment: std::env::var("PILLARBOX_SET").unwrap_or_default(),
@@ -107,5 +110,6 @@ mod tests {
         check("pillarbox serve --resolver dns.example.org", Err("--resolver"));
         check("pillarbox serve --listen smpt=off", Err("smpt"));
         check("pillarbox serve --listen smtp", Err("NAME=ADDRESS"));
+        check("pillarbox serve --state /nowhere.yaml", Err("--state /nowhere.yaml: No such file"));
     }
 }

@@ -237,6 +237,14 @@ pub fn password_changed_at(read: &impl Read, id: AccountId) -> Result<Option<Tim
     Ok(read.get(&CREDENTIALS, &(id, MAIN_PASSWORD))?.map(|credential| credential.changed_at))
 }
 
+/// The hash of its main password; `None`: it has none.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn password(read: &impl Read, id: AccountId) -> Result<Option<PasswordHash>, StoreError> {
+    Ok(read.get(&CREDENTIALS, &(id, MAIN_PASSWORD))?.map(|credential| credential.hash))
+}
+
 /// The last login, if there ever was one.
 ///
 /// # Errors

@@ -120,6 +120,24 @@ impl Authenticator {
         Ok(Identity { account: id, login: address, roles: fields.roles, version })
     }
 
+    /// Whether that is the account's main password, under the same bound and with the same memory as a login, and without
+    /// being one: the hash that it was compared with.
+    ///
+    /// # Errors
+    /// [`LoginError::Busy`] or [`LoginError::Broken`].
+    pub async fn proves(&self, login: &str, password: &Secret<String>) -> Result<Option<PasswordHash>, LoginError> {
+        let Some(known) = self.look_up(login)? else { return Ok(None) };
+        let (print, now) = (self.fingerprint(&known, password), self.clock.now());
+        if !self.remembers(&print, now) {
+            let (hash, password) = (known.hash.clone(), password.clone());
+            if !self.work(move || hash.verify(&password)).await? {
+                return Ok(None);
+            }
+            self.remember(print, now);
+        }
+        Ok(Some(known.hash))
+    }
+
     /// Hashes a new password, under the same bound.
     ///
     /// # Errors

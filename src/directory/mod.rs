@@ -19,7 +19,8 @@ mod web_session;
 
 pub use account::{
     Account, AccountChange, AccountFields, AccountPlan, LastLogin, Protocol, ProtocolError, Role, RoleError, account,
-    account_by_id, accounts, last_login, password_changed_at, plan_account, quota_bytes, remove_account, write_account,
+    account_by_id, accounts, last_login, password, password_changed_at, plan_account, quota_bytes, remove_account,
+    write_account,
 };
 pub use alias::{Alias, AliasFields, DeleteAlias, PutAlias, alias, aliases};
 pub use authenticator::{Authenticator, Identity, LoginError};

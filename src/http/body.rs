@@ -19,6 +19,9 @@ use crate::base::limits;
 /// A JSON body that fits the schema of `T` in the OpenAPI document.
 pub(super) struct Body<T>(pub T);
 
+/// A JSON body of any form, and of more octets than others: of a whole state.
+pub(super) struct LargeBody(pub Value);
+
 /// A JSON Merge Patch (RFC 7396): an object, not yet compared with any schema.
 pub(super) struct Patch(pub Value);
 
@@ -29,6 +32,18 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Body<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move { fit(read(&request, &mut payload, &["application/json"]).await?).map(Self) })
+    }
+}
+
+impl FromRequest for LargeBody {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        Box::pin(async move {
+            read_up_to(limits::STATE_BODY_BYTES, &request, &mut payload, &["application/json"]).await.map(Self)
+        })
     }
 }
 
@@ -76,11 +91,15 @@ fn merge(target: &mut Value, patch: Value) {
     }
 }
 
+/// What is wrong with a value by the schema of `T`.
+pub(super) fn faults_of<T: ToSchema>(value: &Value) -> Vec<Fault> {
+    let document = document::json();
+    validate(document, &document["components"]["schemas"][T::name().as_ref()], value)
+}
+
 /// Compares with the schema, then reads. What the schema lets pass and the type does not is still the client's fault.
 fn fit<T: DeserializeOwned + ToSchema>(value: Value) -> Result<T, Problem> {
-    let document = document::json();
-    let schema = &document["components"]["schemas"][T::name().as_ref()];
-    let faults = validate(document, schema, &value);
+    let faults = faults_of::<T>(&value);
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
@@ -88,6 +107,15 @@ fn fit<T: DeserializeOwned + ToSchema>(value: Value) -> Result<T, Problem> {
 }
 
 async fn read(request: &HttpRequest, payload: &mut Payload, types: &[&str]) -> Result<Value, Problem> {
+    read_up_to(limits::JSON_BODY_BYTES, request, payload, types).await
+}
+
+async fn read_up_to(
+    bytes_max: usize,
+    request: &HttpRequest,
+    payload: &mut Payload,
+    types: &[&str],
+) -> Result<Value, Problem> {
     if !types.contains(&request.content_type().to_ascii_lowercase().as_str()) {
         return Err(unsupported(types));
     }
@@ -95,17 +123,17 @@ async fn read(request: &HttpRequest, payload: &mut Payload, types: &[&str]) -> R
         return Err(Problem::new(Code::UnsupportedMediaType, "Send the body without a Content-Encoding."));
     }
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: u64| length > limits::JSON_BODY_BYTES as u64) {
-        return Err(too_large());
+    if announced.is_some_and(|length: u64| length > bytes_max as u64) {
+        return Err(too_large(bytes_max));
     }
     let payload = web::Payload::from_request(request, payload).await.map_err(broken)?;
     let patience = Duration::from_secs(limits::JSON_BODY_S);
-    let bytes = timeout(patience, payload.to_bytes_limited(limits::JSON_BODY_BYTES))
+    let bytes = timeout(patience, payload.to_bytes_limited(bytes_max))
         .await
         .map_err(|_| {
             Problem::new(Code::RequestTimeout, format!("The body must be there within {} s.", limits::JSON_BODY_S))
         })?
-        .map_err(|_| too_large())?
+        .map_err(|_| too_large(bytes_max))?
         .map_err(broken)?;
     serde_json::from_slice(&bytes).map_err(|error| {
         Problem::new(Code::MalformedJson, format!("The body is not JSON: {error}. An empty object is {{}}."))
@@ -120,8 +148,8 @@ fn unsupported(types: &[&str]) -> Problem {
     Problem::new(Code::UnsupportedMediaType, format!("Send the body as `Content-Type: {}`.", types[0]))
 }
 
-fn too_large() -> Problem {
-    Problem::new(Code::BodyTooLarge, format!("A JSON body has at most {} octets.", limits::JSON_BODY_BYTES))
+fn too_large(bytes_max: usize) -> Problem {
+    Problem::new(Code::BodyTooLarge, format!("A JSON body has at most {bytes_max} octets here."))
 }
 
 #[cfg(test)]

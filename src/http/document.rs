@@ -105,7 +105,7 @@ const REFUSALS: [(&str, &str); 13] = [
     ("404", "There is no such thing"),
     ("408", "The body did not arrive in time"),
     ("412", "A precondition does not hold"),
-    ("413", "The body is over 1 MiB"),
+    ("413", "The body is over 1 MiB (a state: over 16 MiB)"),
     ("415", "The body is not announced as JSON"),
     ("421", "A loopback listener was asked for another host"),
     ("422", "Understood but wrong: each fault with its pointer or its parameter"),

@@ -16,6 +16,7 @@ mod frame;
 mod health;
 mod limiter;
 mod live;
+mod managed;
 #[cfg(test)]
 mod memory;
 mod page;
@@ -31,9 +32,11 @@ mod tests;
 mod validate;
 mod via;
 
+pub use api::state::{StateFileError, apply_state};
 pub use context::{Context, Readiness};
 pub use document::openapi;
 pub use limiter::Limiter;
 pub use live::{Hub, Mail, News};
+pub use managed::TABLES;
 pub use segment::path_segment;
 pub use start::{Handle, Listen, StartError, socket_path, start};

@@ -177,6 +177,53 @@ impl Problem {
         self
     }
 
+    /// Several faults under one code; the detail counts them.
+    pub fn many(code: Code, faults: Vec<Fault>) -> Self {
+        Self { code, ..Self::invalid(faults) }
+    }
+
+    /// Whether the caller may not.
+    pub fn is_forbidden(&self) -> bool {
+        self.code == Code::Forbidden
+    }
+
+    /// Whether it is that the present state does not allow it.
+    pub fn is_conflict(&self) -> bool {
+        self.code == Code::Conflict
+    }
+
+    /// Its faults, as those of a part of a body that lies at `pointer`.
+    pub fn faults_below(self, pointer: &str) -> Vec<Fault> {
+        if self.faults.is_empty() {
+            return vec![Fault::body(pointer, &self.code.facts().1.replace('-', "_"), self.detail)];
+        }
+        let place = |fault: Fault| Fault {
+            pointer: Some(format!("{pointer}{}", fault.pointer.unwrap_or_default())),
+            parameter: None,
+            ..fault
+        };
+        self.faults.into_iter().map(place).collect()
+    }
+
+    /// The same about the whole of what it is about.
+    pub fn without_pointers(mut self) -> Self {
+        self.faults.iter_mut().for_each(|fault| fault.pointer = None);
+        self
+    }
+
+    /// It in one line, for a log or a terminal.
+    pub fn line(&self) -> String {
+        let place = |fault: &Fault| {
+            let place = fault.pointer.as_deref().or(fault.parameter.as_deref()).unwrap_or_default();
+            format!("{place}: {}", fault.message)
+        };
+        match self.faults.as_slice() {
+            [] => self.detail.clone(),
+            [one] => place(one),
+            [first, others @ ..] => format!("{} (and {} more faults)", place(first), others.len()),
+        }
+    }
+
     /// What stands for a refusal that actix made itself.
     pub fn from_status(status: StatusCode) -> Self {
         match status {

@@ -5,8 +5,8 @@ use super::api::mailboxes::{self, append, change, content as mail, messages};
 use super::api::queue::{act, bulk, content, flush};
 use super::api::session;
 use super::api::{
-    about, accounts, aliases, domains, events, jobs, mail_routes, overview, peers, queue, resolve, settings, tokens,
-    turn_sessions,
+    about, accounts, aliases, domains, events, jobs, mail_routes, overview, peers, queue, resolve, settings, state,
+    tokens, turn_sessions,
 };
 use super::health;
 
@@ -80,6 +80,8 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
             .service(jobs::list_jobs)
             .service(jobs::get_job)
             .service(jobs::cancel_job)
+            .service(state::get_state)
+            .service(state::put_state)
             .service(settings::list_settings)
             .service(settings::get_setting)
             .service(settings::patch_settings);

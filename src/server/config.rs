@@ -32,6 +32,8 @@ pub struct Config {
     pub settings_environment: String,
     /// What to make at start when it is not there (`pillarbox dev`).
     pub preset: Option<Preset>,
+    /// `--state`: the desired state that is applied before anything is served.
+    pub state: Option<serde_json::Value>,
     /// `--resolver`: the name servers that are asked; empty for the system's.
     pub resolver: Vec<SocketAddr>,
     /// `--remote-port`: where the servers of the DNS listen.
@@ -51,6 +53,7 @@ impl Default for Config {
             settings: Vec::new(),
             settings_environment: String::new(),
             preset: None,
+            state: None,
             resolver: Vec::new(),
             remote_port: SMTP_PORT,
         }

@@ -61,6 +61,9 @@ pub enum ServerError {
         /// What is wrong with it.
         what: String,
     },
+    /// `--state`
+    #[error("the state can't be applied: {0}")]
+    State(#[from] http::StateFileError),
     /// `--ready-file`
     #[error("the ready file {path} can't be written: {error}")]
     ReadyFile {
@@ -99,6 +102,7 @@ impl ServerError {
             | Self::Hostname(_)
             | Self::CaptureTo(_)
             | Self::CaFile { .. }
+            | Self::State(_)
             | Self::TokenFile { .. } => 2,
             Self::Http(http::StartError::Threads(_))
             | Self::Tls(_)

@@ -18,13 +18,13 @@ use crate::jobs::Jobs;
 use crate::net::{Connection, Listener, Sessions};
 use crate::queue::Recover;
 use crate::schema::SCHEMA;
-use crate::settings::{self, Settings};
+use crate::settings::{self, Live, Settings};
 use crate::smtp::client::Patience;
 use crate::smtp::server::Profile;
 use crate::store::{Medium, Options, Store};
 use crate::tls::{Certificates, Roots};
 use crate::trace::Traffic;
-use crate::{delivery, exchange, imap, intake, pop3, smtp, trace, turn};
+use crate::{delivery, exchange, http, imap, intake, pop3, smtp, trace, turn};
 
 /// Octets that a pipe of [`House::connect`] holds in each direction.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -79,8 +79,14 @@ impl House {
         // The file's own settings can't say how it is opened.
         let early = Settings::gather(&[], &config.settings_environment, &config.settings)?;
         let store = Store::open(options(config, &early, Arc::clone(&clock)), &SCHEMA)?;
-        let stored = settings::stored(&store.view()?)?;
-        let settings = Arc::new(Settings::gather(&stored, &config.settings_environment, &config.settings)?);
+        let authenticator = Arc::new(Authenticator::new(store.clone(), Arc::clone(&clock), Arc::clone(&random)));
+        if let Some(state) = &config.state {
+            let live = Arc::new(Live::new(gather(config, &store)?, &config.settings_environment, &config.settings));
+            let changes = http::apply_state(&store, &authenticator, &live, &clock, state).await?;
+            tracing::info!(event = "state_applied", changes, "the state was applied");
+        }
+        // Behind the state: its settings are in force at once.
+        let settings = gather(config, &store)?;
         let hostname = hostname(config, &settings)?;
         let token = SetFileToken::new(read_token(config)?.as_ref(), clock.now());
         let token = token.map_err(|error| token_error(config, error))?;
@@ -90,7 +96,6 @@ impl House {
             .into_iter()
             .map(|listener| Ok((listener, certificates.server_config(listener.protocol())?)))
             .collect::<Result<BTreeMap<_, _>, ServerError>>()?;
-        let authenticator = Arc::new(Authenticator::new(store.clone(), Arc::clone(&clock), Arc::clone(&random)));
         let stop = CancellationToken::new();
         let ids = Arc::new(MessageIds::after(intake::newest_id(&store.view()?)?));
         let outbound = intake::Outbound::of(&settings, hostname.clone(), Arc::clone(&ids))
@@ -323,6 +328,12 @@ fn options(config: &Config, settings: &Settings, clock: Arc<dyn Clock>) -> Optio
         clock,
         ..Options::at(data)
     }
+}
+
+/// The settings by all that sets them.
+fn gather(config: &Config, store: &Store) -> Result<Arc<Settings>, ServerError> {
+    let stored = settings::stored(&store.view()?)?;
+    Ok(Arc::new(Settings::gather(&stored, &config.settings_environment, &config.settings)?))
 }
 
 /// Closes the attempts that a crash has left open.

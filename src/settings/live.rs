@@ -39,7 +39,7 @@ impl Live {
     pub fn refresh<R: Read>(&self, view: impl FnOnce() -> Result<R, StoreError>) -> Result<(), StoreError> {
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
         let rows = stored(&view()?)?;
-        match self.gather(&rows) {
+        match self.with(&rows) {
             Ok(settings) => *now = Arc::new(settings),
             // Nothing gets into the file that does not fit the list.
             Err(error) => tracing::error!(event = "settings_unread", %error, "the settings stay as they were"),
@@ -47,7 +47,11 @@ impl Live {
         Ok(())
     }
 
-    fn gather(&self, rows: &[(String, super::SettingRow)]) -> Result<Settings, SettingError> {
+    /// What the settings are when the file holds these rows.
+    ///
+    /// # Errors
+    /// [`SettingError`].
+    pub fn with(&self, rows: &[(String, super::SettingRow)]) -> Result<Settings, SettingError> {
         Settings::gather(rows, &self.environment, &self.flags)
     }
 }

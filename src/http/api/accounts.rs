@@ -178,7 +178,7 @@ fn seen(read: &impl Read, row: &directory::Account) -> Result<(Account, String),
 }
 
 /// A password as the request gives it.
-enum NewPassword {
+pub(super) enum NewPassword {
     /// To be hashed.
     Plain(Secret<String>),
     /// From another server.
@@ -214,7 +214,7 @@ async fn write(
 }
 
 /// Whether an account's fields give it, or one that it can log in to, more than the caller has.
-fn may_set(
+pub(super) fn may_set(
     caller: &crate::http::caller::Caller,
     fields: &AccountFields,
     old: Option<&directory::Account>,
@@ -242,7 +242,7 @@ fn may_set(
 }
 
 /// Who sets an administrator's password is an administrator; who deletes one makes room for another.
-fn may_change(caller: &crate::http::caller::Caller, account: &directory::Account) -> Result<(), Problem> {
+pub(super) fn may_change(caller: &crate::http::caller::Caller, account: &directory::Account) -> Result<(), Problem> {
     if account.fields.roles.iter().any(|role| matches!(role, directory::Role::Operator | directory::Role::Admin)) {
         caller.need_admin("change or delete an account with the roles operator and admin")?;
     }

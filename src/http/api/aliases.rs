@@ -76,7 +76,7 @@ impl Alias {
 }
 
 impl AliasInput {
-    fn of(fields: &AliasFields) -> Self {
+    pub(super) fn of(fields: &AliasFields) -> Self {
         Self {
             targets: fields.targets.iter().map(Address::to_string).collect(),
             enabled: fields.enabled,
@@ -85,7 +85,7 @@ impl AliasInput {
         }
     }
 
-    fn fields(self) -> Result<AliasFields, Problem> {
+    pub(super) fn fields(self) -> Result<AliasFields, Problem> {
         let mut faults = Vec::new();
         let targets = parse_all("/targets", &self.targets, Address::parse, &mut faults);
         if !faults.is_empty() {

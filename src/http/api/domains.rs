@@ -11,6 +11,7 @@ use crate::http::context::Context;
 use crate::http::etag;
 use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Fault, Problem};
+use crate::settings::Settings;
 
 /// A domain that this server takes mail for.
 #[derive(Serialize, ToSchema)]
@@ -92,7 +93,7 @@ impl Domain {
 }
 
 impl DomainInput {
-    fn of(fields: &DomainFields) -> Self {
+    pub(super) fn of(fields: &DomainFields) -> Self {
         Self {
             aliases: fields.aliases.iter().map(DomainName::to_string).collect(),
             enabled: fields.enabled,
@@ -103,7 +104,7 @@ impl DomainInput {
         }
     }
 
-    fn fields(self, context: &Context) -> Result<DomainFields, Problem> {
+    pub(super) fn fields(self, settings: &Settings) -> Result<DomainFields, Problem> {
         let mut faults = Vec::new();
         let aliases = parse_all("/aliases", &self.aliases, DomainName::parse, &mut faults);
         let catch_all = self.catch_all.and_then(|text| match Address::parse(&text) {
@@ -116,7 +117,7 @@ impl DomainInput {
         if !faults.is_empty() {
             return Err(Problem::invalid(faults));
         }
-        let default = DomainFields::new(&context.live.now());
+        let default = DomainFields::new(settings);
         Ok(DomainFields {
             aliases,
             enabled: self.enabled,
@@ -200,7 +201,7 @@ pub(in crate::http) async fn put_domain(
     allowed.caller.need_domain(&name)?;
     let old = find(&context, &name)?;
     let guard = Guard::read(&request, old.as_ref().map(|domain| domain.version))?;
-    let fields = body.0.fields(&context)?;
+    let fields = body.0.fields(&context.live.now())?;
     may_set(&allowed.caller, &fields, old.as_ref())?;
     // What the caller may set was decided by what is there: it must still be that when the write runs.
     write(&context, name, fields, guard).await
@@ -231,7 +232,7 @@ pub(in crate::http) async fn patch_domain(
     let guard = Guard::read(&request, old.as_ref().map(|domain| domain.version))?;
     let old = old.ok_or_else(|| Problem::not_found("domain", &name))?;
     let input: DomainInput = patch.apply(&DomainInput::of(&old.fields))?;
-    let fields = input.fields(&context)?;
+    let fields = input.fields(&context.live.now())?;
     may_set(&allowed.caller, &fields, Some(&old))?;
     write(&context, name, fields, guard).await
 }

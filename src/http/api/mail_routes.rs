@@ -11,7 +11,8 @@ use crate::queue::{self, DeleteRoute, PutRoute, RouteRefused};
 
 mod shape;
 
-use shape::{Route, RouteInput, RoutePage};
+use shape::RoutePage;
+pub(super) use shape::{Route, RouteInput};
 
 const WHAT: &str = "see or change routes";
 

@@ -17,6 +17,7 @@ pub(super) mod resolve;
 mod secret;
 pub(super) mod session;
 pub(super) mod settings;
+pub(super) mod state;
 pub(super) mod tokens;
 pub(super) mod turn_sessions;
 

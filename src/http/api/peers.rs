@@ -12,8 +12,9 @@ use crate::turn::{self, DeletePeer, PutPeer, Refused};
 
 mod shape;
 
+pub(super) use shape::PeerInput;
 pub(in crate::http::api) use shape::PeerVerb;
-use shape::{Peer, PeerInput, PeerPage};
+use shape::{Peer, PeerPage};
 
 /// What only a token for all domains may do: a peer is about other domains' mail.
 pub(super) const WHAT: &str = "see or change peers and their sessions";

@@ -14,6 +14,7 @@ use crate::settings::{self, Change, ChangeRefused, KEYS, Setter, SettingError, S
 
 mod shape;
 
+pub(super) use shape::SettingValue;
 use shape::{Setting, SettingList, SettingsPatch, SettingsPatchDocument};
 
 const WHAT: &str = "see or change settings";
@@ -22,7 +23,8 @@ const WHAT: &str = "see or change settings";
 #[utoipa::path(
     tag = "settings",
     responses(
-        (status = 200, description = "The settings. The ETag is what PATCH asks for in If-Match", body = SettingList),
+        (status = 200, description = "The settings", body = SettingList,
+            headers(("ETag" = String, description = "Changes with any of them: what PATCH asks for in If-Match"))),
         (status = 304, description = "The client has them"),
     )
 )]
@@ -67,7 +69,8 @@ pub(in crate::http) async fn get_setting(
     params(("force" = Option<bool>, Query, description = "Whether to go without If-Match, over what others may have changed")),
     request_body(content = SettingsPatchDocument, content_type = "application/merge-patch+json"),
     responses(
-        (status = 200, description = "The settings that were named, as they are now; the ETag is that of all", body = SettingList),
+        (status = 200, description = "The settings that were named, as they are now", body = SettingList,
+            headers(("ETag" = String, description = "That of all settings, as they are now"))),
         (status = 412, description = "The settings have changed since that ETag was given out"),
         (status = 428, description = "Neither If-Match nor force=true"),
     )

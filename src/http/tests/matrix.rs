@@ -19,6 +19,7 @@ fn body(operation: &str) -> Option<Value> {
         "hold_queue_entry" | "bounce_queue_entry" => json!({"reason": "a test"}),
         "flush_queue" => json!({"all": true}),
         "patch_settings" => json!({"limits.recipients": null}),
+        "put_state" => json!({"domains": {"matrix.test": {}}}),
         "act_on_queue" => json!({"action": "retry", "all": true, "dry_run": true}),
         _ => return None,
     })
@@ -36,6 +37,7 @@ fn scope(operation: &str) -> Option<Scope> {
         _ if word.starts_with("mailbox") => (Scope::AccountsRead, Scope::AccountsWrite),
         _ if word.starts_with("domain") => (Scope::DomainsRead, Scope::DomainsWrite),
         _ if word.starts_with("account") || word.starts_with("alias") => (Scope::AccountsRead, Scope::AccountsWrite),
+        _ if word.starts_with("state") => (Scope::StateWrite, Scope::StateWrite),
         _ if word.starts_with("setting") => (Scope::SettingsRead, Scope::SettingsWrite),
         _ if word.starts_with("token") => (Scope::TokensWrite, Scope::TokensWrite),
         _ if word.starts_with("route") || word.contains("queue") => (Scope::QueueRead, Scope::QueueWrite),
@@ -75,7 +77,7 @@ async fn call_all(site: &Site, token: impl Fn(&str) -> String) -> Vec<(String, b
             let query = match id {
                 "resolve_address" => "?address=a@matrix.test",
                 "drop_queue_entry" => "?confirm=silent",
-                "patch_settings" => "?force=true",
+                "patch_settings" | "put_state" => "?force=true",
                 // It would go on for ever.
                 "get_events" => "?seconds=0",
                 _ => "",

@@ -14,6 +14,7 @@ mod resources;
 mod routes;
 mod session;
 mod settings;
+mod state;
 
 use std::sync::{Arc, OnceLock};
 
@@ -70,7 +71,7 @@ impl Seen {
 fn schema() -> &'static Schema {
     static SCHEMA: OnceLock<Schema> = OnceLock::new();
     SCHEMA.get_or_init(|| {
-        let rooms: [&[&'static dyn AnyTable]; 8] = [
+        let rooms: [&[&'static dyn AnyTable]; 9] = [
             crate::settings::TABLES,
             trace::TABLES,
             job::TABLES,
@@ -79,6 +80,7 @@ fn schema() -> &'static Schema {
             crate::queue::TABLES,
             turn::TABLES,
             intake::TABLES,
+            crate::http::TABLES,
         ];
         Schema { version: 1, tables: Box::leak(rooms.concat().into_boxed_slice()), checks: &[] }
     })

@@ -124,7 +124,7 @@ impl Account {
 }
 
 impl AccountInput {
-    pub(super) fn of(fields: &AccountFields) -> Self {
+    pub(in crate::http::api) fn of(fields: &AccountFields) -> Self {
         Self {
             display_name: fields.display_name.clone(),
             password: None,
@@ -143,6 +143,13 @@ impl AccountInput {
         caller: &Caller,
         old: Option<&directory::Account>,
     ) -> Result<(AccountFields, Option<NewPassword>), Problem> {
+        let (fields, password) = self.parse()?;
+        may_set(caller, &fields, old)?;
+        Ok((fields, password))
+    }
+
+    /// The fields and the new password.
+    pub(in crate::http::api) fn parse(self) -> Result<(AccountFields, Option<NewPassword>), Problem> {
         let default = AccountFields::default();
         let mut faults = Vec::new();
         let roles = self.roles.map(|texts| parse_all("/roles", &texts, str::parse::<Role>, &mut faults));
@@ -177,7 +184,6 @@ impl AccountInput {
             send_as: self.send_as,
             protocols: protocols.unwrap_or(default.protocols),
         };
-        may_set(caller, &fields, old)?;
         Ok((fields, password))
     }
 }

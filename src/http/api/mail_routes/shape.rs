@@ -143,7 +143,7 @@ page_of! {
 }
 
 impl Route {
-    pub(super) fn of(row: &queue::Route) -> Self {
+    pub(in crate::http::api) fn of(row: &queue::Route) -> Self {
         let mut route = Self {
             name: row.name.clone(),
             matches: RouteMatch::of(&row.fields.matches),
@@ -224,7 +224,7 @@ impl RouteTls {
 
 impl RouteInput {
     /// The fields; a secret that is left out is taken from `old`.
-    pub(super) fn fields(self, old: Option<&queue::Route>) -> Result<RouteFields, Problem> {
+    pub(in crate::http::api) fn fields(self, old: Option<&queue::Route>) -> Result<RouteFields, Problem> {
         let mut faults = Vec::new();
         let given = [
             ("host", self.host.is_some(), RouteKindName::Relay),

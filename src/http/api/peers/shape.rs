@@ -192,7 +192,7 @@ impl Peer {
 }
 
 impl PeerInput {
-    pub(super) fn of(fields: &PeerFields) -> Self {
+    pub(in crate::http::api) fn of(fields: &PeerFields) -> Self {
         let auth = |login: &Login| PeerAuthInput { sasl_user: login.user.clone(), secret: None };
         Self {
             verbs: fields.verbs.iter().copied().map(PeerVerb::of).collect(),
@@ -209,7 +209,7 @@ impl PeerInput {
     }
 
     /// The fields, and whether the secret that is there stays.
-    pub(super) fn fields(self, old: Option<&turn::Peer>) -> Result<(PeerFields, bool), Problem> {
+    pub(in crate::http::api) fn fields(self, old: Option<&turn::Peer>) -> Result<(PeerFields, bool), Problem> {
         let mut faults = Vec::new();
         let domains = parse_all("/domains", &self.domains, DomainName::parse, &mut faults);
         let networks = parse_all("/networks", &self.networks, str::parse::<Network>, &mut faults);

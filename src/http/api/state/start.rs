@@ -1,0 +1,43 @@
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Manner, Site, apply, read};
+use crate::base::Clock;
+use crate::directory::Authenticator;
+use crate::http::caller::Caller;
+use crate::http::problem::Problem;
+use crate::settings::Live;
+use crate::store::Store;
+
+/// A desired state can't be applied at the start: one line that says why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct StateFileError(String);
+
+/// Applies a desired state before anything is served; what it does not name stays. How many changes there were.
+///
+/// # Errors
+/// [`StateFileError`]; nothing is changed then.
+pub async fn apply_state(
+    store: &Store,
+    authenticator: &Arc<Authenticator>,
+    live: &Arc<Live>,
+    clock: &Arc<dyn Clock>,
+    state: &Value,
+) -> Result<usize, StateFileError> {
+    let site = Site {
+        store: store.clone(),
+        authenticator: Arc::clone(authenticator),
+        live: Arc::clone(live),
+        clock: Arc::clone(clock),
+    };
+    let line = |problem: Problem| StateFileError(problem.line());
+    let wanted = read(state.clone()).map_err(line)?;
+    let manner = Manner { dry_run: false, prune: false };
+    let done = apply(&site, Caller::Owner, wanted, manner, None).await.map_err(line)?;
+    for warning in &done.warnings {
+        tracing::warn!(event = "state_warning", "{warning}");
+    }
+    Ok(done.changes.len())
+}

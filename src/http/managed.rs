@@ -1,0 +1,50 @@
+use serde::{Deserialize, Serialize};
+
+use crate::base::Timestamp;
+use crate::postcard_row;
+use crate::store::{AnyTable, Read, StoreError, Table, Tx};
+
+/// What a desired state has named, by section and key. A row outlives the thing that it is about, until the next state
+/// is applied; a thing that was made anew since is not meant by it.
+static MANAGED: Table<(String, String), Managed> = Table::new("managed");
+/// The room's tables.
+pub const TABLES: &[&dyn AnyTable] = &[&MANAGED];
+
+/// Who keeps what a state has named.
+pub(super) const STATE: &str = "state";
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Managed {
+    at: Timestamp,
+}
+postcard_row!(Managed, 1);
+
+/// Who keeps the thing of that section and key as it is: `state`, or nobody.
+pub(super) fn managed_by(
+    read: &impl Read,
+    section: &str,
+    key: &str,
+    created_at: Timestamp,
+) -> Result<Option<&'static str>, StoreError> {
+    let row = read.get(&MANAGED, &(section.to_owned(), key.to_owned()))?;
+    Ok(row.filter(|row| created_at <= row.at).map(|_| STATE))
+}
+
+/// Marks the thing as kept by a state.
+pub(super) fn mark(
+    tx: &mut Tx<'_>,
+    section: &str,
+    key: &str,
+    created_at: Timestamp,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    if managed_by(tx, section, key, created_at)?.is_some() {
+        return Ok(());
+    }
+    tx.put(&MANAGED, &(section.to_owned(), key.to_owned()), &Managed { at })
+}
+
+/// Forgets the mark of a thing that was removed.
+pub(super) fn unmark(tx: &mut Tx<'_>, section: &str, key: &str) -> Result<(), StoreError> {
+    tx.remove(&MANAGED, &(section.to_owned(), key.to_owned())).map(drop)
+}
