@@ -8,14 +8,15 @@ import { Page } from "./ui/page.js";
 import { ErrorBox, Loading } from "./ui/state.js";
 import { Toasts } from "./ui/toast.js";
 
-/** @typedef {{ name: string, title: string, group: string, scope?: string }} Entry group "": not in the menu */
+/** @typedef {{ name: string, title: string, group: string, scope?: string, whole?: boolean }} Entry
+ *   group "": not in the menu; whole: not for who is restricted to some domains */
 /** @type {Entry[]} */
 const PAGES = [
-  { name: "overview", title: "Overview", group: "Mail", scope: "queue:read" },
+  { name: "overview", title: "Overview", group: "Mail", scope: "queue:read", whole: true },
   { name: "queue", title: "Queue", group: "Mail", scope: "queue:read" },
   { name: "message", title: "Message", group: "", scope: "queue:read" },
   { name: "trace", title: "Trace", group: "Mail", scope: "trace:read" },
-  { name: "turn", title: "TURN", group: "Mail", scope: "turn:read" },
+  { name: "turn", title: "TURN", group: "Mail", scope: "turn:read", whole: true },
   { name: "domains", title: "Domains", group: "People", scope: "domains:read" },
   { name: "accounts", title: "Accounts", group: "People", scope: "accounts:read" },
   { name: "mailboxes", title: "Mailboxes", group: "People", scope: "accounts:read" },
@@ -47,7 +48,9 @@ const Plain = ({ name }) => html`<main class="plain" id="main"><${Lazy} key=${na
 function Shell() {
   const { page, key } = route.value;
   const isOpen = useSignal(false);
-  const entry = PAGES.find((one) => one.name === (PLAIN.includes(page) ? "overview" : page));
+  const asked = PAGES.find((one) => one.name === (PLAIN.includes(page) ? "overview" : page));
+  // Who has no overview begins with the first page that they have.
+  const entry = asked === PAGES[0] && !isFor(asked) ? (PAGES.find((one) => one.scope && isFor(one)) ?? asked) : asked;
   useEffect(() => {
     isOpen.value = false;
   }, [key]);
@@ -62,25 +65,28 @@ function Shell() {
       <button type="button" class="menu-button" aria-expanded=${isOpen.value} aria-controls="menu" onClick=${() => (isOpen.value = !isOpen.value)}>
         <${Icon} name=${isOpen.value ? "bad" : "menu"} /> Menu</button>
       <div id="menu" class=${isOpen.value ? "menu open" : "menu"}>
-        <${Menu} current=${BELONGS[page] ?? entry?.name} />
+        <${Menu} current=${BELONGS[entry?.name ?? ""] ?? entry?.name} />
         <${Who} />
       </div>
     </header>
     <main id="main" tabindex="-1">
       ${connection.value === "lost" && html`<p class="banner" role="status"><${Icon} name="warn" /> The connection to the server is lost. What stands here may be old; it is tried again.</p>`}
       ${!entry ? html`<${Page} title="No such page"><p>There is no page “${page}”. <a href=${link("/overview")}>To the overview</a></p><//>`
-        : entry.scope && !can(entry.scope) ? html`<${Denied} key=${key} entry=${entry} />`
+        : !isFor(entry) ? html`<${Denied} key=${key} entry=${entry} />`
           : html`<${Lazy} key=${key} name=${entry.name} />`}
     </main>
     <${Toasts} />
   </div>`;
 }
 
+/** Whether who is logged in may see that page. @param {Entry} page */
+const isFor = ({ scope, whole }) => (!scope || can(scope)) && !(whole && (session.value?.restrict_domains.length ?? 0) > 0);
+
 /** @param {{ current?: string }} props */
 function Menu({ current }) {
   return html`<nav aria-label="Pages">
     ${GROUPS.map((group) => {
-      const pages = PAGES.filter((page) => page.group === group && (!page.scope || can(page.scope)));
+      const pages = PAGES.filter((page) => page.group === group && isFor(page));
       return pages.length > 0 && html`<div class="menu-group" key=${group}><h2>${group}</h2><ul>
         ${pages.map((page) => html`<li><a href=${link(`/${page.name}`)} aria-current=${page.name === current ? "page" : undefined}>${page.title}</a></li>`)}
       </ul></div>`;
@@ -100,7 +106,7 @@ function Who() {
 
 /** @param {{ entry: Entry }} props */
 const Denied = ({ entry }) => html`<${Page} title=${entry.title}>
-  <${ErrorBox} error=${{ status: 403, title: "This page is not for you", detail: `It needs the right ${entry.scope}, which ${session.value?.account ?? "you"} does not have.` }} />
+  <${ErrorBox} error=${{ status: 403, title: "This page is not for you", detail: entry.scope && can(entry.scope) ? "It is about all domains." : `It needs the right ${entry.scope}, which ${session.value?.account ?? "you"} does not have.` }} />
 <//>`;
 
 const Mark = () => html`<svg class="mark" viewBox="0 0 16 16" aria-hidden="true"><rect x="3" y="1" width="10" height="14" rx="4" /><path d="M5.5 5.8h5" /></svg>`;

@@ -65,6 +65,18 @@ fn the_types_of_the_page_hold() {
     }
 }
 
+/// Fetches the packages anew: only where all is tested.
+#[test]
+fn the_bundled_module_is_what_its_packages_make() {
+    if std::env::var_os("PILLARBOX_TESTS_ALL").is_none_or(|all| all != "1") {
+        say("SKIPPED: web-admin/vendor/make --check, without PILLARBOX_TESTS_ALL=1");
+        return;
+    }
+    let make = concat!(env!("CARGO_MANIFEST_DIR"), "/web-admin/vendor/make");
+    let output = Command::new(make).arg("--check").output().expect("the script runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[test]
 fn overview() {
     journey("overview");

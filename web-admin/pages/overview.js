@@ -44,7 +44,7 @@ export default function Overview() {
 }
 
 /** @param {any} props as GET /overview gives them */
-function Shown({ verdict, checks, queue, traffic, disk, file_bytes, domains, accounts, certificates, version, started_at }) {
+function Shown({ verdict, checks, queue, traffic, disk, file_bytes, domains, accounts, certificates, listeners, version, started_at }) {
   const { kind } = STATES[verdict.state] ?? STATES.warning;
   const failing = checks.filter((/** @type {any} */ check) => check.state !== "ok");
   failing.sort((/** @type {any} */ a, /** @type {any} */ b) => STATE_ORDER.indexOf(a.state) - STATE_ORDER.indexOf(b.state));
@@ -69,7 +69,7 @@ function Shown({ verdict, checks, queue, traffic, disk, file_bytes, domains, acc
     <${Section} title="The last 24 hours"><div class="cards">${bars}</div><//>
     <${Section} title="Server">
       <${Facts} of=${[
-        ["Free disk space", disk && html`${bytes(disk.free_bytes)} <span class="quiet">(${bytes(disk.reserve_bytes)} are kept back)</span>`],
+        ["Free disk space", disk.free_bytes !== null && html`${bytes(disk.free_bytes)} <span class="quiet">(${bytes(disk.reserve_bytes)} are kept back)</span>`],
         ["The file", bytes(file_bytes)],
         ["Domains", can("domains:read") ? html`<a href=${link("/domains")}>${plural(domains, "domain")}</a>` : count(domains)],
         ["Accounts", can("accounts:read") ? html`<a href=${link("/accounts")}>${plural(accounts, "account")}</a>` : count(accounts)],
@@ -77,6 +77,7 @@ function Shown({ verdict, checks, queue, traffic, disk, file_bytes, domains, acc
         ["Running since", html`<${Time} at=${started_at} />`],
         ...certificates.map((/** @type {any} */ certificate) => [`Certificate for ${certificate.name}`, html`<${Certificate} ...${certificate} />`]),
       ]} />
+      <${Listeners} listeners=${listeners ?? []} />
       ${fine.length > 0 && html`<details><summary>${plural(fine.length, "check is", "checks are")} fine</summary>
         <ul class="checks">${fine.map((/** @type {any} */ check) => html`<${Check} key=${check.id} check=${check} />`)}</ul></details>`}
     <//>`;
@@ -93,3 +94,11 @@ function Check({ check }) {
 /** @param {{ not_after: string, self_signed: boolean }} props */
 const Certificate = ({ not_after, self_signed }) => html`
   ${self_signed ? html`<${Badge} kind="warn">self-signed<//> ` : ""}<span title=${absolute(not_after)}>ends <${Time} at=${not_after} /></span>`;
+
+/** @param {{ listeners: { name: string, port: number, tls: string }[] }} props */
+function Listeners({ listeners }) {
+  /** @type {Record<string, string>} */
+  const tls = { none: "in the clear", starttls: "STARTTLS", implicit: "TLS" };
+  return listeners.length > 0 && html`<details><summary>${plural(listeners.length, "listener")}</summary><ul class="plain-list">
+    ${listeners.map(({ name, port, tls: kind }) => html`<li key=${name}><strong>${name}</strong> on port ${port} <span class="quiet">${tls[kind] ?? kind}</span></li>`)}</ul></details>`;
+}

@@ -18,7 +18,8 @@ export function Story({ story, reload, inQueue = false }) {
   const [isAsking, setAsking] = useState(false);
   const { verdict, recipients } = story;
   const kinds = recipients.map((/** @type {any} */ recipient) => outcomeKind(recipient.outcome));
-  const kind = ["bad", "warn", "info", "ok"].find((one) => kinds.includes(one)) ?? (/^refused|failed|bounced|blocked/.test(verdict.code) ? "bad" : "quiet");
+  const worst = ["bad", "warn", "info", "ok"].find((one) => kinds.includes(one)) ?? "quiet";
+  const kind = verdict.outcome === "mixed" ? worst : outcomeKind(verdict.outcome);
   const isQueued = recipients.some((/** @type {any} */ recipient) => recipient.outcome === "waiting" || recipient.outcome === "held");
   return html`
     <div class=${`verdict ${kind}`} role="status"><${Icon} name=${ICONS[kind]} />

@@ -39,6 +39,7 @@ const EVENTS = {
   expunged: ["removed", "quiet", "Removed from the mailbox"],
   queued: ["clock", "info", "Queued"],
   relayed: ["flight", "ok", "Handed over"],
+  turned: ["swap", "ok", "Fetched by a peer"],
   deferred: ["clock", "warn", "Put off"],
   failed: ["bad", "bad", "Refused for good"],
   expired: ["bad", "bad", "Given up"],
