@@ -6,7 +6,7 @@ import { connect } from "node:net";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const { BASE, TOKEN, ADMIN, PASSWORD, MODULES, SCREENSHOTS, OPENAPI, CHROMIUM = "/usr/bin/chromium" } = process.env;
+const { BASE, TOKEN, ADMIN, PASSWORD, MODULES, SCREENSHOTS, CHROMIUM = "/usr/bin/chromium" } = process.env;
 const load = createRequire(join(MODULES, "/"));
 const { chromium } = load("playwright-core");
 const AXE = readFileSync(load.resolve("axe-core/axe.min.js"), "utf8");
@@ -20,7 +20,9 @@ const LETTER = "render=true";
 /** How long something on the page may take: only what is slower than this is a fault. */
 const PATIENCE_MS = 30_000;
 
-const templates = Object.entries(JSON.parse(readFileSync(OPENAPI, "utf8")).paths).flatMap(([path, operations]) => {
+/** The document of the server: what it has may be asked. */
+const openapi = await (await fetch(`${BASE}/api/v1/openapi.json`, { headers: { Authorization: `Bearer ${TOKEN}` } })).json();
+const templates = Object.entries(openapi.paths).flatMap(([path, operations]) => {
   const pattern = new RegExp(`^${path.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(/\{[^}]+\}/g, "[^/]+")}$`);
   return Object.keys(operations).map((method) => ({ method: method.toUpperCase(), pattern }));
 });
@@ -55,6 +57,8 @@ class World {
   /** What is wrong, each with where it was seen. */
   problems = [];
   #allowed = new Set();
+  /** The session of each who has logged in. */
+  #cookies = new Map();
   #last = null;
 
   constructor(browser) {
@@ -72,8 +76,9 @@ class World {
     });
     context.setDefaultTimeout(PATIENCE_MS);
     if (as) {
-      const answer = await context.request.post(`${BASE}/api/v1/session`, { data: { email: as, password: PASSWORD } });
-      assert(answer.ok(), `${as} logs in: ${answer.status()} ${await answer.text()}`);
+      // Once each: how often somebody may log in is limited.
+      if (!this.#cookies.has(as)) this.#cookies.set(as, await this.#logIn(context, as));
+      await context.addCookies(this.#cookies.get(as));
       // Not in a frame: that of a letter has no storage.
       await context.addInitScript(() => globalThis.top === globalThis && localStorage.setItem("pillarbox-session", "1"));
     }
@@ -84,6 +89,12 @@ class World {
     this.#watch(page);
     this.#last = page;
     return page;
+  }
+
+  async #logIn(context, as) {
+    const answer = await context.request.post(`${BASE}/api/v1/session`, { data: { email: as, password: PASSWORD } });
+    assert(answer.ok(), `${as} logs in: ${answer.status()} ${await answer.text()}`);
+    return context.cookies();
   }
 
   #watch(page) {

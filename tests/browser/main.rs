@@ -107,7 +107,7 @@ fn turn() {
     if is_possible() {
         let world = World::new();
         let branch = world.branch();
-        let address = branch.site.address("odmr");
+        let address = branch.site.address("smtp");
         world.run(
             "turn",
             &[

@@ -102,7 +102,7 @@ impl World {
         alice.quit().expect("QUIT answers");
     }
 
-    /// A server elsewhere whose mail is held here; it knows us as `hub`, and takes a swap on its ODMR listener.
+    /// A server elsewhere whose mail is held here; it knows us as `hub`, and takes a swap.
     pub fn branch(&self) -> Swapper {
         let folder = self.folder.path().join("branch");
         fs::create_dir(&folder).expect("a folder");
@@ -127,7 +127,6 @@ impl World {
             .env("IMAP_PORT", self.site.port("imap"))
             .env("MODULES", fetched())
             .env("SCREENSHOTS", target().join("screenshots"))
-            .env("OPENAPI", concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/openapi.json"))
             .env("CHROMIUM", "/usr/bin/chromium")
             .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())

@@ -86,7 +86,7 @@ function Shown({ verdict, checks, queue, traffic, disk, file_bytes, domains, acc
 /** @param {{ check: { state: string, title: string, detail: string, fix: string } }} props */
 function Check({ check }) {
   const { kind, word } = STATES[check.state] ?? STATES.warning;
-  return html`<li class="check"><${Badge} kind=${kind}>${word}<//>
+  return html`<li class="check-item"><${Badge} kind=${kind}>${word}<//>
     <div><h3>${check.title}</h3><p>${check.detail}</p>
       ${check.fix && check.state !== "ok" && html`<p><strong>What to do:</strong> ${check.fix}</p>`}</div></li>`;
 }

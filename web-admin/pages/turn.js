@@ -1,6 +1,6 @@
 // Who swaps roles with us? Peers, a session now with its dialogue as it is spoken, past sessions, and what waits.
 import { html, useEffect, useState } from "../vendor/preact.js";
-import { at, post, put, remove } from "../api.js";
+import { at, get, post, put, remove } from "../api.js";
 import { go, link } from "../router.js";
 import { can } from "../session.js";
 import { Badge } from "../ui/badge.js";
@@ -24,6 +24,7 @@ const DIRECTIONS = /** @type {[string, string][]} */ ([["both", "either"], ["ini
 const STATES = { running: ["busy", "runs"], done: ["ok", "done"], refused: ["warn", "refused"], failed: ["bad", "failed"] };
 /** While a session runs it is looked at this often, besides its events. */
 const LOOK_MS = 1000;
+const SOON_MS = 150;
 
 /** @param {{ state: string }} props */
 function SessionState({ state }) {
@@ -109,6 +110,12 @@ function Waits({ domain }) {
 function Start({ peer, onClose }) {
   const start = async (/** @type {any} */ { verb, dry_run }) => {
     const { body: job } = await post(at`/turn/peers/${peer.name}/sessions`, { ...(verb ? { verb } : {}), dry_run }, { once: true });
+    // It is shown as soon as it is there.
+    for (;;) {
+      const { items } = await get("/turn/sessions", { peer: peer.name, limit: 5 });
+      if (items.some((/** @type {any} */ one) => one.id === job.session)) break;
+      await new Promise((done) => setTimeout(done, SOON_MS));
+    }
     onClose();
     go(link("/turn", job.session));
   };
@@ -175,17 +182,11 @@ function Session({ id }) {
   const session = useGet(at`/turn/sessions/${id}`, { live: "turn" });
   const [isEnding, setEnding] = useState(false);
   const isRunning = session.data?.state === "running";
-  // A session that was just asked for may not be there yet.
-  const isAwaited = session.error?.status === 404;
-  const [tries, setTries] = useState(0);
   useEffect(() => {
-    if (!isRunning && !(isAwaited && tries < 10)) return undefined;
-    const timer = setTimeout(() => {
-      setTries(tries + 1);
-      session.reload();
-    }, LOOK_MS);
-    return () => clearTimeout(timer);
-  }, [isRunning, isAwaited, tries]);
+    if (!isRunning) return undefined;
+    const timer = setInterval(session.reload, LOOK_MS);
+    return () => clearInterval(timer);
+  }, [isRunning, session.reload]);
   const peer = session.data?.peer;
   return html`<${Page} title=${peer ? `Session with ${peer}` : "Session"} trail=${[["TURN", link("/turn")]]}
     actions=${isRunning && can("turn:write") && html`<button type="button" class="danger" onClick=${() => setEnding(true)}>End it…</button>`}>

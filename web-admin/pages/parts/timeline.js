@@ -64,7 +64,7 @@ export function Transcript({ id, number }) {
 /** Lines of a dialogue, ours and theirs told apart. @param {{ text: string, label?: string }} props */
 export function Dialogue({ text, label = "Dialogue" }) {
   return html`<pre class="dialogue" tabindex="0" role="region" aria-label=${label}>${text.split("\n").map((line) => {
-    const side = /^(C:|>)/.test(line) ? "us" : /^(S:|<)/.test(line) ? "them" : "note";
-    return html`<span class=${side}>${line}\n</span>`;
+    const side = /^>/.test(line) ? "us" : /^</.test(line) ? "them" : "aside";
+    return html`<span class=${side}>${`${line}\n`}</span>`;
   })}</pre>`;
 }
