@@ -56,7 +56,7 @@ function Shown({ verdict, checks, queue, traffic, disk, file_bytes, domains, acc
   return html`
     <p class=${`verdict ${kind}`} role="status"><${Icon} name=${kind} /> <span>${verdict.sentence}</span></p>
     ${failing.length > 0 && html`<${Section} title=${failing.length === 1 ? "One check fails" : `${failing.length} checks fail`}>
-      <ul class="checks">${failing.map((/** @type {any} */ check) => html`<${Check} key=${check.id} check=${check} />`)}</ul><//>`}
+      <ul class="check-list">${failing.map((/** @type {any} */ check) => html`<${Check} key=${check.id} check=${check} />`)}</ul><//>`}
     <${Section} title="Queue" actions=${html`<a href=${link("/queue")}>All that waits</a>`}>
       <ul class="tiles">${QUEUE.map(([state, word, icon, meaning]) => html`<li key=${state}>
         <a class="card tile" href=${`${link("/queue")}?state=${state}`}>
@@ -79,7 +79,7 @@ function Shown({ verdict, checks, queue, traffic, disk, file_bytes, domains, acc
       ]} />
       <${Listeners} listeners=${listeners ?? []} />
       ${fine.length > 0 && html`<details><summary>${plural(fine.length, "check is", "checks are")} fine</summary>
-        <ul class="checks">${fine.map((/** @type {any} */ check) => html`<${Check} key=${check.id} check=${check} />`)}</ul></details>`}
+        <ul class="check-list">${fine.map((/** @type {any} */ check) => html`<${Check} key=${check.id} check=${check} />`)}</ul></details>`}
     <//>`;
 }
 

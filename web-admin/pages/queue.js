@@ -103,7 +103,7 @@ export default function Queue({ query }) {
       ${icon && html`<${Icon} name=${icon} />`}${word}${numbers && html` <span class="views-count">${count(key ? numbers[key] : numbers.due + numbers.waiting + numbers.in_flight + numbers.held)}</span>`}</a>`)}
     </nav>
     ${!showsFilters && !isFiltered && html`<div><button type="button" onClick=${() => setShowsFilters(true)}><${Icon} name="search" /> Filter</button></div>`}
-    <form class="filters" hidden=${!showsFilters && !isFiltered} role="search" aria-label="Filter the queue" ref=${first} onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
+    <form class="queue-filters" hidden=${!showsFilters && !isFiltered} role="search" aria-label="Filter the queue" ref=${first} onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
       ${FILTERS.map(([key, label, example]) => html`<label key=${key}><span>${label}</span><input type="search" name=${key} placeholder=${example} value=${query[key] ?? ""}
         spellcheck=${false} autocomplete="off" onChange=${(/** @type {any} */ event) => setQuery({ [key]: event.currentTarget.value.trim() })} /></label>`)}
       ${isFiltered && html`<button type="button" class="quiet" onClick=${() => setQuery({ state: "", domain: "", sender: "", recipient: "" })}>Clear filters</button>`}

@@ -50,7 +50,7 @@ function Search({ query }) {
   };
   const isNarrowed = q || outcome || direction;
   return html`<${Page} title="Trace" lead="Where is my mail? Refused, waiting, handed over, delivered or removed: every message is told of here.">
-    <form class="search" role="search" onSubmit=${search}>
+    <form class="ask" role="search" onSubmit=${search}>
       <label for="trace-q" class="visually-hidden">An address, a Message-ID, an id of ours, an IP address, or words that a server said</label>
       <input id="trace-q" type="search" ref=${box} value=${q ?? ""} placeholder="Address, Message-ID, id, IP address, or words of a reply" spellcheck=${false} autocomplete="off"
         onSearch=${search} />

@@ -25,6 +25,7 @@ const STATES = { running: ["busy", "runs"], done: ["ok", "done"], refused: ["war
 /** While a session runs it is looked at this often, besides its events. */
 const LOOK_MS = 1000;
 const SOON_MS = 150;
+const LOOKS_MAX = 40;
 
 /** @param {{ state: string }} props */
 function SessionState({ state }) {
@@ -111,7 +112,7 @@ function Start({ peer, onClose }) {
   const start = async (/** @type {any} */ { verb, dry_run }) => {
     const { body: job } = await post(at`/turn/peers/${peer.name}/sessions`, { ...(verb ? { verb } : {}), dry_run }, { once: true });
     // It is shown as soon as it is there.
-    for (;;) {
+    for (let turn = 0; turn < LOOKS_MAX; turn += 1) {
       const { items } = await get("/turn/sessions", { peer: peer.name, limit: 5 });
       if (items.some((/** @type {any} */ one) => one.id === job.session)) break;
       await new Promise((done) => setTimeout(done, SOON_MS));
