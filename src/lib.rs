@@ -7,6 +7,7 @@ pub mod smtp;
 pub mod store;
 pub mod telemetry;
 
+pub mod audit;
 pub mod directory;
 pub mod intake;
 pub mod job;

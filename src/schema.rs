@@ -3,7 +3,7 @@
 //! Floor F6.
 
 use crate::store::{AnyTable, CrossCheck, Schema};
-use crate::{directory, http, intake, job, mailbox, queue, settings, tls, trace, turn};
+use crate::{audit, directory, http, intake, job, mailbox, queue, settings, tls, trace, turn};
 
 /// The schema of this release.
 pub static SCHEMA: Schema = Schema { version: 2, tables: &TABLES, checks: &CHECKS };
@@ -11,6 +11,7 @@ pub static SCHEMA: Schema = Schema { version: 2, tables: &TABLES, checks: &CHECK
 const ROOMS: &[&[&dyn AnyTable]] = &[
     settings::TABLES,
     trace::TABLES,
+    audit::TABLES,
     job::TABLES,
     directory::TABLES,
     mailbox::TABLES,

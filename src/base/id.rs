@@ -80,6 +80,11 @@ text_id! {
     SessionId, "s_"
 }
 
+text_id! {
+    /// Something that was done by REST: milliseconds since 1970 << 16 | sequence. Text: `a_` and 13 Crockford letters.
+    AuditId, "a_"
+}
+
 /// One recipient of a queued message, for ever. Text: `q_`, the message's 13 letters, `_` and the recipient's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct QueueId {

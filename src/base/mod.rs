@@ -17,7 +17,8 @@ pub use address::{Address, AddressError, DomainName, Host, LocalPart};
 pub use clock::{Clock, SystemClock, Timestamp, TurnedClock};
 pub use flags::SystemFlags;
 pub use id::{
-    AccountId, BlobId, IdError, JobId, MailboxId, MessageId, MessageIds, ModSeq, QueueId, SessionId, TraceId, Uid,
+    AccountId, AuditId, BlobId, IdError, JobId, MailboxId, MessageId, MessageIds, ModSeq, QueueId, SessionId, TraceId,
+    Uid,
 };
 pub use mailbox_name::{after_inbox, mailbox_name, mailbox_text};
 pub use network::{Network, NetworkError, Networks};

@@ -137,6 +137,13 @@ impl CreateToken {
     }
 }
 
+impl CreateToken {
+    /// The id that the token will have.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
 impl Op for CreateToken {
     type Plan = ();
     type Out = Token;

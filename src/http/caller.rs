@@ -8,9 +8,12 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 
 use super::context::Context;
 use super::cookie::{check_same_site, session_cookie};
+use super::document::operation_id;
+use super::frame::RequestId;
 use super::limiter::TooOften;
 use super::problem::{Code, Problem};
 use super::via::is_socket;
+use crate::audit::Act;
 use crate::base::{Address, DomainName, Timestamp, limits};
 use crate::directory::{self, Account, Powers, Scope, SessionKey, SessionUsed, Token, TokenFields, TokenUsed};
 
@@ -213,6 +216,8 @@ impl Permission for Anybody {
 pub(super) struct Allowed<P> {
     /// Who it is.
     pub caller: Caller,
+    /// The same for the audit, with what they do.
+    pub act: Act,
     permission: PhantomData<P>,
 }
 
@@ -221,7 +226,10 @@ impl<P: Permission + 'static> FromRequest for Allowed<P> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(allow(request, P::SCOPE).map(|caller| Self { caller, permission: PhantomData }))
+        ready(allow(request, P::SCOPE).map(|caller| {
+            let act = act_of(request, &caller);
+            Self { caller, act, permission: PhantomData }
+        }))
     }
 }
 
@@ -317,6 +325,25 @@ fn note_use(context: &Context, token: &Token, ip: Option<IpAddr>) {
         token.last_used_ip == ip && token.last_used_at.is_some_and(|last| at.ms_since(last) < limits::LAST_USE_MS);
     if !is_noted {
         context.store.ride(TokenUsed { id: token.id.clone(), ip, at });
+    }
+}
+
+fn act_of(request: &HttpRequest, caller: &Caller) -> Act {
+    let token_id = match caller {
+        Caller::Token(token) => Some(token.id.clone()),
+        _ => None,
+    };
+    Act { token_id, ..act_by(request, caller.actor()) }
+}
+
+/// What a request does, by whom it says.
+pub(super) fn act_by(request: &HttpRequest, actor: String) -> Act {
+    Act {
+        actor,
+        token_id: None,
+        ip: request.peer_addr().map(|peer| peer.ip()),
+        action: operation_id(request).unwrap_or_default().to_owned(),
+        request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::OnceLock;
 
-use actix_web::App;
 use actix_web::http::header;
+use actix_web::{App, HttpRequest};
 use serde_json::{Value, json};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder};
@@ -48,6 +48,12 @@ pub(super) fn wrong_method(methods: &[String]) -> Problem {
     let methods = methods.join(", ");
     let problem = Problem::new(Code::MethodNotAllowed, format!("At this path there are {methods}."));
     problem.with_header(header::ALLOW, &methods)
+}
+
+/// The id of the operation that serves a request, once its route is found.
+pub(super) fn operation_id(request: &HttpRequest) -> Option<&'static str> {
+    let operations = &json()["paths"][request.match_pattern()?];
+    operations[request.method().as_str().to_ascii_lowercase()]["operationId"].as_str()
 }
 
 /// What the document says of an operation.

@@ -15,6 +15,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Query keys under which tokens are known to be put.
 const TOKEN_KEYS: [&str; 6] = ["access_token", "api_key", "apikey", "auth", "authorization", "token"];
 
+/// The request's id, for those who write it down.
+#[derive(Clone)]
+pub(super) struct RequestId(pub String);
+
 /// What every request passes: its id, the checks that hold for all of them, and the form of what goes out.
 pub(super) async fn frame(
     mut request: ServiceRequest,
@@ -24,6 +28,7 @@ pub(super) async fn frame(
         Some(context) => format!("r_{:016x}", context.random.next_u64()),
         None => String::new(),
     };
+    request.extensions_mut().insert(RequestId(id.clone()));
     let (method, path) = (request.method().clone(), request.path().to_owned());
     // RFC 9110 §9.3.2: HEAD is GET without the content, which actix then leaves out by itself.
     if method == Method::HEAD {

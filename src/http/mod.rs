@@ -6,6 +6,7 @@
 mod admin;
 mod api;
 mod app;
+mod audited;
 mod body;
 mod caller;
 mod context;

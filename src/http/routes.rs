@@ -3,17 +3,18 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::api::mailboxes::{self, append, change, content as mail, messages};
 use super::api::queue::{act, bulk, content, flush};
-use super::api::session;
 use super::api::{
     about, accounts, aliases, domains, events, jobs, mail_routes, overview, peers, queue, resolve, settings, state,
     tokens, turn_sessions,
 };
+use super::api::{audit, session};
 use super::health;
 
 /// Every operation of the OpenAPI document.
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(health::healthz).service(health::livez).service(health::readyz);
     config.service(scope("/api/v1").configure(|api| {
+        api.service(audit::list_audit);
         api.service(session::get_session).service(session::create_session).service(session::delete_session);
         api.service(events::get_events).service(overview::get_overview);
         api.service(about::get_version)

@@ -24,7 +24,7 @@ use crate::smtp::server::Profile;
 use crate::store::{Medium, Options, Store};
 use crate::tls::{Certificates, Roots};
 use crate::trace::Traffic;
-use crate::{delivery, exchange, http, imap, intake, pop3, smtp, trace, turn};
+use crate::{audit, delivery, exchange, http, imap, intake, pop3, smtp, trace, turn};
 
 /// Octets that a pipe of [`House::connect`] holds in each direction.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -261,6 +261,8 @@ impl House {
         let keep = Duration::from_secs(self.settings.trace_keep_seconds);
         let (store, clock, stop) = (self.store.clone(), Arc::clone(&self.clock), self.stop.clone());
         tokio::spawn(trace::prune(store, clock, keep, intake::needs_story, stop));
+        let keep = Duration::from_secs(self.settings.audit_keep_seconds);
+        tokio::spawn(audit::prune(self.store.clone(), Arc::clone(&self.clock), keep, self.stop.clone()));
     }
 
     /// Begins to write down each minute what came and went, until [`House::stop`].

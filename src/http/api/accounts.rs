@@ -1,8 +1,10 @@
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, put, web};
+use serde_json::Value;
 
 use super::{Guard, address_of, list, show, stored};
 use crate::base::{Address, DomainName, Secret};
 use crate::directory::{self, AccountChange, AccountFields, LoginError, PasswordHash};
+use crate::http::audited::shown;
 use crate::http::body::{Body, Patch};
 use crate::http::caller::{AccountsRead, AccountsWrite, Allowed};
 use crate::http::context::Context;
@@ -10,7 +12,7 @@ use crate::http::etag;
 use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Code, Fault, Problem};
 use crate::mailbox::{self, DeleteAccount, PutAccount};
-use crate::store::{Read, StoreError};
+use crate::store::{Read, StoreError, Tx};
 
 mod shape;
 
@@ -102,7 +104,7 @@ pub(in crate::http) async fn put_account(
     let (fields, password) = body.0.read(&allowed.caller, old.as_ref())?;
     let password = hash(&context, password).await?;
     // What the caller may change was decided by what is there: it must still be that when the write runs.
-    write(&context, address, fields, password, guard).await
+    write(&context, &allowed, address, fields, password, guard).await
 }
 
 /// Changes some fields of an account (RFC 7396), or its password.
@@ -132,7 +134,7 @@ pub(in crate::http) async fn patch_account(
     let input: AccountInput = patch.apply(&AccountInput::of(&old.fields))?;
     let (fields, password) = input.read(&allowed.caller, Some(&old))?;
     let password = hash(&context, password).await?;
-    write(&context, address, fields, password, guard).await
+    write(&context, &allowed, address, fields, password, guard).await
 }
 
 /// Deletes an account with all its mail.
@@ -159,13 +161,23 @@ pub(in crate::http) async fn delete_account(
     let old = old.ok_or_else(|| Problem::not_found("account", &address))?;
     may_change(&allowed.caller, &old)?;
     let (by, at) = (allowed.caller.name(), context.clock.now());
-    let op = DeleteAccount { address, precondition: guard.as_read, by, at };
-    context.store.write(op).await.map_err(|error| guard.problem(error))?.into_inner();
+    let op = DeleteAccount { address: address.clone(), precondition: guard.as_read, by, at };
+    let done = allowed.write(&context, &address, op, shows(&address)).await;
+    done.map_err(|error| guard.problem(error))?.into_inner();
     Ok(HttpResponse::NoContent().finish())
 }
 
 fn find(context: &Context, address: &Address) -> Result<Option<directory::Account>, Problem> {
     Ok(directory::account(&context.store.view()?, address)?)
+}
+
+/// Shows the account, for the audit.
+fn shows(address: &Address) -> impl Fn(&Tx<'_>) -> Result<Option<Value>, StoreError> + use<> {
+    let address = address.clone();
+    move |tx| match directory::account(tx, &address)? {
+        Some(row) => Ok(shown(Some(seen(tx, &row)?.0))),
+        None => Ok(None),
+    }
 }
 
 /// The account as it is shown, and its ETag.
@@ -201,14 +213,16 @@ async fn hash(context: &Context, password: Option<NewPassword>) -> Result<Option
 
 async fn write(
     context: &Context,
+    allowed: &Allowed<AccountsWrite>,
     address: Address,
     fields: AccountFields,
     password: Option<PasswordHash>,
     guard: Guard,
 ) -> Result<HttpResponse, Problem> {
     let at = context.clock.now();
-    let change = AccountChange { address, fields, password, precondition: guard.as_read, at };
-    let put = context.store.write(PutAccount(change)).await.map_err(|error| guard.problem(error))?.into_inner();
+    let change = AccountChange { address: address.clone(), fields, password, precondition: guard.as_read, at };
+    let put = allowed.write(context, &address, PutAccount(change), shows(&address)).await;
+    let put = put.map_err(|error| guard.problem(error))?.into_inner();
     let (account, etag) = seen(&context.store.view()?, &put.row)?;
     Ok(stored(put.created, "accounts", &put.row.address.to_string(), etag, &account))
 }

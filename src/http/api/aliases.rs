@@ -1,16 +1,19 @@
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, put, web};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Guard, address_of, list, page_of, parse_all, show, stored};
 use crate::base::Address;
 use crate::directory::{self, AliasFields, DeleteAlias, Precondition, PutAlias};
+use crate::http::audited::shown;
 use crate::http::body::{Body, Patch};
 use crate::http::caller::{AccountsRead, AccountsWrite, Allowed};
 use crate::http::context::Context;
 use crate::http::etag;
 use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::Problem;
+use crate::store::{StoreError, Tx};
 
 /// An address that leads to others: an alias with one target, a group with more.
 #[derive(Serialize, ToSchema)]
@@ -175,7 +178,7 @@ pub(in crate::http) async fn put_alias(
     let (address, domain) = address_of(&path)?;
     allowed.caller.need_domain(&domain)?;
     let guard = Guard::read(&request, find(&context, &address)?.map(|alias| alias.version))?;
-    write(&context, address, body.0.fields()?, guard, guard.asked).await
+    write(&context, &allowed, address, body.0.fields()?, guard, guard.asked).await
 }
 
 /// Changes some fields of an alias (RFC 7396).
@@ -203,7 +206,7 @@ pub(in crate::http) async fn patch_alias(
     let guard = Guard::read(&request, old.as_ref().map(|alias| alias.version))?;
     let old = old.ok_or_else(|| Problem::not_found("alias", &address))?;
     let fields = patch.apply(&AliasInput::of(&old.fields))?.fields()?;
-    write(&context, address, fields, guard, guard.as_read).await
+    write(&context, &allowed, address, fields, guard, guard.as_read).await
 }
 
 /// Deletes an alias.
@@ -223,7 +226,8 @@ pub(in crate::http) async fn delete_alias(
     let (address, domain) = address_of(&path)?;
     allowed.caller.need_domain(&domain)?;
     let guard = Guard::read(&request, find(&context, &address)?.map(|alias| alias.version))?;
-    context.store.write(DeleteAlias { address, precondition: guard.asked }).await?.into_inner();
+    let op = DeleteAlias { address: address.clone(), precondition: guard.asked };
+    allowed.write(&context, &address, op, shows(&address)).await?.into_inner();
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -231,15 +235,23 @@ fn find(context: &Context, address: &Address) -> Result<Option<directory::Alias>
     Ok(directory::alias(&context.store.view()?, address)?)
 }
 
+/// Shows the alias, for the audit.
+fn shows(address: &Address) -> impl Fn(&Tx<'_>) -> Result<Option<Value>, StoreError> + use<> {
+    let address = address.clone();
+    move |tx| Ok(shown(directory::alias(tx, &address)?.map(|row| Alias::of(&row))))
+}
+
 async fn write(
     context: &Context,
+    allowed: &Allowed<AccountsWrite>,
     address: Address,
     fields: AliasFields,
     guard: Guard,
     precondition: Precondition,
 ) -> Result<HttpResponse, Problem> {
-    let op = PutAlias { address, fields, precondition, at: context.clock.now() };
-    let put = context.store.write(op).await.map_err(|error| guard.problem(error))?.into_inner();
+    let op = PutAlias { address: address.clone(), fields, precondition, at: context.clock.now() };
+    let put = allowed.write(context, &address, op, shows(&address)).await;
+    let put = put.map_err(|error| guard.problem(error))?.into_inner();
     let etag = etag::of(put.row.version);
     Ok(stored(put.created, "aliases", &put.row.address.to_string(), etag, &Alias::of(&put.row)))
 }

@@ -1,10 +1,12 @@
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, put, web};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{Guard, domain_of, list, page_of, parse_all, show, stored};
 use crate::base::{Address, DomainName};
 use crate::directory::{self, DeleteDomain, DomainFields, PutDomain};
+use crate::http::audited::shown;
 use crate::http::body::{Body, Patch};
 use crate::http::caller::{Allowed, Caller, DomainsRead, DomainsWrite};
 use crate::http::context::Context;
@@ -12,6 +14,7 @@ use crate::http::etag;
 use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Fault, Problem};
 use crate::settings::Settings;
+use crate::store::{StoreError, Tx};
 
 /// A domain that this server takes mail for.
 #[derive(Serialize, ToSchema)]
@@ -204,7 +207,7 @@ pub(in crate::http) async fn put_domain(
     let fields = body.0.fields(&context.live.now())?;
     may_set(&allowed.caller, &fields, old.as_ref())?;
     // What the caller may set was decided by what is there: it must still be that when the write runs.
-    write(&context, name, fields, guard).await
+    write(&context, &allowed, name, fields, guard).await
 }
 
 /// Changes some fields of a domain (RFC 7396).
@@ -234,7 +237,7 @@ pub(in crate::http) async fn patch_domain(
     let input: DomainInput = patch.apply(&DomainInput::of(&old.fields))?;
     let fields = input.fields(&context.live.now())?;
     may_set(&allowed.caller, &fields, Some(&old))?;
-    write(&context, name, fields, guard).await
+    write(&context, &allowed, name, fields, guard).await
 }
 
 /// Deletes a domain that has no accounts and no aliases.
@@ -257,7 +260,8 @@ pub(in crate::http) async fn delete_domain(
     let name = domain_of(&path)?;
     allowed.caller.need_domain(&name)?;
     let guard = Guard::read(&request, find(&context, &name)?.map(|domain| domain.version))?;
-    context.store.write(DeleteDomain { name, precondition: guard.asked }).await?.into_inner();
+    let op = DeleteDomain { name: name.clone(), precondition: guard.asked };
+    allowed.write(&context, &name, op, shows(&name)).await?.into_inner();
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -271,14 +275,21 @@ fn may_set(caller: &Caller, fields: &DomainFields, old: Option<&directory::Domai
     fields.aliases.iter().filter(|alias| !had(alias)).try_for_each(|alias| caller.need_domain(alias))
 }
 
+/// Shows the domain, for the audit.
+fn shows(name: &DomainName) -> impl Fn(&Tx<'_>) -> Result<Option<Value>, StoreError> + use<> {
+    let name = name.clone();
+    move |tx| Ok(shown(directory::domain(tx, &name)?.map(|row| Domain::of(&row))))
+}
+
 async fn write(
     context: &Context,
+    allowed: &Allowed<DomainsWrite>,
     name: DomainName,
     fields: DomainFields,
     guard: Guard,
 ) -> Result<HttpResponse, Problem> {
-    let op = PutDomain { name, fields, precondition: guard.as_read, at: context.clock.now() };
-    let put = context.store.write(op).await.map_err(|error| guard.problem(error))?.into_inner();
+    let op = PutDomain { name: name.clone(), fields, precondition: guard.as_read, at: context.clock.now() };
+    let put = allowed.write(context, &name, op, shows(&name)).await.map_err(|error| guard.problem(error))?.into_inner();
     let (row, etag) = (&put.row, etag::of(put.row.version));
     Ok(stored(put.created, "domains", row.name.as_str(), etag, &Domain::of(row)))
 }

@@ -192,6 +192,7 @@ pub(in crate::http) async fn cancel_job(
     if !context.jobs.cancel(id) {
         return Err(Problem::new(Code::Conflict, format!("The job {id} has ended already.")));
     }
+    allowed.note(&context, id, None).await?;
     Ok(HttpResponse::Accepted().json(job))
 }
 

@@ -1,6 +1,8 @@
 use actix_web::{HttpRequest, HttpResponse, delete, get, put, web};
+use serde_json::Value;
 
 use super::{Guard, list, show, stored};
+use crate::http::audited::shown;
 use crate::http::body::Body;
 use crate::http::caller::{Allowed, QueueRead, QueueWrite};
 use crate::http::context::Context;
@@ -8,6 +10,7 @@ use crate::http::etag;
 use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Code, Fault, Problem, Refusal};
 use crate::queue::{self, DeleteRoute, PutRoute, RouteRefused};
+use crate::store::{StoreError, Tx};
 
 mod shape;
 
@@ -87,8 +90,9 @@ pub(in crate::http) async fn put_route(
     let old = find(&context, &name)?;
     let guard = Guard::read(&request, old.as_ref().map(|route| route.version))?;
     let fields = body.0.fields(old.as_ref())?;
-    let op = PutRoute { name, fields, precondition: guard.as_read, at: context.clock.now() };
-    let put = context.store.write(op).await.map_err(|error| guard.problem(error))?.into_inner();
+    let op = PutRoute { name: name.clone(), fields, precondition: guard.as_read, at: context.clock.now() };
+    let put = allowed.write(&context, &name, op, shows(&name)).await;
+    let put = put.map_err(|error| guard.problem(error))?.into_inner();
     Ok(stored(put.created, "routes", &put.row.name, etag::of(put.row.version), &Route::of(&put.row)))
 }
 
@@ -109,8 +113,15 @@ pub(in crate::http) async fn delete_route(
     allowed.caller.need_unrestricted(WHAT)?;
     let name = path.into_inner();
     let guard = Guard::read(&request, find(&context, &name)?.map(|route| route.version))?;
-    context.store.write(DeleteRoute { name, precondition: guard.asked }).await?.into_inner();
+    let op = DeleteRoute { name: name.clone(), precondition: guard.asked };
+    allowed.write(&context, &name, op, shows(&name)).await?.into_inner();
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Shows the route, for the audit.
+fn shows(name: &str) -> impl Fn(&Tx<'_>) -> Result<Option<Value>, StoreError> + use<> {
+    let name = name.to_owned();
+    move |tx| Ok(shown(queue::route(tx, &name)?.map(|row| Route::of(&row))))
 }
 
 fn find(context: &Context, name: &str) -> Result<Option<queue::Route>, Problem> {

@@ -1,10 +1,12 @@
 use actix_web::{HttpRequest, HttpResponse, delete, get, put, web};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{Listed, address_of, page_of, path_segment, show, stored};
 use crate::base::{MailboxId, Uid, mailbox_name};
 use crate::directory;
+use crate::http::audited::{nothing, shown};
 use crate::http::body::Body;
 use crate::http::caller::{AccountsRead, AccountsWrite, Allowed, Caller};
 use crate::http::context::Context;
@@ -12,7 +14,7 @@ use crate::http::etag;
 use crate::http::page::NoQuery;
 use crate::http::problem::{Code, Fault, Problem, Refusal};
 use crate::mailbox::{self, CreateMailbox, DeleteMailbox, Folder, FolderRefused, SpecialUse, Subscribe};
-use crate::store::Read;
+use crate::store::{Read, Tx};
 
 pub(in crate::http) mod append;
 pub(in crate::http) mod change;
@@ -187,6 +189,7 @@ pub(in crate::http) async fn put_mailbox(
     let account = account(&context, &allowed.caller, &path.0)?;
     let name = name_of(&path.1)?;
     let MailboxInput { special_use, subscribed } = body.0;
+    let target = format!("{}/{name}", account.address);
     let old = find(&context, &account, &name)?;
     match &old {
         Some(old) => {
@@ -200,12 +203,14 @@ pub(in crate::http) async fn put_mailbox(
             etag::expect(&request, None)?;
             let special_use = special_use.and_then(MailboxUse::stored);
             let op = CreateMailbox { account: account.id, name: name.clone(), special_use, at: context.clock.now() };
-            context.store.write(op).await?.into_inner();
+            allowed.write(&context, &target, op, nothing).await?.into_inner();
         }
     }
     let subscribed = subscribed.unwrap_or_else(|| old.as_ref().is_none_or(|old| old.subscribed));
     if subscribed != old.as_ref().is_some_and(|old| old.subscribed) {
-        context.store.write(Subscribe { account: account.id, name: name.clone(), subscribed }).await?.into_inner();
+        let op = Subscribe { account: account.id, name: name.clone(), subscribed };
+        let show = move |_: &Tx<'_>| Ok(Some(json!({"subscribed": subscribed})));
+        allowed.write(&context, &target, op, show).await?.into_inner();
     }
     let mailbox = find(&context, &account, &name)?.ok_or_else(|| Problem::not_found("mailbox", &name))?;
     let folder = format!("accounts/{}/mailboxes", path_segment(&account.address.to_string()));
@@ -233,8 +238,11 @@ pub(in crate::http) async fn delete_mailbox(
     let name = name_of(&path.1)?;
     let old = find(&context, &account, &name)?.ok_or_else(|| Problem::not_found("mailbox", &name))?;
     etag::expect_content(&request, &etag::of_content(&old))?;
-    let op = DeleteMailbox { account: account.id, name, by: allowed.caller.name(), at: context.clock.now() };
-    context.store.write(op).await?.into_inner();
+    let target = format!("{}/{name}", account.address);
+    let (id, what) = (account.id, shown(Some(&old)));
+    let op = DeleteMailbox { account: id, name: name.clone(), by: allowed.caller.name(), at: context.clock.now() };
+    let show = move |tx: &Tx<'_>| Ok(mailbox::folder(tx, id, &name)?.and_then(|_| what.clone()));
+    allowed.write(&context, target, op, show).await?.into_inner();
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -3,6 +3,7 @@
 pub(super) mod about;
 pub(super) mod accounts;
 pub(super) mod aliases;
+pub(super) mod audit;
 pub(super) mod domains;
 pub(super) mod events;
 mod guard;

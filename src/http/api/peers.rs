@@ -1,13 +1,15 @@
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, put, web};
+use serde_json::Value;
 
 use super::{Guard, list, show, stored};
+use crate::http::audited::shown;
 use crate::http::body::{Body, Patch};
 use crate::http::caller::{Allowed, TurnRead, TurnWrite};
 use crate::http::context::Context;
 use crate::http::etag;
 use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Code, Fault, Problem, Refusal};
-use crate::store::{Read, StoreError};
+use crate::store::{Read, StoreError, Tx};
 use crate::turn::{self, DeletePeer, PutPeer, Refused};
 
 mod shape;
@@ -91,7 +93,7 @@ pub(in crate::http) async fn put_peer(
     let name = path.into_inner();
     let old = find(&context, &name)?;
     let guard = Guard::read(&request, old.as_ref().map(|peer| peer.version))?;
-    write(&context, name, body.0, old.as_ref(), guard).await
+    write(&context, &allowed, name, body.0, old.as_ref(), guard).await
 }
 
 /// Changes some fields of a peer (RFC 7396).
@@ -119,7 +121,7 @@ pub(in crate::http) async fn patch_peer(
     let guard = Guard::read(&request, old.as_ref().map(|peer| peer.version))?;
     let old = old.ok_or_else(|| Problem::not_found("peer", &name))?;
     let input = patch.apply(&PeerInput::of(&old.fields))?;
-    write(&context, name, input, Some(&old), guard).await
+    write(&context, &allowed, name, input, Some(&old), guard).await
 }
 
 /// Deletes a peer: what waits for it goes out by the ordinary way.
@@ -139,7 +141,8 @@ pub(in crate::http) async fn delete_peer(
     allowed.caller.need_unrestricted(WHAT)?;
     let name = path.into_inner();
     let guard = Guard::read(&request, find(&context, &name)?.map(|peer| peer.version))?;
-    context.store.write(DeletePeer { name, precondition: guard.asked }).await?.into_inner();
+    let op = DeletePeer { name: name.clone(), precondition: guard.asked };
+    allowed.write(&context, &name, op, shows(&name)).await?.into_inner();
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -156,16 +159,28 @@ fn seen(read: &impl Read, row: &turn::Peer) -> Result<(Peer, String), StoreError
     Ok((Peer::of(row, last), etag::moving(row.version, &figures)))
 }
 
+/// Shows the peer, for the audit.
+fn shows(name: &str) -> impl Fn(&Tx<'_>) -> Result<Option<Value>, StoreError> + use<> {
+    let name = name.to_owned();
+    move |tx| match turn::peer(tx, &name)? {
+        Some(row) => Ok(shown(Some(seen(tx, &row)?.0))),
+        None => Ok(None),
+    }
+}
+
 async fn write(
     context: &Context,
+    allowed: &Allowed<TurnWrite>,
     name: String,
     input: PeerInput,
     old: Option<&turn::Peer>,
     guard: Guard,
 ) -> Result<HttpResponse, Problem> {
     let (fields, keep_secret) = input.fields(old)?;
-    let op = PutPeer { name, fields, keep_secret, precondition: guard.as_read, at: context.clock.now() };
-    let put = context.store.write(op).await.map_err(|error| guard.problem(error))?.into_inner();
+    let precondition = guard.as_read;
+    let op = PutPeer { name: name.clone(), fields, keep_secret, precondition, at: context.clock.now() };
+    let put = allowed.write(context, &name, op, shows(&name)).await;
+    let put = put.map_err(|error| guard.problem(error))?.into_inner();
     let (peer, etag) = seen(&context.store.view()?, &put.row)?;
     Ok(stored(put.created, "turn/peers", &put.row.name, etag, &peer))
 }

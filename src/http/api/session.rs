@@ -7,8 +7,9 @@ use crate::base::{Address, DomainName, Secret, Timestamp};
 use crate::directory::{
     self, CloseSession, Identity, LoginError, OpenSession, Powers, Protocol, Role, Scope, SessionKey,
 };
+use crate::http::audited::{nothing, write_as};
 use crate::http::body::Body;
-use crate::http::caller::{Allowed, Anybody, Caller, too_many, unauthorized};
+use crate::http::caller::{Allowed, Anybody, Caller, act_by, too_many, unauthorized};
 use crate::http::context::Context;
 use crate::http::cookie;
 use crate::http::page::NoQuery;
@@ -154,7 +155,8 @@ pub(in crate::http) async fn delete_session(
     let Caller::Session(login) = &allowed.caller else {
         return Err(Problem::new(Code::Conflict, "This is no session by cookie: there is nothing to log out of."));
     };
-    context.store.write(CloseSession { key: login.key }).await?.into_inner();
+    let (op, target) = (CloseSession { key: login.key }, login.account.address.to_string());
+    allowed.write(&context, target, op, nothing).await?.into_inner();
     Ok(HttpResponse::NoContent().insert_header((header::SET_COOKIE, cookie::end(&request))).finish())
 }
 
@@ -171,7 +173,8 @@ pub(super) async fn begin_session<T: Serialize>(
     let replaces = cookie::session_cookie(request).map(SessionKey::of);
     let (idle_ms, now) = (context.session_idle_ms(), context.clock.now());
     let (op, secret) = OpenSession::new(who, ip, agent, replaces, idle_ms, context.random.as_ref(), now);
-    let session = context.store.write(op).await.map_err(|error| match error {
+    let act = act_by(request, who.login.to_string());
+    let session = write_as(&act, context, &who.login, op, nothing).await.map_err(|error| match error {
         WriteError::Refused(_) => Problem::new(Code::Unauthorized, "The account was changed meanwhile: log in again."),
         error => error.into(),
     })?;

@@ -1,5 +1,6 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, get, patch, web};
+use serde_json::Value;
 
 use super::show;
 use crate::http::body::Patch;
@@ -11,6 +12,7 @@ use crate::http::problem::{Code, Fault, Problem, Refusal};
 use crate::http::switches::Switches;
 use crate::http::validate::below;
 use crate::settings::{self, Change, ChangeRefused, KEYS, Setter, SettingError, SettingRow};
+use crate::store::Tx;
 
 mod shape;
 
@@ -92,7 +94,14 @@ pub(in crate::http) async fn patch_settings(
     let named: Vec<String> = patch.0.iter().map(|(name, _)| name.clone()).collect();
     let expected = (!force).then_some(rows);
     let op = Change { values: patch.0, setter: Setter::Page, expected, at: context.clock.now() };
-    context.store.write(op).await?.into_inner();
+    let keys = named.clone();
+    let show = move |tx: &Tx<'_>| {
+        let rows = settings::stored(tx)?;
+        let mut set = rows.into_iter().filter(|(name, _)| keys.contains(name));
+        let set: serde_json::Map<String, Value> = set.by_ref().map(|(name, row)| (name, row.value.into())).collect();
+        Ok(Some(Value::Object(set)))
+    };
+    allowed.write(&context, "settings", op, show).await?.into_inner();
     context.live.refresh(|| context.store.view())?;
     let all = seen(&context, &settings::stored(&context.store.view()?)?)?;
     let tag = etag::of_content(&all);

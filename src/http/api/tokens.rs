@@ -1,17 +1,20 @@
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type};
 
 use super::{Guard, list, page_of, parse_all, show, stored};
 use crate::base::{DomainName, Network, Timestamp};
 use crate::directory::{self, CreateToken, DeleteToken, Scope, TokenFields};
+use crate::http::audited::shown;
 use crate::http::body::Body;
 use crate::http::caller::{Allowed, TokensWrite};
 use crate::http::context::Context;
 use crate::http::etag;
 use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Code, Fault, Problem};
+use crate::store::{StoreError, Tx};
 
 /// An API token; its secret is shown once, when it is created.
 #[derive(Serialize, ToSchema)]
@@ -196,7 +199,8 @@ pub(in crate::http) async fn create_token(
         return Err(Problem::new(Code::Forbidden, detail));
     }
     let (op, secret) = CreateToken::new(fields, context.random.as_ref(), now);
-    let token = context.store.write(op).await?.into_inner();
+    let id = op.id().to_owned();
+    let token = allowed.write(&context, &id, op, shows(&id)).await?.into_inner();
     let body = Token { secret: Some(secret.expose().clone()), ..Token::of(&token) };
     Ok(stored(true, "tokens", &token.id, etag_of(&token), &body))
 }
@@ -218,8 +222,14 @@ pub(in crate::http) async fn delete_token(
     let token = find(&context, &allowed, &path)?;
     Guard::read(&request, Some(version(&token)))?;
     let id = token.id;
-    context.store.write(DeleteToken { id }).await?.into_inner();
+    allowed.write(&context, &id, DeleteToken { id: id.clone() }, shows(&id)).await?.into_inner();
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Shows the token, for the audit; its secret is shown nowhere.
+fn shows(id: &str) -> impl Fn(&Tx<'_>) -> Result<Option<Value>, StoreError> + use<> {
+    let id = id.to_owned();
+    move |tx| Ok(shown(directory::token(tx, &id)?.map(|row| Token::of(&row))))
 }
 
 /// A token is never changed, so its creation is its version.

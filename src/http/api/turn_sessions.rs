@@ -173,6 +173,7 @@ pub(in crate::http) async fn start_turn_session(
     exchange::check(&context.exchange, &peer, verb).map_err(|error| not_begun(error, &peer))?;
     let session = context.exchange.server.ids.session(context.clock.now());
     let actor = allowed.caller.name();
+    let (target, what) = (peer.clone(), json!({"session": session.to_string(), "dry_run": body.0.dry_run}));
     let order = Order { kind: "turn_session", target: peer.clone(), actor, session: Some(session) };
     let (exchange, call) = (context.exchange.clone(), Call { session, peer, verb, dry_run: body.0.dry_run });
     let work = async move |task: Task| {
@@ -183,6 +184,7 @@ pub(in crate::http) async fn start_turn_session(
         }
         result(session, ended)
     };
+    allowed.note(&context, &target, Some(what)).await?;
     let id = context.jobs.start(order, work).await.map_err(jobs::not_started)?;
     jobs::started(&context, id)
 }
@@ -259,6 +261,7 @@ pub(in crate::http) async fn abort_turn_session(
     if !exchange::abort(&context.exchange, id) {
         return Err(Problem::new(Code::Conflict, format!("The session {id} has ended already.")));
     }
+    allowed.note(&context, id, None).await?;
     Ok(HttpResponse::Accepted().json(session))
 }
 

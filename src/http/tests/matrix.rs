@@ -31,6 +31,7 @@ fn scope(operation: &str) -> Option<Scope> {
     let is_read = operation.starts_with("list_") || operation.starts_with("get_");
     let (read, write) = match operation {
         "get_version" | "get_session" | "delete_session" => return None,
+        "list_audit" => return Some(Scope::AuditRead),
         "resolve_address" => return Some(Scope::AccountsRead),
         "get_queue_message_raw" | "get_queue_message_headers" => return Some(Scope::MessagesRead),
         _ if operation.contains("_mailbox_message") => (Scope::MessagesRead, Scope::MessagesWrite),

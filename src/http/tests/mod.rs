@@ -1,5 +1,6 @@
 //! The interface in process, on a store in memory. Every answer is compared with the OpenAPI document.
 
+mod audit;
 mod conventions;
 mod events;
 mod jobs;
@@ -74,6 +75,7 @@ fn schema() -> &'static Schema {
         let rooms: [&[&'static dyn AnyTable]; 9] = [
             crate::settings::TABLES,
             trace::TABLES,
+            crate::audit::TABLES,
             job::TABLES,
             directory::TABLES,
             mailbox::TABLES,

@@ -5,6 +5,7 @@ use super::message::MailboxMessage;
 use super::{account, mailbox_of, no_message};
 use crate::base::SystemFlags;
 use crate::http::api::path_segment;
+use crate::http::audited::nothing;
 use crate::http::caller::{Allowed, MessagesWrite};
 use crate::http::context::Context;
 use crate::http::page::NoQuery;
@@ -61,7 +62,8 @@ pub(in crate::http) async fn append_mailbox_message(
         peer_ip: request.peer_addr().map(|peer| peer.ip()),
         at,
     };
-    let placed = context.store.write(op).await?.into_inner();
+    let target = format!("{}/{}", path.0, path.1);
+    let placed = allowed.write(&context, target, op, nothing).await?.into_inner();
     let uid = *placed.uids.first().ok_or_else(|| Problem::internal("a message was appended without a UID"))?;
     let message = MailboxMessage::find(&context.store.view()?, mailbox, uid)?.ok_or_else(|| no_message(uid))?;
     let (address, name) = (path_segment(&path.0), path_segment(&path.1));

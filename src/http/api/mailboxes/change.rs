@@ -1,5 +1,6 @@
 use actix_web::{HttpRequest, HttpResponse, delete, patch, web};
 use serde::Deserialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::message::MailboxMessage;
@@ -14,6 +15,7 @@ use crate::http::etag;
 use crate::http::page::NoQuery;
 use crate::http::problem::{Code, Fault, Problem, Refusal};
 use crate::mailbox::{self, ChangeFlags, Expunge, FlagMode, FlagsRefused, Member};
+use crate::store::Tx;
 
 /// Which flags a message gets and loses.
 #[derive(Deserialize, ToSchema)]
@@ -71,7 +73,9 @@ pub(in crate::http) async fn patch_mailbox_message(
         }
         let uids = vec![(member.uid, member.uid)];
         let op = ChangeFlags { mailbox, uids, mode, flags, keywords, unchanged_since };
-        let changed = context.store.write(op).await?.into_inner();
+        let target = format!("{}/{}/{}", path.0, path.1, path.2);
+        let what = json!({"flags_add": body.0.flags_add, "flags_remove": body.0.flags_remove});
+        let changed = allowed.write(&context, target, op, move |_| Ok(Some(what.clone()))).await?.into_inner();
         if !changed.modified.is_empty() {
             return Err(Problem::new(Code::PreconditionFailed, "It was changed meanwhile: read it again."));
         }
@@ -112,7 +116,10 @@ pub(in crate::http) async fn delete_mailbox_message(
         peer_ip: request.peer_addr().map(|peer| peer.ip()),
         at: context.clock.now(),
     };
-    match context.store.write(op).await?.into_inner().messages {
+    let target = format!("{}/{}/{}", path.0, path.1, path.2);
+    let what = json!({"id": member.message.to_string()});
+    let show = move |tx: &Tx<'_>| Ok(mailbox::member(tx, mailbox, member.uid)?.map(|_| what.clone()));
+    match allowed.write(&context, target, op, show).await?.into_inner().messages {
         0 => Err(no_message(member.uid)),
         _ => Ok(HttpResponse::NoContent().finish()),
     }

@@ -3,6 +3,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::message::{Shown, flags, text};
@@ -90,7 +91,7 @@ pub(in crate::http) async fn get_mailbox_message(
     context: web::Data<Context>,
     path: web::Path<(String, String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let (mailbox, member) = open(&context, &allowed, &path)?;
+    let (mailbox, member) = open(&context, &allowed, &path).await?;
     let gone = || no_message(member.uid);
     let summary = mailbox::summarise(&context.store, mailbox, member.uid).await?.ok_or_else(gone)?;
     let (head, keywords) = {
@@ -139,7 +140,7 @@ pub(in crate::http) async fn get_mailbox_message_raw(
     context: web::Data<Context>,
     path: web::Path<(String, String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let (mailbox, member) = open(&context, &allowed, &path)?;
+    let (mailbox, member) = open(&context, &allowed, &path).await?;
     let content = mailbox::content(&context.store, mailbox, member.uid)?.ok_or_else(|| no_message(member.uid))?;
     let size_bytes = content.size_bytes();
     let name = format!("attachment; filename=\"{}.eml\"", member.message);
@@ -177,7 +178,7 @@ pub(in crate::http) async fn get_mailbox_message_part(
     path: web::Path<(String, String, String, String)>,
 ) -> Result<HttpResponse, Problem> {
     let (address, name, uid, numbers) = path.into_inner();
-    let (mailbox, member) = open(&context, &allowed, &(address, name, uid))?;
+    let (mailbox, member) = open(&context, &allowed, &(address, name, uid)).await?;
     let summary = mailbox::summarise(&context.store, mailbox, member.uid).await?;
     let structure = summary.ok_or_else(|| no_message(member.uid))?.structure;
     let no_part = || Problem::not_found("part with content of its own with the number", &numbers);
@@ -210,8 +211,8 @@ pub(in crate::http) async fn get_mailbox_message_part(
     Ok(response.streaming(Box::pin(stream(Decoded::octets(content, part)))))
 }
 
-/// Finds a message; who reads it is written into the log.
-fn open(
+/// Finds a message; who reads it is written down before.
+async fn open(
     context: &Context,
     allowed: &Allowed<MessagesRead>,
     (address, name, uid): &(String, String, String),
@@ -221,6 +222,10 @@ fn open(
     let view = context.store.view()?;
     let mailbox = mailbox_of(&view, &account, name)?;
     let member = mailbox::member(&view, mailbox, uid)?.ok_or_else(|| no_message(uid))?;
+    drop(view);
+    allowed
+        .note(context, format!("{address}/{name}/{}", member.uid), Some(json!({"id": member.message.to_string()})))
+        .await?;
     tracing::info!(event = "content_read", message = %member.message, caller = allowed.caller.name());
     Ok((mailbox, member))
 }

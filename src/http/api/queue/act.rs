@@ -1,5 +1,6 @@
 use actix_web::{HttpRequest, HttpResponse, delete, post, web};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::shape::{QueueEntry, QueueState, Row};
@@ -12,8 +13,8 @@ use crate::http::etag;
 use crate::http::page::{ConfirmSilent, NoQuery};
 use crate::http::problem::{Problem, Refusal};
 use crate::intake::Settle;
-use crate::queue::{self, Act, Action, Attempt, Outcome, Stage, Verdict, Words};
-use crate::store::WriteError;
+use crate::queue::{self, Act, Action, Attempt, Outcome, Stage, State, Verdict, Words};
+use crate::store::{StoreError, Tx, WriteError};
 
 /// Why an operator does something.
 #[derive(Deserialize, ToSchema)]
@@ -130,7 +131,8 @@ pub(in crate::http) async fn bounce_queue_entry(
     body: Body<QueueReason>,
 ) -> Result<HttpResponse, Problem> {
     let row = find(&context, &allowed.caller, entry_id(&request, &path)?)?;
-    bounce(&context, &allowed.caller.name(), vec![row.id], &body.0.reason).await?;
+    let settle = bounce(&context, &allowed.caller.name(), vec![row.id], &body.0.reason);
+    allowed.write(&context, row.id, settle, shows(row.id)).await?.into_inner();
     let (id, message_id) = (row.id.to_string(), row.id.message.to_string());
     Ok(HttpResponse::Ok().json(QueueBounced { id, message_id, recipient: row.entry.recipient.to_string() }))
 }
@@ -161,7 +163,7 @@ pub(in crate::http) async fn drop_queue_entry(
     let seen = QueueEntry::of(&view, &row)?.with_history(&view, &row)?;
     drop(view);
     etag::expect_content(&request, &etag::of_content(&seen))?;
-    write(&context, &allowed.caller.name(), vec![row.id], Action::Drop).await?;
+    write(&context, &allowed, row.id, Action::Drop).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -172,34 +174,48 @@ async fn act(
     row: Row,
     action: Action,
 ) -> Result<QueueEntry, Problem> {
-    write(context, &allowed.caller.name(), vec![row.id], action).await?;
+    write(context, allowed, row.id, action).await?;
     let row = find(context, &allowed.caller, row.id).unwrap_or(row);
     Ok(QueueEntry::of(&context.store.view()?, &row)?)
 }
 
-/// Does something to entries, all or none.
-pub(super) async fn write(
+/// Does something to an entry, and writes down who did.
+async fn write(
     context: &Context,
-    actor: &str,
-    entries: Vec<QueueId>,
+    allowed: &Allowed<QueueWrite>,
+    id: QueueId,
     action: Action,
 ) -> Result<(), WriteError<queue::Refused>> {
-    let is_urgent = matches!(action, Action::Retry | Action::Release);
-    let act = Act { entries, action, actor: actor.to_owned(), at: context.clock.now() };
-    context.store.write(act).await.map(|done| done.into_inner())?;
+    let is_urgent = is_urgent(&action);
+    let act = Act { entries: vec![id], action, actor: allowed.caller.name(), at: context.clock.now() };
+    allowed.write(context, id, act, shows(id)).await?.into_inner();
     if is_urgent {
         context.delivery.urge();
     }
     Ok(())
 }
 
-/// Gives entries of one message up, all or none, and tells the sender.
-pub(super) async fn bounce(
-    context: &Context,
-    actor: &str,
-    entries: Vec<QueueId>,
-    reason: &str,
-) -> Result<(), WriteError<queue::Refused>> {
+/// Whether an action makes something due at once.
+pub(super) fn is_urgent(action: &Action) -> bool {
+    matches!(action, Action::Retry | Action::Release)
+}
+
+/// Shows an entry, for the audit; `None` where it is not in the queue any more.
+fn shows(id: QueueId) -> impl Fn(&Tx<'_>) -> Result<Option<Value>, StoreError> {
+    move |tx| {
+        let Some(entry) = queue::entry(tx, id)? else { return Ok(None) };
+        let (state, reason) = match &entry.state {
+            State::Waiting { .. } => ("waiting", None),
+            State::Held { reason } => ("held", Some(reason)),
+            State::Parked { .. } => ("parked", None),
+        };
+        let (recipient, due_at) = (entry.recipient.to_string(), entry.due.rfc3339());
+        Ok(Some(json!({"recipient": recipient, "state": state, "due_at": due_at, "hold_reason": reason})))
+    }
+}
+
+/// What gives entries of one message up, all or none, and tells the sender.
+pub(super) fn bounce(context: &Context, actor: &str, entries: Vec<QueueId>, reason: &str) -> Settle {
     let at = context.clock.now();
     let words: String = reason.chars().take(limits::WORDS_CHARS).collect();
     let attempt = Attempt {
@@ -216,5 +232,5 @@ pub(super) async fn bounce(
     let outcome = |entry| Outcome { entry, verdict: Verdict::Failed, attempt: attempt.clone() };
     let outcomes: Vec<Outcome> = entries.into_iter().map(outcome).collect();
     let outbound = context.delivery.outbound.clone();
-    context.store.write(Settle { outcomes, outbound, at, jitter: 0 }).await.map(|done| drop(done.into_inner()))
+    Settle { outcomes, outbound, at, jitter: 0 }
 }

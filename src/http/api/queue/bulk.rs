@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 use super::act;
 use super::filter::{Sender, Wanted};
 use super::shape::{QueueEntry, QueueState, Row};
-use crate::base::{Address, Host, QueueId, Timestamp, limits};
+use crate::audit::{Complete, Note};
+use crate::base::{Address, AuditId, Host, QueueId, Timestamp, limits};
 use crate::http::api::{jobs, parse_all};
 use crate::http::body::Body;
 use crate::http::caller::{Allowed, Caller, QueueWrite};
@@ -18,7 +19,7 @@ use crate::http::page::NoQuery;
 use crate::http::problem::{Fault, Problem};
 use crate::job::Progress;
 use crate::jobs::{Failed, Order, Task};
-use crate::queue::{self, Action, Refused, Waiting};
+use crate::queue::{self, Act, Action, Refused, Waiting};
 use crate::store::{StoreError, View, WriteError};
 
 /// An action on many entries: those that `ids` lists, those that the selector names, or `all`.
@@ -136,8 +137,12 @@ pub(in crate::http) async fn act_on_queue(
         return Ok(HttpResponse::Ok().json(preview));
     }
     let target = super::shape::word(&action);
+    let note =
+        Note { act: allowed.act, target: target.clone(), at: context.clock.now(), after: Some(chosen.as_json()) };
+    // Before the work: no entry is touched that the audit does not know of.
+    let note = context.store.write(note).await?.into_inner();
     let order = Order { kind: "queue_action", target, actor: caller.name(), session: None };
-    let work = Work { context: context.clone().into_inner(), caller, chosen, action, reason };
+    let work = Work { context: context.clone().into_inner(), caller, chosen, action, reason, note };
     let id = context.jobs.start(order, move |task| work.run(task)).await.map_err(jobs::not_started)?;
     jobs::started(&context, id)
 }
@@ -216,6 +221,17 @@ fn read<T, E: std::fmt::Display>(
 }
 
 impl Chosen {
+    /// For the audit.
+    fn as_json(&self) -> Value {
+        match self {
+            Self::Ids(ids) => {
+                let listed: Vec<String> = ids.iter().take(limits::PREVIEW_ITEMS).map(QueueId::to_string).collect();
+                json!({"ids": listed, "named": ids.len()})
+            }
+            Self::Fitting(wanted) => json!({"selector": wanted.as_json()}),
+        }
+    }
+
     /// The entries among some that come next, and where to go on; `None` behind the last.
     fn slice(
         &self,
@@ -269,6 +285,8 @@ struct Work {
     chosen: Chosen,
     action: QueueAction,
     reason: String,
+    /// Its row in the audit.
+    note: AuditId,
 }
 
 /// What it has come to.
@@ -294,7 +312,21 @@ impl Tally {
 }
 
 impl Work {
+    /// Does it, and says in the audit what has come of it.
     async fn run(self, task: Task) -> Result<Value, Failed> {
+        let done = self.work(task).await;
+        let mut after = self.chosen.as_json();
+        after["result"] = match &done {
+            Ok(result) => result.clone(),
+            Err(failed) => json!({"problem": failed.problem, "result": failed.result}),
+        };
+        if let Err(error) = self.context.store.write(Complete { id: self.note, after }).await {
+            tracing::warn!(%error, "the audit does not say what has come of an action on many");
+        }
+        done
+    }
+
+    async fn work(&self, task: Task) -> Result<Value, Failed> {
         let (mut tally, mut after) = (Tally::default(), None);
         loop {
             if task.cancel.is_cancelled() {
@@ -327,9 +359,21 @@ impl Work {
     async fn act(&self, mut ids: Vec<QueueId>, tally: &mut Tally) -> Result<(), WriteError<Refused>> {
         let actor = self.caller.name();
         while !ids.is_empty() {
+            let context = &self.context;
             let done = match self.action() {
-                Some(action) => act::write(&self.context, &actor, ids.clone(), action).await,
-                None => act::bounce(&self.context, &actor, ids.clone(), &self.reason).await,
+                Some(action) => {
+                    let is_urgent = act::is_urgent(&action);
+                    let op = Act { entries: ids.clone(), action, actor: actor.clone(), at: context.clock.now() };
+                    let done = context.store.write(op).await.map(|done| done.into_inner());
+                    if is_urgent && done.is_ok() {
+                        context.delivery.urge();
+                    }
+                    done
+                }
+                None => {
+                    let op = act::bounce(context, &actor, ids.clone(), &self.reason);
+                    context.store.write(op).await.map(|done| drop(done.into_inner()))
+                }
             };
             match done {
                 Ok(()) => {

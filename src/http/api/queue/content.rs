@@ -47,7 +47,7 @@ pub(in crate::http) async fn get_queue_message_raw(
     context: web::Data<Context>,
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let (id, content) = open(&context, &allowed, &path)?;
+    let (id, content) = open(&context, &allowed, &path).await?;
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CONTENT_TYPE, "message/rfc822"))
@@ -72,7 +72,7 @@ pub(in crate::http) async fn get_queue_message_headers(
     context: web::Data<Context>,
     path: web::Path<String>,
 ) -> Result<web::Json<MessageHeaders>, Problem> {
-    let (id, mut content) = open(&context, &allowed, &path)?;
+    let (id, mut content) = open(&context, &allowed, &path).await?;
     let head = content.next().await?.ok_or_else(|| no_message(id))?;
     let field = |field: Field<'_>| MessageHeader {
         name: field.name.to_owned(),
@@ -81,10 +81,11 @@ pub(in crate::http) async fn get_queue_message_headers(
     Ok(web::Json(MessageHeaders { headers: fields(&head).map(field).collect() }))
 }
 
-/// Begins to read a message; who does is written into the log.
-fn open(context: &Context, allowed: &Allowed<MessagesRead>, path: &str) -> Result<(MessageId, Content), Problem> {
+/// Begins to read a message; who does is written down before.
+async fn open(context: &Context, allowed: &Allowed<MessagesRead>, path: &str) -> Result<(MessageId, Content), Problem> {
     let id: MessageId = path.parse().map_err(|error| wrong_id("mid", error))?;
     rows_of_message(context, &allowed.caller, id)?;
+    allowed.note(context, id, None).await?;
     let content = queue::content(&context.store, id)?.ok_or_else(|| no_message(id))?;
     tracing::info!(event = "content_read", message = %id, caller = allowed.caller.name());
     Ok((id, content))

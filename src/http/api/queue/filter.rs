@@ -1,3 +1,5 @@
+use serde_json::{Value, json};
+
 use super::shape::{QueueState, Row};
 use crate::base::{Address, AddressError, Host, MessageId, QueueId, Timestamp};
 use crate::delivery::Claims;
@@ -42,6 +44,21 @@ impl Wanted {
             recipient: query.read("recipient", Address::parse)?,
             before: query.time("before")?,
             after: query.time("after")?,
+        })
+    }
+
+    /// The same for the audit: what is not asked for is null.
+    pub fn as_json(&self) -> Value {
+        json!({
+            "state": self.state,
+            "domain": self.domain.as_ref().map(Host::to_string),
+            "sender": self.sender.as_ref().map(|sender| match sender {
+                Sender::Null => NULL_SENDER.to_owned(),
+                Sender::Address(address) => address.to_string(),
+            }),
+            "recipient": self.recipient.as_ref().map(Address::to_string),
+            "before": self.before.map(Timestamp::rfc3339),
+            "after": self.after.map(Timestamp::rfc3339),
         })
     }
 

@@ -1,9 +1,11 @@
 use actix_web::{HttpResponse, post, web};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::filter::Sender;
 use super::shape::{QueueEntry, QueueState, Row};
+use crate::audit::Complete;
 use crate::base::{DomainName, limits};
 use crate::http::body::Body;
 use crate::http::caller::{Allowed, Caller, QueueWrite};
@@ -81,6 +83,8 @@ pub(in crate::http) async fn flush_queue(
     if dry_run {
         return Ok(HttpResponse::Ok().json(preview(&context, selector).await?));
     }
+    let what = named(&selector);
+    let note = allowed.note(&context, "queue", Some(json!({"selector": what}))).await?;
     let (mut count, mut after) = (0, None);
     loop {
         let op = Flush {
@@ -98,6 +102,8 @@ pub(in crate::http) async fn flush_queue(
         }
     }
     context.delivery.urge();
+    let after = json!({"selector": what, "count": count});
+    context.store.write(Complete { id: note, after }).await?.into_inner();
     Ok(HttpResponse::Accepted().json(QueueFlushed { count, dry_run, items: None }))
 }
 
@@ -128,6 +134,16 @@ impl QueueFlush {
             },
             _ => Err(fault("/selector", "not_one", "exactly one of domain, sender and peer")),
         }
+    }
+}
+
+/// The selector, for the audit.
+fn named(selector: &Selector) -> Value {
+    match selector {
+        Selector::All => json!("all"),
+        Selector::Domain(domain) => json!({"domain": domain.as_str()}),
+        Selector::Sender(sender) => json!({"sender": sender}),
+        Selector::Peer(peer) => json!({"peer": peer}),
     }
 }
 
