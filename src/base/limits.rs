@@ -385,3 +385,11 @@ pub const HTTP_MESSAGE_S: u64 = 10 * 60;
 pub const TRAFFIC_SAVED_S: u64 = 60;
 /// Seconds between two looks at how the server does, while somebody follows its events.
 pub const HEALTH_LOOK_S: u64 = 10;
+/// Lines of the log that are kept in memory.
+pub const LOG_LINES_KEPT: usize = 5000;
+/// Octets that they may take, roughly.
+pub const LOG_KEPT_BYTES: usize = 4 * 1024 * 1024;
+/// Fields of a line that are kept.
+pub const LOG_FIELDS: usize = 32;
+/// Characters of a field of a line that are kept.
+pub const LOG_FIELD_CHARS: usize = 1000;

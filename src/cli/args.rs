@@ -108,6 +108,60 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Says how the server does: whether mail flows, and what to do where it does not
+    Overview {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Follows what happens, a line each
+    Events {
+        /// Which topics, separated by commas: queue, delivery, session, turn, job, health, audit [default: all]
+        #[arg(long = "topic", value_name = "TOPIC", value_delimiter = ',')]
+        topics: Vec<String>,
+        /// Ends after so many seconds
+        #[arg(long, value_name = "N")]
+        seconds: Option<u64>,
+        /// Begins behind the event with this id
+        #[arg(long, value_name = "ID")]
+        last_event_id: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Prints the newest lines of the server's log
+    Logs {
+        /// Only lines of this level or graver: error, warn, info, debug or trace
+        #[arg(long)]
+        level: Option<String>,
+        /// Only lines of modules that begin so, as in pillarbox::smtp
+        #[arg(long)]
+        target: Option<String>,
+        /// Only lines behind this id, or later than this time (RFC 3339)
+        #[arg(long, value_name = "ID|TIME")]
+        after: Option<String>,
+        /// At most so many lines
+        #[arg(long, value_name = "N")]
+        limit: Option<usize>,
+        /// Goes on with what comes
+        #[arg(short, long)]
+        follow: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Logs more, or less, for some time
+    LogFilter {
+        /// A level for all rooms of the server, or pillarbox::ROOM=LEVEL; several are separated by commas
+        filter: String,
+        /// For how long
+        #[arg(long, value_name = "N", default_value_t = 600)]
+        seconds: u64,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Prints the server's figures, as Prometheus reads them
+    Metrics {
+        #[command(flatten)]
+        place: Place,
+    },
     /// Prints the OpenAPI document
     Openapi,
     /// Prints the completions of a shell
@@ -267,6 +321,12 @@ mod tests {
         check("pillarbox serve --state x.yaml", true);
         check("pillarbox completions fish", true);
         check("pillarbox completions", false);
+        check("pillarbox events --topic queue,turn --seconds 5 -o json", true);
+        check("pillarbox logs --level warn --follow --data x.redb", true);
+        check("pillarbox log-filter pillarbox::smtp=debug --seconds 60", true);
+        check("pillarbox log-filter", false);
+        check("pillarbox overview", true);
+        check("pillarbox metrics --url http://127.0.0.1:11080", true);
         check("pillarbox check", true);
         check("pillarbox check file.redb", true);
         check("pillarbox health --url http://127.0.0.1:11080", true);

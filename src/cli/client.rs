@@ -1,3 +1,5 @@
+mod stream;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;

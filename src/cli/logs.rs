@@ -2,27 +2,28 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt, registry, reload};
 
 use super::args::LogFormat;
+use crate::telemetry::{self, LogKeeper};
 
-/// What is logged: the server's own events, and only trouble from the libraries. actix_http calls it an error when a
-/// client sends nonsense.
-const FILTER: &str = "info,actix_http=off,actix_server=warn,mio=warn,rustls=warn";
-
-/// Sends the log to stderr. Called once.
+/// Sends the log to stderr, and keeps its newest lines. Called once.
 pub fn start(format: LogFormat) {
-    let filter = EnvFilter::new(FILTER);
+    let (filter, handle) = reload::Layer::new(telemetry::usual_filter());
+    telemetry::on_filter(move |filter| handle.reload(filter).map_err(|error| error.to_string()));
     let is_human = match format {
         LogFormat::Auto => io::stderr().is_terminal(),
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
-    if is_human {
-        fmt().with_env_filter(filter).with_ansi(false).with_target(false).with_writer(Escaped).init();
+    let written = if is_human {
+        fmt::layer().with_ansi(false).with_target(false).with_writer(Escaped).boxed()
     } else {
-        fmt().json().flatten_event(true).with_env_filter(filter).with_writer(io::stderr).init();
-    }
+        fmt::layer().json().flatten_event(true).with_writer(io::stderr).boxed()
+    };
+    registry().with(filter).with(written).with(LogKeeper::new()).init();
 }
 
 /// Writes events to stderr so that nothing that a client said can break a line or move a cursor.

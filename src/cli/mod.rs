@@ -9,6 +9,7 @@ mod directory;
 mod failure;
 mod file;
 mod jobs;
+mod live;
 mod logs;
 mod output;
 mod password;
@@ -75,6 +76,18 @@ fn answer(command: Command) -> Result<(), Failure> {
         Command::Resolve { place, address } => directory::resolve(&address, &Client::new(&place)?, place.output),
         Command::Health { place } => directory::health(&Client::new(&place)?, place.output),
         Command::Completions { shell } => completions::print(shell),
+        Command::Events { topics, seconds, last_event_id, place } => {
+            live::events(&topics, seconds, last_event_id, &Client::new(&place)?, place.output)
+        }
+        Command::Logs { level, target, after, limit, follow, place } => {
+            let wanted = live::Logs { level, target, after, limit, follow };
+            live::logs(wanted, &Client::new(&place)?, place.output)
+        }
+        Command::LogFilter { filter, seconds, place } => {
+            live::log_filter(&filter, seconds, &Client::new(&place)?, place.output)
+        }
+        Command::Overview { place } => live::overview(&Client::new(&place)?, place.output),
+        Command::Metrics { place } => live::metrics(&Client::new(&place)?),
         Command::Openapi => output::print(&http::openapi()),
         Command::Check { file, data } => file::check(&file.unwrap_or(data.data)),
         Command::Version => output::print(&format!("pillarbox {}\n", env!("CARGO_PKG_VERSION"))),

@@ -37,6 +37,18 @@ pub enum LoginError {
     Broken(String),
 }
 
+impl LoginError {
+    /// What came of a login, as the figures count it.
+    pub fn outcome<T>(verified: &Result<T, Self>) -> &'static str {
+        match verified {
+            Ok(_) => "accepted",
+            Err(Self::Refused) => "refused",
+            Err(Self::Busy) => "busy",
+            Err(Self::Broken(_)) => "broken",
+        }
+    }
+}
+
 impl From<StoreError> for LoginError {
     fn from(error: StoreError) -> Self {
         Self::Broken(error.to_string())

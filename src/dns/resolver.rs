@@ -1,5 +1,5 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
@@ -11,6 +11,7 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 
 use super::answer::{self, DnsError, MailServers};
 use crate::base::{DomainName, limits};
+use crate::telemetry::metrics;
 
 /// Attempts that the time for one question is divided by: the first, and two more.
 const TRIES: u32 = 3;
@@ -101,10 +102,17 @@ impl Resolver {
     }
 
     async fn ask(&self, asked: &DomainName, name: &Name, kind: RecordType) -> Result<Found, DnsError> {
+        let begin = Instant::now();
         let answer = match tokio::time::timeout(self.timeout, self.inner.lookup(name.clone(), kind)).await {
             Ok(answer) => answer,
             Err(_) => Err(NetError::Timeout),
         };
+        let outcome = match &answer {
+            Ok(_) => "found",
+            Err(NetError::Dns(Semantic::NoRecordsFound(_))) => "nothing",
+            Err(_) => "failed",
+        };
+        metrics().looked_up(outcome, begin.elapsed());
         match answer {
             Ok(lookup) => {
                 let records = lookup.answers().len() + lookup.authorities().len() + lookup.additionals().len();

@@ -10,6 +10,7 @@ use super::context::Context;
 use super::limiter::Left;
 use super::problem::{Code, Problem};
 use super::via::is_socket;
+use crate::telemetry::metrics;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Query keys under which tokens are known to be put.
@@ -41,6 +42,7 @@ pub(super) async fn frame(
     if let Some(problem) = problem_of(&response) {
         response = response.into_response(problem.render(&id));
     }
+    metrics().http_request(method_label(&method), response.status().as_u16());
     log(&response, &id, &method, &path);
     finish(&mut response, &id);
     add_rate(&mut response);
@@ -60,6 +62,12 @@ fn log(response: &ServiceResponse, request_id: &str, method: &Method, path: &str
     } else {
         tracing::info!(event = "http_request", request_id, %method, path, status, caller, peer_ip);
     }
+}
+
+/// A method as the figures name it: of a closed set.
+fn method_label(method: &Method) -> &'static str {
+    const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    METHODS.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
 /// The problem to render: a handler's own, or one for a refusal that actix made.

@@ -20,6 +20,7 @@ mod live;
 mod managed;
 #[cfg(test)]
 mod memory;
+mod metrics;
 mod page;
 mod problem;
 mod raw_body;

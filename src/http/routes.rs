@@ -4,19 +4,21 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::api::mailboxes::{self, append, change, content as mail, messages};
 use super::api::queue::{act, bulk, content, flush};
 use super::api::{
-    about, accounts, aliases, domains, events, jobs, mail_routes, overview, peers, queue, resolve, settings, state,
-    tokens, turn_sessions,
+    about, accounts, aliases, domains, events, jobs, logs, mail_routes, overview, peers, queue, resolve, settings,
+    state, tokens, turn_sessions,
 };
 use super::api::{audit, session};
-use super::health;
+use super::{health, metrics};
 
 /// Every operation of the OpenAPI document.
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(health::healthz).service(health::livez).service(health::readyz);
+    config.service(metrics::get_metrics);
     config.service(scope("/api/v1").configure(|api| {
         api.service(audit::list_audit);
         api.service(session::get_session).service(session::create_session).service(session::delete_session);
         api.service(events::get_events).service(overview::get_overview);
+        api.service(logs::list_logs).service(logs::put_log_filter);
         api.service(about::get_version)
             .service(about::get_openapi)
             .service(domains::list_domains)

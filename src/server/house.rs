@@ -9,7 +9,7 @@ use rustls::ServerConfig;
 use tokio::io::DuplexStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{Config, ServerError, sizing};
+use super::{Config, ServerError, meter, sizing};
 use crate::base::{Clock, DomainName, MessageIds, Random, Secret, limits};
 use crate::directory::{Authenticator, FileTokenError, SetFileToken};
 use crate::dns::Resolver;
@@ -22,6 +22,7 @@ use crate::settings::{self, Live, Settings};
 use crate::smtp::client::Patience;
 use crate::smtp::server::Profile;
 use crate::store::{Medium, Options, Store};
+use crate::telemetry::metrics;
 use crate::tls::{Certificates, Roots};
 use crate::trace::Traffic;
 use crate::{audit, delivery, exchange, http, imap, intake, pop3, smtp, trace, turn};
@@ -179,6 +180,7 @@ impl House {
         let hub = Hub::new(&store, Arc::clone(&clock), Duration::from_secs(limits::EVENTS_PING_S));
         hub.listen(&exchange.live);
         let traffic = Traffic::open(&store)?;
+        meter::count(&store);
         let house = Self {
             store,
             authenticator,
@@ -303,6 +305,7 @@ impl Told {
         let implicit_tls = listener.is_implicit_tls();
         let mail = Mail { number: hub.connection(), listener: listener.name(), peer_ip, implicit_tls };
         hub.opened(&mail);
+        metrics().session_begun(mail.listener);
         Self { hub: Arc::clone(hub), clock: Arc::clone(clock), mail, began_ms: clock.monotonic_ms() }
     }
 
@@ -315,6 +318,7 @@ impl Drop for Told {
     fn drop(&mut self) {
         let duration_ms = self.clock.monotonic_ms().saturating_sub(self.began_ms);
         self.hub.closed(self.mail.clone(), duration_ms);
+        metrics().session_ended(self.mail.listener);
     }
 }
 

@@ -5,6 +5,7 @@
 mod config;
 mod error;
 mod house;
+mod meter;
 mod own;
 mod preset;
 mod ready;

@@ -12,6 +12,7 @@ use super::queue::{Next, Queue};
 use super::repair::QuickRepair;
 use super::tx::{Counters, Tx};
 use crate::base::limits;
+use crate::telemetry::metrics;
 
 /// Chunks are reaped at least this often, also when the writer is never idle.
 const REAP_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
@@ -137,7 +138,9 @@ impl Writer {
         };
         let since = std::mem::replace(&mut self.last_commit, Instant::now()).elapsed();
         transaction.set_quick_repair(self.repair.wanted(self.engine.disk.len(), bytes, since));
+        let begin = Instant::now();
         transaction.commit()?;
+        metrics().committed(places.len(), begin.elapsed());
         self.engine.disk.note_reusable(written.freed_bytes, bytes);
         self.engine.bus.publish(&written.topics, &written.news);
         Ok(Attempt::Committed)

@@ -77,6 +77,13 @@ impl<T> Ring<T> {
         Since::Entries(numbers.zip(values).collect())
     }
 
+    /// All that are kept.
+    pub fn oldest(&self) -> Since<T> {
+        let state = self.state();
+        let values = state.entries.iter().map(|entry| Arc::clone(&entry.value));
+        Since::Entries((state.first..).zip(values).collect())
+    }
+
     /// The newest number; 0 before the first.
     pub fn newest(&self) -> u64 {
         self.state().newest()

@@ -9,6 +9,7 @@ pub(super) mod events;
 mod guard;
 pub(super) mod jobs;
 mod list;
+pub(super) mod logs;
 pub(super) mod mail_routes;
 pub(super) mod mailboxes;
 pub(super) mod overview;

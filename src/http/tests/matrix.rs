@@ -10,6 +10,7 @@ fn body(operation: &str) -> Option<Value> {
     Some(match operation {
         "put_domain" | "patch_domain" | "put_account" | "patch_account" | "patch_alias" => json!({}),
         "patch_peer" | "start_turn_session" => json!({}),
+        "put_log_filter" => json!({"filter": "-", "seconds": 1}),
         "put_alias" => json!({"targets": ["a@matrix.test"]}),
         "create_session" => json!({"email": "nobody@matrix.test", "password": "x"}),
         "create_token" => json!({"name": "n", "scopes": ["tokens:write"]}),
@@ -43,7 +44,9 @@ fn scope(operation: &str) -> Option<Scope> {
         _ if word.starts_with("token") => (Scope::TokensWrite, Scope::TokensWrite),
         _ if word.starts_with("route") || word.contains("queue") => (Scope::QueueRead, Scope::QueueWrite),
         _ if word.starts_with("peer") || word.starts_with("turn") => (Scope::TurnRead, Scope::TurnWrite),
-        "get_events" => return Some(Scope::EventsRead),
+        "get_events" | "list_logs" => return Some(Scope::EventsRead),
+        "put_log_filter" => return Some(Scope::SettingsWrite),
+        "get_metrics" => return Some(Scope::MetricsRead),
         "get_overview" => return Some(Scope::QueueRead),
         _ if word.starts_with("job") => (Scope::JobsRead, Scope::JobsWrite),
         _ => panic!("which scope does {operation} need?"),

@@ -5,6 +5,7 @@ use crate::base::{Secret, limits};
 use crate::directory::{Identity, LoginError, Protocol};
 use crate::imap::wire::{Answer, Code};
 use crate::sasl::{Credentials, Exchange, Mechanism, SaslError, Step};
+use crate::telemetry::metrics;
 
 impl Session {
     // RFC 9051 §6.2.3
@@ -55,7 +56,9 @@ impl Session {
     async fn log_in(&mut self, credentials: Credentials) -> Result<Done, End> {
         self.link.flush().await?;
         let Credentials { login, password } = credentials;
-        match self.context.authenticator.authenticate(&login, &password, Protocol::Imap).await {
+        let verified = self.context.authenticator.authenticate(&login, &password, Protocol::Imap).await;
+        metrics().login(Protocol::Imap.as_str(), LoginError::outcome(&verified));
+        match verified {
             Ok(Identity { account, login, .. }) => {
                 self.link.connection.authenticated();
                 let state = State::Authenticated(User { account, login });

@@ -11,6 +11,7 @@ use super::table::{self, Row};
 use crate::base::limits;
 use crate::imap::wire::{self, Answer, Code, Command, Frame, Framer, Literal, Request, Status, parse, write_answer};
 use crate::net::{Connection, Crowded};
+use crate::telemetry::metrics;
 
 /// First words by which a client shows that it speaks something else: a page in a browser that was lured here, or a mail
 /// program that mistook the port.
@@ -255,6 +256,7 @@ impl Session {
     /// Tells what has changed, and how the command went. `None`: it was the last.
     async fn complete(&mut self, row: Row, tag: &[u8], done: Done) -> Result<Option<State>, End> {
         let Done { mut state, answer, is_error, is_last } = done;
+        metrics().imap_command(row.name, status_word(answer.as_ref()));
         if let State::Selected(user, mut selected) = state {
             let (link, store) = (&mut self.link, &self.context.store);
             state = match Box::pin(selected.sync(link, store, self.enabled, row.tells_expunges, &[])).await {
@@ -306,6 +308,16 @@ impl Session {
         let delay = tokio::time::sleep(self.context.refusal_delay);
         self.context.stop.run_until_cancelled(delay).await;
         Ok(())
+    }
+}
+
+/// How a command went, as the figures count it.
+fn status_word(answer: Option<&Answer>) -> &'static str {
+    match answer.map(|answer| answer.status) {
+        // What is answered already went well.
+        Some(Status::Ok) | None => "ok",
+        Some(Status::No) => "no",
+        Some(Status::Bad) => "bad",
     }
 }
 

@@ -5,7 +5,8 @@ use tokio::time::Instant;
 use super::session::{End, Session, Smtp};
 use crate::net::ConnectionError;
 use crate::smtp::machine::{Effects, Input, Profile, State, step};
-use crate::smtp::wire::{Frame, Framed};
+use crate::smtp::wire::{Frame, Framed, LineLimit};
+use crate::telemetry::smtp_verb;
 
 /// How often a waiting session looks whether others need its place.
 const PATIENCE_CHECK: Duration = Duration::from_secs(5);
@@ -43,6 +44,12 @@ impl Session {
             if let Some(frame) = frame {
                 let is_followed = buffered.len() > consumed;
                 self.note_line(&frame, state.line_limit());
+                let verb = match &frame {
+                    Frame::Line(_) if state.line_limit() == LineLimit::AuthAnswer => "AUTH",
+                    Frame::Line(line) => smtp_verb(line),
+                    Frame::TooLong { .. } | Frame::BareLf => "other",
+                };
+                self.spoken = Some((verb, Instant::now()));
                 let stepped = step(
                     state,
                     match frame {

@@ -19,6 +19,7 @@ use crate::smtp::machine::{
 };
 use crate::smtp::wire::{self, ForwardPath, Framer, reply};
 use crate::store::Committed;
+use crate::telemetry::metrics;
 use crate::{directory, turn};
 
 /// What the machine carries for us.
@@ -73,6 +74,8 @@ pub(super) struct Session {
     pub(super) reversed: Option<Arc<turn::Peer>>,
     /// What came of it.
     pub(super) served: Served,
+    /// The command that the next reply answers, and when it came.
+    pub(super) spoken: Option<(&'static str, Instant)>,
     /// The last reply, where it was a refusal: what a session that is closed on it was closed for.
     refusal: Option<String>,
 }
@@ -115,6 +118,7 @@ impl Session {
             is_known: false,
             reversed: None,
             served: Served::default(),
+            spoken: None,
             refusal: None,
         }
     }
@@ -221,6 +225,7 @@ impl Session {
                     self.asked = state.receiving().map(|transaction| Asked::data(&facts, transaction));
                     match self.receive(line_ends, bytes_max).await {
                         Ok(end) => {
+                            self.spoken = Some(("end_of_data", Instant::now()));
                             self.note_data(&end);
                             Input::Data(end)
                         }
@@ -250,6 +255,9 @@ impl Session {
     /// Writes a reply down. What it refuses goes to the trace, what is our fault to the log.
     fn reply(&mut self, reply: &Reply) {
         reply.write_to(self.connection.output());
+        if let Some((verb, since)) = self.spoken.take() {
+            metrics().smtp_command(verb, reply.code(), since.elapsed());
+        }
         self.refusal = (!reply.is_positive()).then(|| reply.to_string());
         self.note_reply(reply);
         if let Some(asked) = self.asked.take()
@@ -304,7 +312,9 @@ impl Session {
             Ok(None) => {}
             Err(error) => return Err(LoginRefusal::Unchecked(policy::login_broken(error.to_string()))),
         }
-        match self.context.authenticator.authenticate(&login, &password, Protocol::Submission).await {
+        let verified = self.context.authenticator.authenticate(&login, &password, Protocol::Submission).await;
+        metrics().login(Protocol::Submission.as_str(), LoginError::outcome(&verified));
+        match verified {
             Ok(identity) => {
                 tracing::info!(%peer, login = %identity.login, mechanism = mechanism.name(), "logged in");
                 self.connection.authenticated();

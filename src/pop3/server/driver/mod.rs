@@ -14,6 +14,7 @@ use crate::net::{Connection, ConnectionError, Crowded};
 use crate::pop3::wire::{Code, DotStuffer, Frame, Framer, Reply, Top};
 use crate::sasl::Credentials;
 use crate::store::StoreError;
+use crate::telemetry::{metrics, pop3_verb};
 
 /// Octets of replies that are gathered before they are sent.
 const OUTPUT_BYTES: usize = 64 * 1024;
@@ -97,7 +98,10 @@ impl Driver {
         loop {
             let (frame, used) = self.framer.next(self.connection.buffered(), session.line_bytes_max());
             let input = match frame {
-                Frame::Line(line) => Input::Line(line),
+                Frame::Line(line) => {
+                    metrics().pop3_command(pop3_verb(line));
+                    Input::Line(line)
+                }
                 Frame::Oversize => Input::Oversize,
                 Frame::Incomplete => {
                     self.connection.consume(used);
@@ -297,6 +301,7 @@ impl Driver {
     async fn log_in(&mut self, credentials: Credentials) -> Result<Maildrop, LoginRefusal> {
         let Credentials { login, password } = credentials;
         let verified = self.context.authenticator.authenticate(&login, &password, Protocol::Pop3).await;
+        metrics().login(Protocol::Pop3.as_str(), LoginError::outcome(&verified));
         let identity = verified.map_err(|error| match error {
             LoginError::Refused => LoginRefusal::Credentials,
             LoginError::Busy => LoginRefusal::Busy,
