@@ -208,7 +208,10 @@ async fn write(context: Arc<Context>, outcomes: Vec<Outcome>, claims: Vec<Recipi
             jitter: context.jitter(),
         };
         match context.store.write(op).await {
-            Ok(_) => break,
+            Ok(_) => {
+                outcomes.iter().for_each(note);
+                break;
+            }
             Err(WriteError::Refused(refused)) => {
                 tracing::error!(%refused, "an outcome was refused");
                 break;
@@ -221,6 +224,30 @@ async fn write(context: Arc<Context>, outcomes: Vec<Outcome>, claims: Vec<Recipi
         }
     }
     drop(claims);
+}
+
+/// One line for each attempt; what the other side said goes to the log as a text value: its formats escape that.
+fn note(outcome: &Outcome) {
+    let Outcome { entry, verdict, attempt, .. } = outcome;
+    tracing::info!(
+        event = "delivery_attempt",
+        msg_id = %entry.message,
+        queue_id = %entry,
+        outcome = match verdict {
+            Verdict::Delivered => "relayed",
+            Verdict::Deferred => "deferred",
+            Verdict::Failed => "failed",
+        },
+        actor = attempt.actor,
+        server = attempt.server.as_deref(),
+        peer_ip = attempt.server_ip.map(tracing::field::display),
+        stage = %attempt.stage,
+        code = attempt.words.code,
+        enhanced = attempt.words.enhanced.map(|(class, subject, detail)| format!("{class}.{subject}.{detail}")),
+        elapsed_ms = attempt.duration_ms,
+        text = attempt.words.text,
+        "an attempt has ended"
+    );
 }
 
 /// Whether an operator, a peer's wish or the schedule lets it go now.

@@ -114,7 +114,8 @@ impl Topics {
         let Some(named) = &self.named else {
             return Ok(RULES.iter().filter(|rule| rule.allows(caller)).map(|rule| rule.topic).collect());
         };
-        for rule in RULES.iter().filter(|rule| named.contains(&rule.topic) && !rule.allows(caller)) {
+        let refused = RULES.iter().find(|rule| named.contains(&rule.topic) && !rule.allows(caller));
+        if let Some(rule) = refused {
             let detail = match rule.scope.filter(|scope| !caller.has(*scope)) {
                 Some(scope) => format!("The topic {} needs the scope {scope} too.", rule.name),
                 None => format!("The topic {} is not for those who are restricted to domains.", rule.name),

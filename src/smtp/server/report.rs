@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::time::Instant;
 
 use super::session::{Session, Smtp};
 use crate::base::{Address, Reply};
@@ -45,14 +46,18 @@ pub(super) fn refused(session: &mut Session, asked: &Asked, reply: &Reply) {
     let peer_ip = session.connection.peer().ip();
     let actor = session.actor(asked.identity.as_ref());
     tracing::info!(
-        trace = %subject,
-        actor,
-        peer = %peer_ip,
+        event = "smtp_refused",
+        msg_id = %subject,
+        account = account(asked.identity.as_ref()),
+        %peer_ip,
         helo = asked.helo,
         verb = asked.verb,
         sender = asked.sender,
         recipient = asked.recipient.as_deref().unwrap_or_default(),
-        reply = %reply,
+        code = reply.code(),
+        enhanced = reply.enhanced().map(tracing::field::display),
+        actor,
+        text = %reply,
         "refused"
     );
     let event = Event {
@@ -69,6 +74,9 @@ pub(super) fn refused(session: &mut Session, asked: &Asked, reply: &Reply) {
 /// What the log says of a message that is taken in.
 pub(super) struct Summary {
     actor: String,
+    account: Option<String>,
+    /// When the message's end was seen.
+    since: Instant,
     peer_ip: IpAddr,
     helo: String,
     tls: Option<String>,
@@ -82,6 +90,8 @@ impl Summary {
     pub(super) fn of(session: &Session, facts: &Facts<Smtp>, transaction: &Transaction<Smtp>, bytes: u64) -> Self {
         Self {
             actor: session.actor(facts.identity.as_ref()),
+            account: account(facts.identity.as_ref()),
+            since: Instant::now(),
             peer_ip: session.connection.peer().ip(),
             helo: facts.hello.name.clone(),
             tls: session.tls_text(),
@@ -94,10 +104,13 @@ impl Summary {
 
     pub(super) fn accepted(self, accepted: &Accepted) {
         tracing::info!(
-            id = %accepted.id,
+            event = "smtp_accepted",
+            msg_id = %accepted.id,
             again = accepted.again,
+            account = self.account,
+            peer_ip = %self.peer_ip,
+            elapsed_ms = self.since.elapsed().as_millis() as u64,
             actor = self.actor,
-            peer = %self.peer_ip,
             helo = self.helo,
             tls = self.tls.as_deref().unwrap_or_default(),
             sender = self.sender,
@@ -107,6 +120,14 @@ impl Summary {
             "accepted"
         );
     }
+}
+
+/// The account that has logged in, or the peer.
+fn account(identity: Option<&Identity<Smtp>>) -> Option<String> {
+    Some(match identity? {
+        Identity::Account(account) => account.login.to_string(),
+        Identity::Peer(peer) => peer.name.clone(),
+    })
 }
 
 fn path_text(path: Option<&Address>) -> String {
