@@ -250,13 +250,7 @@ pub(in crate::http) async fn put_log_filter(
         FilterError::Malformed(_) => Problem::invalid(vec![Fault::body("/filter", "malformed", error.to_string())]),
         FilterError::Fixed(cause) => Problem::internal(cause),
     })?;
-    tracing::info!(
-        event = "log_filter",
-        filter,
-        seconds,
-        caller = allowed.caller.name(),
-        "the log's filter is changed"
-    );
+    allowed.note(&context, &filter, Some(serde_json::json!({"filter": filter, "seconds": seconds}))).await?;
     let until_at = context.clock.now().plus_ms(seconds * 1000).rfc3339();
     // Detached: it outlives the request, and an end of the server ends it.
     actix_web::rt::spawn(async move {

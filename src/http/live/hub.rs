@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::news::{Mail, News};
+use crate::audit;
 use crate::base::{Clock, Timestamp, limits};
 use crate::exchange::{Live, Spoken};
 use crate::job;
@@ -58,6 +59,7 @@ impl Hub {
         hub.hear(store, News::Delivery as fn(Arc<trace::Recorded>) -> News);
         hub.hear(store, News::Turn as fn(Arc<turn::SessionChanged>) -> News);
         hub.hear(store, News::Job as fn(Arc<job::Changed>) -> News);
+        hub.hear(store, News::Audit as fn(Arc<audit::Recorded>) -> News);
         hub
     }
 

@@ -10,7 +10,7 @@ use crate::net::Mark;
 use crate::queue::{Change, State};
 use crate::store::{Read, Span, Store};
 use crate::trace::{EVENTS, Subject};
-use crate::{job, queue, trace, turn};
+use crate::{audit, job, queue, trace, turn};
 
 /// Something that happened.
 pub enum News {
@@ -35,6 +35,8 @@ pub enum News {
     },
     /// A job has changed.
     Job(Arc<job::Changed>),
+    /// The audit has a row, or says more of one.
+    Audit(Arc<audit::Recorded>),
     /// How the server does: the fields, `kind` among them.
     Health(Value),
 }
@@ -60,6 +62,7 @@ impl News {
             Self::Connection(..) => Topic::Session,
             Self::Turn(_) | Self::Line { .. } => Topic::Turn,
             Self::Job(_) => Topic::Job,
+            Self::Audit(_) => Topic::Audit,
             Self::Health(_) => Topic::Health,
         }
     }
@@ -75,6 +78,8 @@ impl News {
             }
             Self::Line { line, .. } => line.len(),
             Self::Job(changed) => changed.job.result.as_ref().map_or(0, String::len),
+            // As long as what it shows.
+            Self::Audit(_) => 1024,
             Self::Connection(..) | Self::Turn(_) | Self::Health(_) => 0,
         }
     }
@@ -97,7 +102,7 @@ impl News {
                     || sender(store, recorded.subject).is_some_and(|sender| reaches(caller, &sender))
             }
             Self::Job(changed) => changed.job.actor == caller.name(),
-            Self::Connection(..) | Self::Turn(_) | Self::Line { .. } | Self::Health(_) => false,
+            Self::Connection(..) | Self::Turn(_) | Self::Line { .. } | Self::Audit(_) | Self::Health(_) => false,
         }
     }
 
@@ -147,6 +152,7 @@ impl News {
                 "line": line,
             }),
             Self::Job(changed) => show_job(changed, at),
+            Self::Audit(recorded) => show_audit(recorded),
             Self::Health(fields) => {
                 let mut fields = fields.clone();
                 fields["at"] = at.rfc3339().into();
@@ -220,6 +226,23 @@ fn show_job(changed: &job::Changed, at: Timestamp) -> Value {
         "progress": {"done": job.progress.done, "total": job.progress.total, "unit": job.progress.unit},
         "session": job.session.map(|id| id.to_string()),
         "problem": job.problem,
+    })
+}
+
+fn show_audit(recorded: &audit::Recorded) -> Value {
+    let row = &recorded.row;
+    json!({
+        "at": row.at.rfc3339(),
+        "kind": "recorded",
+        "id": recorded.id.to_string(),
+        "actor": row.act.actor,
+        "token_id": row.act.token_id,
+        "ip": row.act.ip.map(|ip| ip.to_string()),
+        "action": row.act.action,
+        "target": row.target,
+        "before": row.before(),
+        "after": row.after(),
+        "request_id": row.act.request_id,
     })
 }
 

@@ -223,6 +223,19 @@ async fn a_dialogue_is_followed_line_by_line() {
 }
 
 #[actix_web::test]
+async fn what_is_changed_by_rest_is_followed() {
+    let site = Site::new();
+    let mut follower = site.follow_topics("audit").await;
+    site.write(Method::PUT, "/api/v1/domains/own.test", json!({})).await;
+    let event = follower.event().await.unwrap();
+    let expected = (json!("recorded"), json!("put_domain"), json!("own.test"));
+    assert_eq!((&*event.topic, &event.data["before"]), ("audit", &Value::Null));
+    let seen = (event.data["kind"].clone(), event.data["action"].clone(), event.data["target"].clone());
+    assert_eq!(seen, expected);
+    assert_eq!(site.get("/api/v1/audit").await.body["items"][0]["id"], event.data["id"]);
+}
+
+#[actix_web::test]
 async fn each_topic_needs_its_scope() {
     let site = Site::new();
     let status = async |query: &str, scopes: &[Scope], domains: &[&str]| {

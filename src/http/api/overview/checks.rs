@@ -229,7 +229,7 @@ fn span(ms: u64) -> String {
 }
 
 fn bytes(count: u64) -> String {
-    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")];
     match UNITS.into_iter().find(|(unit, _)| count >= *unit) {
         Some((unit, name)) => format!("{}.{} {name}", count / unit, count % unit * 10 / unit),
         None => format!("{count} octets"),
@@ -249,8 +249,8 @@ mod tests {
             started_at: Timestamp(NOW.ms() - DAY_MS),
             writable: true,
             full: false,
-            free_bytes: Some(50 << 30),
-            reserve_bytes: 1 << 30,
+            free_bytes: Some(50_000_000_000),
+            reserve_bytes: 1_000_000_000,
             faults: 0,
             certificates: vec![CertificateFacts { name: "mail.x.test".into(), not_after, self_signed: false }],
             listeners: vec!["smtp"],
@@ -282,7 +282,7 @@ mod tests {
         use CheckState::{Ok, Problem, Warning};
         check(|seen| seen.writable = false, "storage", Problem, "takes no writes");
         check(|seen| seen.full = true, "disk", Problem, "No mail is accepted");
-        check(|seen| seen.free_bytes = Some(3 << 29), "disk", Warning, "1.5 GiB are free");
+        check(|seen| seen.free_bytes = Some(1_500_000_000), "disk", Warning, "1.5 GB are free");
         check(|seen| seen.free_bytes = None, "disk", Ok, "in memory");
         check(|seen| seen.listeners.clear(), "listeners", Problem, "Nothing listens");
         check(|seen| seen.certificates[0].not_after = NOW, "certificate", Problem, "has expired");
