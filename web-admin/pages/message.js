@@ -91,17 +91,16 @@ function Queued({ message, reload }) {
 
 /** @param {{ entry: any, onClose: () => void, onDone: () => void }} props */
 function Redirect({ entry, onClose, onDone }) {
-  const send = async (/** @type {any} */ { recipient, route }) => {
-    await post(at`/queue/${entry.id}/redirect`, { ...(recipient ? { recipient } : {}), ...(route ? { route } : {}) }, { once: true });
-    toast(`${entry.recipient} goes to ${recipient || route} now`);
+  const send = async (/** @type {any} */ { recipient }) => {
+    await post(at`/queue/${entry.id}/redirect`, { recipient }, { once: true });
+    toast(`It goes to ${recipient} now, instead of ${entry.recipient}`);
     onDone();
     onClose();
   };
   return html`<${Dialog} open title="Send it elsewhere" onClose=${onClose}>
-    <p>In place of <strong class="wrap-anywhere">${entry.recipient}</strong>: another address, another way, or both.</p>
+    <p>To another address elsewhere, instead of <strong class="wrap-anywhere">${entry.recipient}</strong>. For an address of this server use Redeliver.</p>
     <${Form} onSubmit=${send} submit="Redirect" onCancel=${onClose}>
-      <${Field} label="Address" name="recipient" placeholder="someone@example.net" />
-      <${Field} label="Route" name="route" hint="The name of a route to send it by." />
+      <${Field} label="Address" name="recipient" type="email" required placeholder="someone@example.net" />
     <//>
   <//>`;
 }

@@ -202,7 +202,7 @@ function Session({ id }) {
         ["Ended", data.ended_at && html`<${Time} at=${data.ended_at} clock />`],
       ]} />
       <${Section} title="What is said"><div role="log" aria-live="polite" aria-label="Dialogue with the peer">
-        ${data.transcript ? html`<${Dialogue} text=${data.transcript} label="Dialogue of the session" />` : html`<p class="quiet">Nothing yet.</p>`}</div><//>`}<//>
+        ${data.transcript ? html`<${Dialogue} text=${data.transcript} label="Dialogue of the session" isRunning=${isRunning} />` : html`<p class="quiet">Nothing yet.</p>`}</div><//>`}<//>
     ${isEnding && html`<${ConfirmDialog} open title="End this session?" verb="End it" onClose=${() => setEnding(false)}
       onConfirm=${async () => { await post(at`/turn/sessions/${id}/abort`); session.reload(); }}>
       <p>It ends between two messages: nothing is lost, and what was not sent waits for the next session.</p><//>`}

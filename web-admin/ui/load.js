@@ -10,6 +10,8 @@ const BURST_MS = 400;
 const LONG_LIST = 1000;
 const LONG_BURST_MS = 5000;
 const PAGE_MAX = 500;
+/** A search may answer with few or none although there is more behind: so often it is asked at a time. */
+const ASKED_MAX = 25;
 
 /** @typedef {{ data: any, etag: string, error: any, loading: boolean, reload: () => Promise<void> }} Resource */
 /** @typedef {{ items: any[], error: any, loading: boolean, hasMore: boolean, more: () => Promise<void>, reload: () => Promise<void> }} List */
@@ -72,13 +74,15 @@ export function useList(path, { query, live = "", limit = 100 } = {}) {
     let cursor = isMore ? old.cursor : "";
     // A list that is looked at anew keeps its length, in as few requests as may be.
     const wanted = isMore ? items.length + limit : Math.max(limit, old.items.length);
+    let asked = 0;
     try {
       do {
+        asked += 1;
         const page = await get(path, { ...query, limit: Math.min(PAGE_MAX, wanted - items.length), cursor });
         if (own !== turn.current) return;
         items = [...items, ...page.items];
         cursor = page.next_cursor ?? "";
-      } while (cursor && items.length < wanted);
+      } while (cursor && items.length < wanted && asked < ASKED_MAX);
       setState({ key, items, cursor, error: null, loading: false });
     } catch (error) {
       if (own === turn.current) setState({ ...old, key, error: checked(error), loading: false });

@@ -104,7 +104,7 @@ export function Table({ label, rows, rowKey, columns, list, filter, selected, on
 
   if (list?.loading && rows.length === 0) return html`<${Loading} />`;
   if (list?.error && rows.length === 0) return html`<${ErrorBox} error=${list.error} retry=${list.reload} />`;
-  if (rows.length === 0 && empty) return empty;
+  if (rows.length === 0 && empty && !list?.hasMore) return empty;
   return html`<div class="table-box" ref=${box}>
     ${(filter || sortable.length > 1) && html`<div class="row table-tools">
       ${filter && html`<input type="search" class="table-filter" aria-label=${`Filter: ${label}`} placeholder="Filter" value=${word}
@@ -129,7 +129,7 @@ export function Table({ label, rows, rowKey, columns, list, filter, selected, on
         columns=${columns} selected=${selected} current=${current} span=${span}
         onCurrent=${setCurrent} onToggle=${select} />`)}
     </table>
-    ${shown.length === 0 && html`<p class="quiet table-none">No row has “${word}”.</p>`}
+    ${shown.length === 0 && html`<p class="quiet table-none">${word ? `No row has “${word}”.` : "Nothing so far."}</p>`}
     ${list?.hasMore && html`<${More} list=${list} />`}
   </div>`;
 }

@@ -8,7 +8,7 @@ setInterval(() => {
   now.value = Date.now();
 }, TICK_MS);
 
-const STEPS = /** @type {[number, string][]} */ ([[86_400, "d"], [3600, "h"], [60, "min"]]);
+const STEPS = /** @type {[number, string][]} */ ([[31_557_600, "y"], [86_400, "d"], [3600, "h"], [60, "min"]]);
 const ABSOLUTE = new Intl.DateTimeFormat("en-GB", {
   year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
 });
@@ -24,7 +24,7 @@ export function duration(seconds) {
   const next = STEPS[place + 1];
   const rest = next ? Math.floor((whole % size) / next[0]) : 0;
   const first = `${Math.floor(whole / size)} ${unit}`;
-  return next && rest > 0 && whole < size * 10 ? `${first} ${rest} ${next[1]}` : first;
+  return next && rest > 0 && unit !== "y" && whole < size * 10 ? `${first} ${rest} ${next[1]}` : first;
 }
 
 /** "3 min ago", "in 2 h", "now". @param {number} at_ms @param {number} now_ms */

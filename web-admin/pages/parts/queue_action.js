@@ -28,7 +28,8 @@ export function QueueAction({ action, chosen, onClose, onDone }) {
   const [job, setJob] = useState(/** @type {any} */ (null));
   const [ended, setEnded] = useState(/** @type {any} */ (null));
   const [why, setWhy] = useState("");
-  const order = { action, ...chosen, ...(reason ? { reason: why.trim() || "-" } : {}) };
+  const [until, setUntil] = useState("");
+  const order = { action, ...chosen, ...(reason ? { reason: why.trim() || "-" } : {}), ...(until ? { until: new Date(until).toISOString() } : {}) };
 
   useEffect(() => {
     post("/queue/actions", { ...order, dry_run: true }).then(({ body }) => setPreview(body), setError);
@@ -66,6 +67,9 @@ export function QueueAction({ action, chosen, onClose, onDone }) {
     ${preview && html`<${Preview} preview=${preview} />`}
     ${reason && html`<div class="field"><label for="queue-reason">${reason} <span class="required">required</span></label>
       <input id="queue-reason" data-focus maxlength="500" value=${why} onInput=${(/** @type {any} */ event) => setWhy(event.currentTarget.value)} /></div>`}
+    ${action === "hold" && html`<div class="field"><label for="queue-until">Until</label>
+      <input id="queue-until" type="datetime-local" value=${until} aria-describedby="queue-until-hint" onInput=${(/** @type {any} */ event) => setUntil(event.currentTarget.value)} />
+      <p class="hint" id="queue-until-hint">Empty: until somebody releases them.</p></div>`}
   <//>`;
 }
 

@@ -1,5 +1,5 @@
 // What happened to a message, one event under the other, with the dialogue of an attempt behind a click.
-import { html, useState } from "../../vendor/preact.js";
+import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { at, get } from "../../api.js";
 import { bytes } from "../../ui/format.js";
 import { Icon } from "../../ui/icon.js";
@@ -61,9 +61,16 @@ export function Transcript({ id, number }) {
     ${error ? html`<${ErrorBox} error=${error} />` : text === null ? isOpen && html`<${Loading} />` : html`<${Dialogue} text=${text} />`}</details>`;
 }
 
-/** Lines of a dialogue, ours and theirs told apart. @param {{ text: string, label?: string }} props */
-export function Dialogue({ text, label = "Dialogue" }) {
-  return html`<pre class="dialogue" tabindex="0" role="region" aria-label=${label}>${text.split("\n").map((line) => {
+/**
+ * Lines of a dialogue, ours and theirs told apart.
+ * @param {{ text: string, label?: string, isRunning?: boolean }} props isRunning: its last lines are kept in view
+ */
+export function Dialogue({ text, label = "Dialogue", isRunning = false }) {
+  const box = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => {
+    if (isRunning && box.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [text, isRunning]);
+  return html`<pre ref=${box} class="dialogue" tabindex="0" role="region" aria-label=${label}>${text.split("\n").map((line) => {
     const side = /^>/.test(line) ? "us" : /^</.test(line) ? "them" : "aside";
     return html`<span class=${side}>${`${line}\n`}</span>`;
   })}</pre>`;
