@@ -109,7 +109,7 @@ async function call(method, path, body, options = {}) {
   } catch {
     throw new ApiError({
       status: 0, title: "The server does not answer",
-      detail: "The server does not answer: it is stopped, or the network between is down. Nothing is known of what was asked.",
+      detail: "It is stopped, or the network between is down. What was asked may have been done or not.",
     });
   }
   const type = response.headers.get("Content-Type") ?? "";

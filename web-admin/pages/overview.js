@@ -36,7 +36,7 @@ const TRAFFIC = [
 ];
 
 export default function Overview() {
-  const overview = useGet("/overview", { live: "queue delivery health" });
+  const overview = useGet("/overview", { live: "queue delivery health", every_ms: 2000 });
   return html`<${Page} title="Overview">
     <${WhatNext} />
     <${Loaded} of=${overview}>${(/** @type {any} */ data) => html`<${Shown} ...${data} />`}<//>

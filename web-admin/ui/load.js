@@ -10,6 +10,8 @@ const BURST_MS = 400;
 const LONG_LIST = 1000;
 const LONG_BURST_MS = 5000;
 const PAGE_MAX = 500;
+/** In the place of a timer: something happened while nobody looked. */
+const MISSED = -1;
 /** A search may answer with few or none although there is more behind: so often it is asked at a time. */
 const ASKED_MAX = 25;
 
@@ -19,10 +21,11 @@ const ASKED_MAX = 25;
 /**
  * One resource.
  * @param {string | null} path null: nothing is asked
- * @param {{ query?: import("../api.js").Query, live?: string }} [options] live: topics that make it look again
+ * @param {{ query?: import("../api.js").Query, live?: string, every_ms?: number }} [options]
+ *   live: topics that make it look again, at most so often
  * @returns {Resource}
  */
-export function useGet(path, { query, live = "" } = {}) {
+export function useGet(path, { query, live = "", every_ms = BURST_MS } = {}) {
   const key = path === null ? null : path + search(query);
   const [state, setState] = useState({ key, data: /** @type {any} */ (undefined), etag: "", error: /** @type {any} */ (null) });
   const turn = useRef(0);
@@ -42,7 +45,7 @@ export function useGet(path, { query, live = "" } = {}) {
       turn.current += 1;
     };
   }, [reload]);
-  useLive(live, useBurst(reload, BURST_MS));
+  useLive(live, useBurst(reload, every_ms));
   const isCurrent = state.key === key;
   return {
     data: isCurrent ? state.data : undefined, etag: isCurrent ? state.etag : "", error: isCurrent ? state.error : null,
@@ -117,17 +120,32 @@ export function Loaded({ of, children }) {
     ${isThere ? children(data) : of.loading && html`<${Loading} />`}`;
 }
 
-/** The same function, called once after a burst of calls. @param {() => void} fn @param {number} wait_ms */
+/**
+ * The same function, called once after a burst of calls; in a tab that nobody sees, when somebody does.
+ * @param {() => void} fn
+ * @param {number} wait_ms
+ */
 function useBurst(fn, wait_ms) {
   const timer = useRef(0);
   const latest = useRef(fn);
   latest.current = fn;
-  useEffect(() => () => clearTimeout(timer.current), []);
+  useEffect(() => {
+    const look = () => {
+      if (document.hidden || timer.current !== MISSED) return;
+      timer.current = 0;
+      latest.current();
+    };
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      clearTimeout(timer.current);
+      document.removeEventListener("visibilitychange", look);
+    };
+  }, []);
   return () => {
     if (timer.current) return;
     timer.current = setTimeout(() => {
-      timer.current = 0;
-      latest.current();
+      timer.current = document.hidden ? MISSED : 0;
+      if (!document.hidden) latest.current();
     }, wait_ms);
   };
 }
