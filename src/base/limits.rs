@@ -214,6 +214,16 @@ pub const PRUNE_EVERY_S: u64 = 3600;
 pub const REPORTED_HEADER_BYTES: usize = 32 * 1024;
 /// Characters of a header field's value that the trace keeps.
 pub const TRACED_HEADER_CHARS: usize = 998;
+/// Octets of a dialogue that the trace keeps with an attempt or a refusal.
+pub const TRACED_TRANSCRIPT_BYTES: usize = 8 * 1024;
+/// Recipients of a refused message that the trace tells of, and of a message in a list.
+pub const TRACED_RECIPIENTS: usize = 20;
+/// Characters of a user name, or of what stands where an address should be, that the trace keeps.
+pub const TRACED_LOGIN_CHARS: usize = 320;
+/// Milliseconds within which it is not told again that a message was fetched by the same account.
+pub const FETCHED_AGAIN_MS: u64 = 60 * 60 * 1000;
+/// Stories that one request looks at for those that it wants.
+pub const STORIES_LOOKED_AT: usize = 2000;
 /// Ops that one transaction takes together.
 pub const BATCH_OPS: usize = 512;
 /// Octets of rows that one transaction takes together, roughly; a batch above it breaks the memory budget.

@@ -8,6 +8,7 @@ use super::queue::QueueAction;
 use super::routes::RouteAction;
 use super::settings::SettingsAction;
 use super::state::StateAction;
+use super::trace::TraceAction;
 use super::turn::TurnAction;
 
 /// A mail server in one program and one file.
@@ -74,6 +75,13 @@ pub enum Command {
         place: Place,
         #[command(subcommand)]
         action: TurnAction,
+    },
+    /// Where is my mail? What became of each message, and who must do what next
+    Trace {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: TraceAction,
     },
     /// Long work in the background
     Job {
@@ -307,6 +315,11 @@ mod tests {
         check("pillarbox route put smart --host smtp.x.test", false);
         check("pillarbox turn peer put branch --verb atrn --domain b.test --user b --secret-file -", true);
         check("pillarbox turn start branch --verb turn --wait", true);
+        check("pillarbox trace list a@x.test --outcome bounced --direction out --after 2026-11-22T00:00:00Z", true);
+        check("pillarbox trace list --watch -o json", true);
+        check("pillarbox trace list --outcome lost", false);
+        check("pillarbox trace show m_0", true);
+        check("pillarbox trace transcript m_0 1", true);
         check("pillarbox job cancel j_0", true);
         check("pillarbox settings list queue. -o yaml", true);
         check("pillarbox settings set a=b c=d", true);

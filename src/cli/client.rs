@@ -47,7 +47,7 @@ enum Server {
 
 /// What the server says when it does not refuse.
 pub struct Answer {
-    /// The body; null when there is none.
+    /// The body; null when there is none, a text where it is none of JSON.
     pub body: Value,
 }
 
@@ -177,7 +177,8 @@ async fn converse(
     let bytes = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
     let bytes = bytes.map_err(|error| Failure::Unreachable(format!("the server broke off: {error}")))?.to_bytes();
     driver.abort();
-    let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    let text = || Some(String::from_utf8_lossy(&bytes).into_owned()).filter(|text| !text.is_empty());
+    let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text().map_or(Value::Null, Value::String));
     if (200..300).contains(&status) { Ok(Answer { body }) } else { Err(Failure::Refused(status, body)) }
 }
 

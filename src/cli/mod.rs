@@ -19,6 +19,7 @@ mod routes;
 mod serve;
 mod settings;
 mod state;
+mod trace;
 mod turn;
 
 use std::process::ExitCode;
@@ -70,6 +71,7 @@ fn answer(command: Command) -> Result<(), Failure> {
         Command::Queue { place, action } => queue::act(action, &Client::new(&place)?, place.output),
         Command::Route { place, action } => routes::act(action, &Client::new(&place)?, place.output),
         Command::Turn { place, action } => turn::act(action, &Client::new(&place)?, place.output),
+        Command::Trace { place, action } => trace::act(action, &Client::new(&place)?, place.output),
         Command::Job { place, action } => jobs::act(action, &Client::new(&place)?, place.output),
         Command::Settings { place, action } => settings::act(action, &Client::new(&place)?, place.output),
         Command::State { place, action } => state::act(action, &Client::new(&place)?, place.output),

@@ -5,7 +5,7 @@ use super::api::mailboxes::{self, append, change, content as mail, messages};
 use super::api::queue::{act, bulk, content, flush};
 use super::api::{
     about, accounts, aliases, domains, events, jobs, logs, mail_routes, overview, peers, queue, resolve, settings,
-    state, tokens, turn_sessions,
+    state, tokens, trace, turn_sessions,
 };
 use super::api::{audit, session};
 use super::{health, metrics};
@@ -80,6 +80,9 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
             .service(turn_sessions::get_turn_session)
             .service(turn_sessions::abort_turn_session)
             .service(turn_sessions::get_turn_waiting)
+            .service(trace::list_trace)
+            .service(trace::get_trace)
+            .service(trace::get_trace_transcript)
             .service(jobs::list_jobs)
             .service(jobs::get_job)
             .service(jobs::cancel_job)

@@ -21,7 +21,7 @@ impl Subject {
     pub(super) const LAST: Self = Self::Refused(TraceId(u64::MAX));
 
     /// The first that an id of that moment could name.
-    pub(super) fn first_at(at: Timestamp) -> Self {
+    pub fn first_at(at: Timestamp) -> Self {
         Self::Message(MessageId(at.ms().saturating_mul(1 << 16)))
     }
 
@@ -118,6 +118,37 @@ pub enum Kind {
     Redirected,
     /// An operator has sent it once more, from the copy that was kept.
     Redelivered,
+}
+
+impl Kind {
+    /// All of them, in their order.
+    pub const ALL: &[Self] = &[
+        Self::Accepted,
+        Self::Rejected,
+        Self::Delivered,
+        Self::Repeated,
+        Self::Expunged,
+        Self::Queued,
+        Self::Relayed,
+        Self::Deferred,
+        Self::Failed,
+        Self::Expired,
+        Self::Bounced,
+        Self::Delayed,
+        Self::Held,
+        Self::Released,
+        Self::Retried,
+        Self::Dropped,
+        Self::Parked,
+        Self::Uncertain,
+        Self::LoginFailed,
+        Self::Aborted,
+        Self::Fetched,
+        Self::Moved,
+        Self::Copied,
+        Self::Redirected,
+        Self::Redelivered,
+    ];
 }
 
 /// One thing that happened. Build it from [`Event::new`] with the fields that apply.

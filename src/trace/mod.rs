@@ -8,13 +8,15 @@ mod prune;
 mod record;
 mod search;
 mod traffic;
+mod transcript;
 mod verdict;
 
 pub use event::{Event, Kind, Subject};
 pub use prune::{Needed, Prune, Pruned, prune};
-pub use record::{EVENTS, Record, Recorded, TABLES, record};
+pub use record::{EVENTS, Record, Recorded, TABLES, follow, record};
 pub use search::{CHECKS, Wanted, find, story};
 pub use traffic::{Hour, SaveTraffic, Traffic};
+pub use transcript::{Refusal, keep_transcript, transcript};
 pub use verdict::{Code, Direction, Outcome, RecipientVerdict, UnknownWord, Verdict, verdict};
 
 #[cfg(test)]

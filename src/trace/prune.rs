@@ -7,14 +7,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::{Event, Subject};
 use super::record::{EVENTS, unrecord};
+use super::transcript::forget_transcripts;
 use crate::base::{Clock, Timestamp, limits};
 use crate::store::{Halt, Op, Read, Span, Store, StoreError, Tx};
 
 /// Says of which subjects the story is still needed, however old it is: those of messages that are not yet delivered.
 pub type Needed = fn(&Tx<'_>, Subject) -> Result<bool, StoreError>;
 
-/// Removes the stories in which nothing has happened for a time, at least that of [`Prune::before`]: their events and
-/// what they are found by. The newest subject stays in any case: new ids begin above it. A slice at a time: call again
+/// Removes the stories in which nothing has happened for a time, at least that of [`Prune::before`]: their events,
+/// what they are found by, and their dialogues. The newest subject stays in any case: new ids begin above it. A slice at a time: call again
 /// behind [`Pruned::next`] until there is none.
 #[derive(Debug, Clone, Copy)]
 pub struct Prune {
@@ -81,6 +82,7 @@ impl Op for Prune {
             for (number, event) in events {
                 unrecord(tx, *subject, *number, event)?;
             }
+            forget_transcripts(tx, *subject)?;
         }
         Ok(Pruned { subjects: plan.stories.len(), next: plan.next })
     }

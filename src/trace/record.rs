@@ -1,9 +1,10 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 
-use super::event::{Event, Subject};
+use super::event::{Event, Kind, Subject};
 use super::traffic::TRAFFIC;
-use crate::base::Address;
+use super::transcript::TRANSCRIPTS;
+use crate::base::{Address, limits};
 use crate::store::{AnyTable, Halt, Op, Read, Span, StoreError, Table, Tx};
 
 /// The events of each subject, numbered from 0 on.
@@ -15,7 +16,7 @@ pub(super) static BY_MESSAGE_ID: Table<([u8; 16], Subject), ()> = Table::new("tr
 /// The subjects of each peer's address, IPv4 in its mapped form.
 pub(super) static BY_IP: Table<([u8; 16], Subject), ()> = Table::new("trace_by_ip");
 /// The room's tables.
-pub const TABLES: &[&dyn AnyTable] = &[&EVENTS, &BY_ADDRESS, &BY_MESSAGE_ID, &BY_IP, &TRAFFIC];
+pub const TABLES: &[&dyn AnyTable] = &[&EVENTS, &BY_ADDRESS, &BY_MESSAGE_ID, &BY_IP, &TRANSCRIPTS, &TRAFFIC];
 
 /// Adds an event to a subject's story, with its index rows.
 ///
@@ -44,6 +45,34 @@ pub struct Recorded {
     pub subject: Subject,
     /// What happened.
     pub event: Event,
+}
+
+/// Adds an event to a story that is still kept; whether it was. For what happens to messages in mailboxes, which may be
+/// many at once and very old: an index row that is there is not written again. That a message was fetched is not told
+/// again within [`limits::FETCHED_AGAIN_MS`].
+///
+/// # Errors
+/// [`StoreError`].
+pub fn follow(tx: &mut Tx<'_>, subject: Subject, event: &Event) -> Result<bool, StoreError> {
+    let Some(((_, number), last)) = tx.last(&EVENTS, Span::prefix(&subject))? else { return Ok(false) };
+    let is_again = event.kind == Kind::Fetched
+        && (last.kind, &last.account) == (event.kind, &event.account)
+        && event.at.ms_since(last.at) < limits::FETCHED_AGAIN_MS;
+    if is_again {
+        return Ok(false);
+    }
+    for address in addresses(event) {
+        let key = (address, subject);
+        if !tx.has(&BY_ADDRESS, &key)? {
+            tx.put(&BY_ADDRESS, &key, &())?;
+        }
+    }
+    if let Some(ip) = event.peer_ip {
+        tx.put(&BY_IP, &(ip_key(ip), subject), &())?;
+    }
+    tx.put(&EVENTS, &(subject, number.saturating_add(1)), event)?;
+    tx.tell(|| Recorded { subject, event: event.clone() });
+    Ok(true)
 }
 
 /// Removes an event with its index rows. Other events of the subject may have had the same: it is for a whole story.

@@ -3,10 +3,14 @@ use std::ops::ControlFlow;
 
 use super::event::{Event, Subject};
 use super::record::{BY_ADDRESS, BY_IP, BY_MESSAGE_ID, EVENTS, address_key, addresses, ip_key, message_id_hash};
+use super::transcript::check_transcripts;
 use crate::store::{CrossCheck, Findings, Key, Read, Span, StoreError, Table, View};
 
 /// The room's cross-checks.
-pub const CHECKS: &[CrossCheck] = &[CrossCheck { name: "trace indexes", run: check_indexes }];
+pub const CHECKS: &[CrossCheck] = &[
+    CrossCheck { name: "trace indexes", run: check_indexes },
+    CrossCheck { name: "trace dialogues", run: check_transcripts },
+];
 
 /// What is looked for in the trace.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -199,6 +199,76 @@ fn rows_of_earlier_versions_are_read() {
     }
 }
 
+#[test]
+fn the_list_of_kinds_is_whole() {
+    for (number, kind) in Kind::ALL.iter().enumerate() {
+        assert_eq!(postcard::to_stdvec(kind).unwrap(), [u8::try_from(number).unwrap()], "{kind:?}");
+    }
+    assert!(postcard::from_bytes::<Kind>(&[u8::try_from(Kind::ALL.len()).unwrap()]).is_err());
+}
+
+#[test]
+fn what_happens_in_mailboxes_is_told_where_the_story_is_kept() {
+    let store = store();
+    let at = |ms| Event { at: Timestamp(ms), account: Some("a@x.test".into()), ..event(Kind::Fetched) };
+    let follow = |number, event| store.write_blocking(Follow(message(number), event)).unwrap().into_inner();
+    write(&store, message(1), Event { recipient: Some("a@x.test".into()), ..event(Kind::Delivered) });
+    assert!(!follow(2, at(7)), "nothing is known of it");
+    assert!(follow(1, at(7)));
+    assert!(!follow(1, at(8)), "it was told a moment ago");
+    assert!(follow(1, at(8 + 60 * 60 * 1000)));
+    assert!(follow(1, Event { account: Some("b@x.test".into()), ..at(9 + 60 * 60 * 1000) }));
+    let kinds: Vec<Kind> = story(&store.view().unwrap(), message(1)).unwrap().iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [Kind::Delivered, Kind::Fetched, Kind::Fetched, Kind::Fetched]);
+    assert_eq!(found(&store, &Wanted::Address("b@x.test".into()), None, 9), [message(1)]);
+    assert_eq!(store.check().unwrap().lines(), [] as [&str; 0]);
+}
+
+/// Adds an event where the story is kept.
+struct Follow(Subject, Event);
+
+impl Op for Follow {
+    type Plan = ();
+    type Out = bool;
+    type Refused = std::convert::Infallible;
+
+    fn name(&self) -> &'static str {
+        "test.follow"
+    }
+
+    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<std::convert::Infallible>> {
+        Ok(())
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<bool, StoreError> {
+        super::follow(tx, self.0, &self.1)
+    }
+}
+
+#[test]
+fn a_dialogue_is_kept_once_and_goes_with_its_story() {
+    let store = store();
+    let refused = |number, text: &str| Refusal {
+        subject: message(number),
+        events: vec![event(Kind::Rejected), event(Kind::Rejected)],
+        transcript: text.into(),
+    };
+    for text in ["> 1\n", "> 1\n", "> 2\n", ""] {
+        store.write_blocking(refused(1, text)).unwrap().into_inner();
+    }
+    store.write_blocking(refused(3, "> 3\n")).unwrap().into_inner();
+    let view = store.view().unwrap();
+    let numbers: Vec<_> = super::story(&view, message(1)).unwrap().iter().map(|event| event.transcript).collect();
+    assert_eq!(numbers, [0, 0, 0, 0, 1, 1].map(Some).into_iter().chain([None, None]).collect::<Vec<_>>());
+    assert_eq!(transcript(&view, message(1), 1).unwrap().as_deref(), Some("> 2\n"));
+    assert_eq!(transcript(&view, message(1), 2).unwrap(), None);
+    assert_eq!(store.check().unwrap().lines(), [] as [&str; 0]);
+    assert_eq!(prune_all(&store, 100), 1);
+    assert_eq!(transcript(&store.view().unwrap(), message(1), 0).unwrap(), None);
+    assert_eq!(transcript(&store.view().unwrap(), message(3), 0).unwrap().as_deref(), Some("> 3\n"));
+    assert_eq!(store.check().unwrap().lines(), [] as [&str; 0]);
+}
+
 /// Prunes in slices of one event, as often as there is more.
 fn prune_all(store: &Store, before: u64) -> usize {
     fn needed(_: &Tx<'_>, subject: Subject) -> Result<bool, StoreError> {
@@ -309,6 +379,9 @@ fn a_check_sees_what_is_missing_and_what_is_too_much() {
     );
     check(|tx| tx.put(&BY_MESSAGE_ID, &([7; 16], message(1)), &()), "trace_by_message_id: a row");
     check(|tx| tx.put(&BY_IP, &(ip_of("::1"), message(2)), &()), "trace_by_ip: a row");
+    check(|tx| keep_transcript(tx, message(1), "> x\n").map(drop), "no event of m_0000000002000 names its dialogue 0");
+    let lost = |tx: &mut Tx<'_>| record(tx, message(1), Event { transcript: Some(4), ..event(Kind::Deferred) });
+    check(lost, "the dialogue 4 of event 1 of m_0000000002000 is missing");
 }
 
 fn ip_of(text: &str) -> [u8; 16] {

@@ -21,6 +21,7 @@ pub(super) mod session;
 pub(super) mod settings;
 pub(super) mod state;
 pub(super) mod tokens;
+pub(super) mod trace;
 pub(super) mod turn_sessions;
 
 use guard::Guard;

@@ -48,6 +48,7 @@ fn scope(operation: &str) -> Option<Scope> {
         "put_log_filter" => return Some(Scope::SettingsWrite),
         "get_metrics" => return Some(Scope::MetricsRead),
         "get_overview" => return Some(Scope::QueueRead),
+        _ if word.starts_with("trace") => (Scope::TraceRead, Scope::TraceRead),
         _ if word.starts_with("job") => (Scope::JobsRead, Scope::JobsWrite),
         _ => panic!("which scope does {operation} need?"),
     };
@@ -66,6 +67,7 @@ async fn call_all(site: &Site, token: impl Fn(&str) -> String) -> Vec<(String, b
                 ("{name}", "matrix"),
                 ("{key}", "limits.recipients"),
                 ("{qid}", "q_0000000000000_0"),
+                ("{n}", "0"),
                 ("{mid}", "m_0000000000000"),
                 ("{mailbox}", "Trash"),
                 ("{uid}", "1"),

@@ -18,6 +18,7 @@ mod routes;
 mod session;
 mod settings;
 mod state;
+mod trace;
 
 use std::sync::{Arc, OnceLock};
 
@@ -35,7 +36,7 @@ use super::validate::validate;
 use crate::base::{Clock, DomainName, SeededRandom, Timestamp, TurnedClock};
 use crate::directory::{self, CreateToken, Scope, TokenFields};
 use crate::store::{AnyTable, Options, Schema, Store};
-use crate::{intake, job, mailbox, trace, turn};
+use crate::{intake, job, mailbox, turn};
 
 /// A server without sockets.
 struct Site {
@@ -76,7 +77,7 @@ fn schema() -> &'static Schema {
     SCHEMA.get_or_init(|| {
         let rooms: [&[&'static dyn AnyTable]; 9] = [
             crate::settings::TABLES,
-            trace::TABLES,
+            crate::trace::TABLES,
             crate::audit::TABLES,
             job::TABLES,
             directory::TABLES,

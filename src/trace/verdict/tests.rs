@@ -375,7 +375,12 @@ fn what_is_refused_here_says_why() {
         text: "the sender closed the connection".into(),
         ..event(0, Kind::Aborted, "b@here.test")
     };
-    check(&[aborted.clone()], (Outcome::Refused, Code::Aborted), &["closed the connection before"], "by itself");
+    check(
+        std::slice::from_ref(&aborted),
+        (Outcome::Refused, Code::Aborted),
+        &["closed the connection before"],
+        "by itself",
+    );
     check(
         &[Event { actor: "submission a@here.test".into(), ..aborted }],
         (Outcome::Refused, Code::Aborted),

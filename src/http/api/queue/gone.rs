@@ -14,7 +14,7 @@ pub(super) fn problem(read: &impl Read, caller: &Caller, id: QueueId) -> Result<
         return Ok(plain);
     }
     let is_end = |event: &&Event| {
-        event.recipient.as_ref() == Some(&recipient)
+        event.entry.map_or(event.recipient.as_ref() == Some(&recipient), |entry| entry == id.number)
             && matches!(event.kind, Kind::Relayed | Kind::Failed | Kind::Expired | Kind::Dropped)
     };
     let Some(end) = story.iter().rfind(is_end) else { return Ok(plain) };

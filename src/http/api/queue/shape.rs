@@ -225,7 +225,8 @@ impl QueueEntry {
         let names = [Some(&row.entry.recipient), row.entry.original.as_ref()];
         let names: Vec<String> = names.into_iter().flatten().map(Address::to_string).collect();
         let is_own = |event: &Event| {
-            let named = event.recipient.as_ref().is_some_and(|recipient| names.contains(recipient));
+            let by_name = || event.recipient.as_ref().is_some_and(|recipient| names.contains(recipient));
+            let named = event.entry.map_or_else(by_name, |entry| entry == row.id.number);
             named && !matches!(event.kind, Kind::Accepted | Kind::Rejected | Kind::Delivered | Kind::Expunged)
         };
         let story = trace::story(read, Subject::Message(row.id.message))?;
