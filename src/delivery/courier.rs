@@ -35,10 +35,11 @@ impl QueueCourier {
     }
 
     /// Settles what the session has in its hands without a server; whether there was something.
-    pub(super) async fn give_up(&mut self, verdict: Verdict, attempt: &Attempt) -> bool {
+    pub(super) async fn give_up(&mut self, verdict: Verdict, attempt: &Attempt, dialogue: &Arc<str>) -> bool {
         self.rewind();
         let Some(bundle) = self.first.take() else { return false };
-        let outcome = |id: QueueId| Outcome { entry: id, verdict, attempt: attempt.clone() };
+        let outcome =
+            |id: QueueId| Outcome { dialogue: Arc::clone(dialogue), ..Outcome::new(id, verdict, attempt.clone()) };
         let outcomes = bundle.recipients.iter().map(|recipient| outcome(recipient.id)).collect();
         self.desk.hold(bundle);
         self.desk.settle(outcomes).await;
@@ -46,8 +47,8 @@ impl QueueCourier {
     }
 
     /// The same for all that is ready for the destination.
-    pub(super) async fn give_up_all(&mut self, verdict: Verdict, attempt: &Attempt) {
-        while self.give_up(verdict, attempt).await {
+    pub(super) async fn give_up_all(&mut self, verdict: Verdict, attempt: &Attempt, dialogue: &Arc<str>) {
+        while self.give_up(verdict, attempt, dialogue).await {
             self.first = self.board.next(&self.key);
         }
     }

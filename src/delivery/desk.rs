@@ -187,7 +187,7 @@ impl Drop for Desk {
             words: Words::own(Enhanced(4, 3, 0), "the session broke off before the server had answered"),
             duration_ms: 0,
         };
-        let outcome = |entry| Outcome { entry, verdict: Verdict::Deferred, attempt: attempt.clone() };
+        let outcome = |entry| Outcome::new(entry, Verdict::Deferred, attempt.clone());
         let claims = self.current.take().map(|bundle| bundle.recipients).unwrap_or_default();
         runtime.spawn(write(Arc::clone(&self.context), opened.into_iter().map(outcome).collect(), claims));
     }

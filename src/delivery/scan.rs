@@ -206,7 +206,7 @@ impl Todo {
         // A session with its peer may have taken it since it was read.
         let Some(claim) = claims.claim(id) else { return };
         self.claimed.push(claim);
-        let outcome = Outcome { entry: id, verdict: Verdict::Deferred, attempt };
+        let outcome = Outcome::new(id, Verdict::Deferred, attempt);
         self.settle.entry(id.message).or_default().push(outcome);
     }
 

@@ -23,7 +23,7 @@ pub(super) async fn run(context: Arc<Context>, seat: Seat, way: Way, first: Bund
     let began_ms = context.clock.monotonic_ms();
     let began = context.now();
     let (board, key) = (Arc::clone(&seat.board), seat.key.clone());
-    let mut session = Session { board, key, context, way, courier, began, began_ms };
+    let mut session = Session { board, key, context, way, courier, began, began_ms, dialogue: String::new() };
     session.run().await;
     session.courier.finish().await;
     if session.courier.desk.not_opened {
@@ -42,6 +42,8 @@ struct Session {
     began: Timestamp,
     /// By the clock that nobody sets.
     began_ms: u64,
+    /// What was said with the servers that have not taken anything.
+    dialogue: String,
 }
 
 /// What became of dialling one server.
@@ -86,6 +88,11 @@ impl Session {
         }
     }
 
+    /// What was said so far, with all servers.
+    fn said(&self) -> Arc<str> {
+        self.dialogue.as_str().into()
+    }
+
     /// Servers that want to be left alone for a while go last.
     fn in_order(&self, mut servers: Vec<Server>) -> Vec<Server> {
         let now = self.context.now();
@@ -97,7 +104,8 @@ impl Session {
         let attempt = self.attempt(None, Stage::Route, unroutable.words);
         if unroutable.is_permanent {
             self.board.answered(&self.key, 0);
-            self.courier.give_up_all(Verdict::Failed, &attempt).await;
+            let dialogue = self.said();
+            self.courier.give_up_all(Verdict::Failed, &attempt, &dialogue).await;
         } else {
             self.unreachable(attempt).await;
         }
@@ -107,7 +115,8 @@ impl Session {
     async fn looped(&mut self, attempt: Attempt) {
         if matches!(self.way, Way::Mx(_)) {
             self.board.answered(&self.key, 0);
-            self.courier.give_up_all(Verdict::Failed, &attempt).await;
+            let dialogue = self.said();
+            self.courier.give_up_all(Verdict::Failed, &attempt, &dialogue).await;
         } else {
             self.unreachable(attempt).await;
         }
@@ -116,7 +125,8 @@ impl Session {
     /// What the session was begun for has had its attempt; the rest of the destination's mail is postponed.
     async fn unreachable(&mut self, attempt: Attempt) {
         let now = self.context.now();
-        self.courier.give_up(Verdict::Deferred, &attempt).await;
+        let dialogue = self.said();
+        self.courier.give_up(Verdict::Deferred, &attempt, &dialogue).await;
         // So that what is postponed is not due before this one is in the file.
         self.courier.desk.finish().await;
         let context = &self.context;
@@ -180,6 +190,9 @@ impl Session {
         }
         self.courier.rewind();
         let Failure { stage, words, .. } = failure;
+        let address = server.address;
+        let begin = format!("* {} [{}]:{}\n", server.name, address.ip(), address.port());
+        self.dialogue.extend([begin.as_str(), &summary.dialogue]);
         Tried::Failed(self.attempt(Some(server), stage, words))
     }
 
@@ -193,6 +206,7 @@ impl Session {
         let address = server.address;
         let words =
             Words::own(enhanced, format!("{what} to {} [{}]:{}: {error}", server.name, address.ip(), address.port()));
+        self.dialogue.extend(["* ", &words.text, "\n"]);
         Tried::Failed(self.attempt(Some(server), stage, words))
     }
 

@@ -115,6 +115,8 @@ pub struct Plan {
     queued: Vec<Queued>,
     repeated: Vec<Repeated>,
     captured: Vec<Captured>,
+    /// Recipients that get no copy of their own, since their account gets one already.
+    joined: Vec<(Address, Address)>,
 }
 
 /// A copy for an account.
@@ -154,6 +156,8 @@ struct Seen {
     bytes: blake3::Hash,
     accounts: HashSet<AccountId>,
     remote: HashSet<String>,
+    /// Who was named for an account that gets a copy already.
+    joined: HashSet<String>,
     /// Where it was delivered to before.
     before: HashSet<String>,
 }
@@ -186,6 +190,7 @@ impl Op for Accept {
             bytes: self.hash(),
             accounts: HashSet::new(),
             remote: HashSet::new(),
+            joined: HashSet::new(),
             before: self.delivered_to.iter().map(Address::key).collect(),
         };
         for recipient in &self.recipients {
@@ -274,6 +279,9 @@ impl Accept {
         delivery: &Delivery,
     ) -> Result<(), Halt<Refused>> {
         if !seen.accounts.insert(delivery.account) {
+            if seen.joined.insert(given.key()) {
+                plan.joined.push((given.clone(), delivery.address.clone()));
+            }
             return Ok(());
         }
         let mark = seen.account_mark(delivery.account);
@@ -379,19 +387,34 @@ impl Accept {
         self.record(tx, self.accepted())?;
         for copy in &plan.fresh {
             if !copy.is_capture {
-                self.record(tx, self.delivered(&copy.given, format!("to the INBOX of {}", copy.address)))?;
+                let text = format!("to the INBOX of {}", copy.address);
+                self.record(tx, self.delivered(&copy.given, &copy.address, text))?;
             }
             unconfirmed::put(tx, copy.mark, session, &Unconfirmed { message: self.id, at: self.at })?;
         }
+        self.record_joined(tx, plan)?;
         self.record_captured(tx, plan)?;
         self.enqueue(tx, plan, &incoming, session)
+    }
+
+    /// Tells of each recipient that gets no copy of its own.
+    fn record_joined(&self, tx: &mut Tx<'_>, plan: &Plan) -> Result<(), StoreError> {
+        if plan.joined.is_empty() {
+            return Ok(());
+        }
+        let with_own: HashSet<String> = plan.fresh.iter().map(|copy| copy.given.key()).collect();
+        for (given, address) in plan.joined.iter().filter(|(given, _)| !with_own.contains(&given.key())) {
+            let text = format!("the same copy, to the INBOX of {address}");
+            self.record(tx, self.delivered(given, address, text))?;
+        }
+        Ok(())
     }
 
     /// Tells of each recipient whose mail stays here.
     fn record_captured(&self, tx: &mut Tx<'_>, plan: &Plan) -> Result<(), StoreError> {
         let Some(to) = &self.outbound.capture_to else { return Ok(()) };
         for Captured { given, address } in &plan.captured {
-            self.record(tx, self.delivered(given, format!("captured: for {address}, to the INBOX of {to}")))?;
+            self.record(tx, self.delivered(given, to, format!("captured: for {address}, to the INBOX of {to}")))?;
         }
         Ok(())
     }
@@ -425,6 +448,7 @@ impl Accept {
             let event = Event {
                 recipient: Some(copy.given.to_string()),
                 text,
+                entry: Some(id.number),
                 ..Event::new(self.at, Kind::Queued, self.origin.actor.as_str())
             };
             self.record(tx, event)?;
@@ -465,9 +489,11 @@ impl Accept {
         trace::record(tx, Subject::Message(self.id), event)
     }
 
-    fn delivered(&self, given: &Address, text: String) -> Event {
+    fn delivered(&self, given: &Address, account: &Address, text: String) -> Event {
         Event {
             recipient: Some(given.to_string()),
+            account: Some(account.to_string()),
+            mailbox: Some(mailbox::INBOX.to_owned()),
             text,
             ..Event::new(self.at, Kind::Delivered, self.origin.actor.as_str())
         }

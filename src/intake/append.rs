@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 
 use crate::base::{AccountId, MailboxId, MessageId, SystemFlags, Timestamp, Uid};
+use crate::directory;
 use crate::mailbox::{self, Filed, Incoming};
 use crate::message::Summary;
 use crate::store::{Halt, Op, StagedBlob, StoreError, Tx};
@@ -115,8 +116,11 @@ impl Op for Append {
         }
         let uids = mailbox::file(tx, self.mailbox, &filed)?;
         let Some(mailbox) = mailbox::row(tx, self.mailbox)? else { return Ok(AppendedAt { uid_validity: 0, uids }) };
+        let owner = directory::account_by_id(tx, self.account)?.map(|account| account.address.to_string());
         for message in &self.messages {
             let event = Event {
+                account: owner.clone(),
+                mailbox: Some(mailbox.name.clone()),
                 peer_ip: self.peer_ip,
                 message_id: message.message_id_field.clone(),
                 size_bytes: Some(message.size_bytes()),

@@ -141,7 +141,13 @@ impl<'a> Bounce<'a> {
                 [] => format!("to the INBOX of {address}"),
                 captured => format!("captured: for {}, to the INBOX of {address}", captured.join(", ")),
             };
-            let event = Event { recipient: Some(to.to_string()), text, ..Event::new(self.at, Kind::Delivered, ACTOR) };
+            let event = Event {
+                recipient: Some(to.to_string()),
+                text,
+                account: Some(address.to_string()),
+                mailbox: Some(mailbox::INBOX.to_owned()),
+                ..Event::new(self.at, Kind::Delivered, ACTOR)
+            };
             trace::record(tx, Subject::Message(incoming.id), event)?;
         }
         Ok(())
@@ -175,6 +181,7 @@ impl<'a> Bounce<'a> {
             let event = Event {
                 recipient: Some(to.to_string()),
                 text: format!("for {}, as {id}", entry.recipient),
+                entry: Some(id.number),
                 ..Event::new(self.at, Kind::Queued, ACTOR)
             };
             trace::record(tx, Subject::Message(incoming.id), event)?;

@@ -2,14 +2,16 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use super::deliver::has_room;
-use super::edit::{Edit, each_message};
+use super::edit::{Edit, each_message, mailbox_row};
 use super::keywords::Names;
 use super::log::ChangeKind;
 use super::message_row::{COPIES, Copies, MESSAGES, Message, OWN_LINES};
 use super::row::MAILBOXES;
 use super::runs::{Runs, weight_bytes};
 use crate::base::{MailboxId, MessageId, Timestamp, Uid, limits};
+use crate::directory;
 use crate::store::{Halt, Op, Read, Span, StoreError, Tx};
+use crate::trace::{self, Event, Kind, Subject};
 
 /// Copies messages into a mailbox of the same account, or moves them there, in one transaction: they keep flags,
 /// keywords and internal date. Those that are not there (any more) are passed over.
@@ -102,7 +104,8 @@ impl Op for CopyMessages {
 
     fn apply(&self, tx: &mut Tx<'_>, plan: CopyPlan) -> Result<Copied, StoreError> {
         let (uid_validity, uids) = if self.moves {
-            move_messages(tx, (self.from, self.to), &plan.uids, &plan.keywords, self.at)?
+            let event = self.event(tx, Kind::Moved)?;
+            move_messages(tx, (self.from, self.to), &plan.uids, &plan.keywords, &event)?
         } else {
             self.copy(tx, &plan.uids, &plan.keywords)?
         };
@@ -129,7 +132,13 @@ impl CopyMessages {
         Ok((size_bytes, keywords))
     }
 
+    /// What the trace is told.
+    fn event(&self, tx: &Tx<'_>, kind: Kind) -> Result<Event, StoreError> {
+        moving(tx, (self.from, self.to), Event::new(self.at, kind, self.by.as_str()))
+    }
+
     fn copy(&self, tx: &mut Tx<'_>, uids: &Runs, keywords: &Translation) -> Result<Places, StoreError> {
+        let event = self.event(tx, Kind::Copied)?;
         let mut edit = Edit::begin(tx, self.to, ChangeKind::Added)?;
         let mut places = Vec::new();
         each_message(tx, self.from, uids, |tx, uid, message| {
@@ -139,7 +148,7 @@ impl CopyMessages {
             let copy = next_copy(tx, message.id)?;
             let message = Message { copy, saved_at: self.at, keywords: keywords.of(message.keywords), ..message };
             places.push((uid, put_beside(tx, &mut edit, (self.from, uid), message)?));
-            Ok(())
+            trace::follow(tx, Subject::Message(message.id), &event).map(drop)
         })?;
         let uid_validity = edit.row().uid_validity;
         edit.finish(tx)?;
@@ -150,19 +159,28 @@ impl CopyMessages {
 /// UIDVALIDITY of the target, and each message's UID there and here.
 type Places = (u32, Vec<(Uid, Uid)>);
 
-/// Moves messages, which must be below the mailbox's next UID, with all that hangs on them.
+/// An event on messages that come from one mailbox into another of its account.
+pub(super) fn moving(read: &impl Read, (from, to): (MailboxId, MailboxId), event: Event) -> Result<Event, StoreError> {
+    let (from, to) = (mailbox_row(read, from)?, mailbox_row(read, to)?);
+    let owner = directory::account_by_id(read, to.account)?.map(|account| account.address.to_string());
+    Ok(Event { account: owner, mailbox: Some(to.name), text: format!("from {}", from.name), ..event })
+}
+
+/// Moves messages, which must be below the mailbox's next UID, with all that hangs on them, and tells the trace of each
+/// by that event.
 pub(super) fn move_messages(
     tx: &mut Tx<'_>,
     (from, to): (MailboxId, MailboxId),
     uids: &Runs,
     keywords: &Translation,
-    at: Timestamp,
+    event: &Event,
 ) -> Result<Places, StoreError> {
     // One behind the other: it may be the same mailbox.
     let mut edit = Edit::begin(tx, to, ChangeKind::Added)?;
     let (mut moved, mut places) = (Vec::new(), Vec::new());
     each_message(tx, from, uids, |tx, uid, message| {
-        let there = Message { saved_at: at, keywords: keywords.of(message.keywords), ..message };
+        trace::follow(tx, Subject::Message(message.id), event)?;
+        let there = Message { saved_at: event.at, keywords: keywords.of(message.keywords), ..message };
         places.push((uid, put_beside(tx, &mut edit, (from, uid), there)?));
         moved.push((uid, message));
         Ok(())

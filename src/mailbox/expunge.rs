@@ -89,6 +89,7 @@ pub(super) fn remove_messages(
 ) -> Result<Expunged, StoreError> {
     let mut edit = Edit::begin(tx, mailbox, ChangeKind::Expunged)?;
     let owner = directory::account_by_id(tx, edit.row().account)?.map(|account| account.address.to_string());
+    let name = edit.row().name.clone();
     let mut expunged = Expunged::default();
     each_message(tx, mailbox, uids, |tx, uid, message| {
         if !message.flags.has(only) {
@@ -100,6 +101,8 @@ pub(super) fn remove_messages(
         expunged.size_bytes += message.size_bytes();
         let event = Event {
             recipient: owner.clone(),
+            account: owner.clone(),
+            mailbox: Some(name.clone()),
             peer_ip: removal.peer_ip,
             text: removal.text.to_owned(),
             ..Event::new(removal.at, Kind::Expunged, removal.by)

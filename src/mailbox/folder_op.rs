@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use super::copy::{Translation, move_messages};
+use super::copy::{Translation, move_messages, moving};
 use super::edit::mailbox_row;
 use super::expunge::{Removal, remove_messages};
 use super::folder::{SpecialUse, below, mailboxes, superiors};
@@ -12,6 +12,7 @@ use super::{INBOX, MAILBOX_TOPIC, MAILBOXES_TOPIC};
 use crate::base::{AccountId, MailboxId, ModSeq, SystemFlags, Timestamp, Uid, limits};
 use crate::directory;
 use crate::store::{Halt, Op, Read, Span, StoreError, Topic, Tx};
+use crate::trace::{Event, Kind};
 
 /// Why a mailbox is not created, renamed or deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -215,7 +216,8 @@ impl Op for RenameMailbox {
                 let to = add_mailbox(tx, self.account, &self.to, None, self.at)?;
                 Names::read(tx, inbox)?.copied_to(to).write(tx)?;
                 let all = Runs::new(&[(Uid(1), Uid(u32::MAX))]).below(mailbox_row(tx, inbox)?.uid_next);
-                move_messages(tx, (inbox, to), &all, &Translation::none(), self.at).map(drop)
+                let event = moving(tx, (inbox, to), Event::new(self.at, Kind::Moved, "rename"))?;
+                move_messages(tx, (inbox, to), &all, &Translation::none(), &event).map(drop)
             }
             RenamePlan::Mailboxes(renamed) => {
                 self.rename(tx, renamed)?;

@@ -105,6 +105,7 @@ impl Act {
         };
         let event = Event {
             recipient: Some(entry.recipient.to_string()),
+            entry: Some(id.number),
             text: text.to_owned(),
             ..Event::new(self.at, kind, self.actor.as_str())
         };

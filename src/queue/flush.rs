@@ -132,6 +132,7 @@ impl Op for Flush {
                 replace(tx, id, &entry, &flushed)?;
                 let event = Event {
                     recipient: Some(entry.recipient.to_string()),
+                    entry: Some(id.number),
                     ..Event::new(self.at, Kind::Retried, self.actor.as_str())
                 };
                 trace::record(tx, Subject::Message(id.message), event)?;

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,15 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// What happened, for the sender, the operator and the trace.
     pub attempt: Attempt,
+    /// What was said, for the trace: as of `net::Transcript`. Empty where nobody was spoken to.
+    pub dialogue: Arc<str>,
+}
+
+impl Outcome {
+    /// Without a dialogue.
+    pub fn new(entry: QueueId, verdict: Verdict, attempt: Attempt) -> Self {
+        Self { entry, verdict, attempt, dialogue: Arc::default() }
+    }
 }
 
 /// How an attempt ended.

@@ -115,7 +115,7 @@ impl Park {
 
     fn note(&self, tx: &mut Tx<'_>, id: QueueId, entry: &Entry, kind: Kind, text: String) -> Result<(), StoreError> {
         let recipient = Some(entry.recipient.to_string());
-        let event = Event { recipient, text, ..Event::new(self.at, kind, ACTOR) };
+        let event = Event { recipient, text, entry: Some(id.number), ..Event::new(self.at, kind, ACTOR) };
         trace::record(tx, Subject::Message(id.message), event)
     }
 }

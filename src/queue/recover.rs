@@ -106,6 +106,7 @@ impl Recover {
         let server = open.server.split(' ').next().map(str::to_owned);
         let event = Event {
             recipient: Some(entry.recipient.to_string()),
+            entry: Some(id.number),
             server: server.clone(),
             stage: Some(Stage::End.to_string()),
             text: text.clone(),

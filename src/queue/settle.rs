@@ -149,10 +149,10 @@ fn deferred(entry: &Entry, outcome: &Outcome, until: Timestamp, tell: bool) -> E
 /// Tells the trace.
 fn note(tx: &mut Tx<'_>, entry: &Entry, outcome: &Outcome, fate: Fate, opened: bool) -> Result<(), StoreError> {
     let subject = Subject::Message(outcome.entry.message);
-    let attempt = &outcome.attempt;
+    let transcript = trace::keep_transcript(tx, subject, &outcome.dialogue)?;
     if opened && is_uncertain(outcome) {
         let text = "the answer to the end of the message was lost: the server may have it, and will be sent it again";
-        let event = Event { text: text.into(), ..event(entry, attempt, Kind::Uncertain) };
+        let event = Event { text: text.into(), ..event(entry, outcome, Kind::Uncertain) };
         trace::record(tx, subject, event)?;
     }
     let (kind, until) = match fate {
@@ -161,7 +161,7 @@ fn note(tx: &mut Tx<'_>, entry: &Entry, outcome: &Outcome, fate: Fate, opened: b
         Fate::Failed => (Kind::Failed, None),
         Fate::Expired => (Kind::Expired, None),
     };
-    let mut event = event(entry, attempt, kind);
+    let mut event = Event { transcript, ..event(entry, outcome, kind) };
     if let (Some(until), State::Waiting { .. }) = (until, &entry.state) {
         event.text = format!("{} (next attempt at {until})", event.text);
     }
@@ -174,8 +174,10 @@ fn is_uncertain(outcome: &Outcome) -> bool {
     outcome.verdict == Verdict::Deferred && *stage == Stage::End && words.code.is_none()
 }
 
-fn event(entry: &Entry, attempt: &Attempt, kind: Kind) -> Event {
+fn event(entry: &Entry, outcome: &Outcome, kind: Kind) -> Event {
+    let attempt = &outcome.attempt;
     Event {
+        entry: Some(outcome.entry.number),
         peer_ip: attempt.server_ip,
         tls: attempt.tls.clone(),
         recipient: Some(entry.recipient.to_string()),

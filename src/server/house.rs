@@ -129,6 +129,7 @@ impl House {
             store: store.clone(),
             authenticator: Arc::clone(&authenticator),
             clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
             hostname: hostname.to_string(),
             tls: Some(Arc::clone(&tls[&Listener::Pop3])),
             leases: pop3::server::Leases::new(),

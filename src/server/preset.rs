@@ -204,7 +204,7 @@ mod tests {
             words: Words { code: None, enhanced: Some((5, 1, 2)), text: "there is no such domain".into() },
             duration_ms: 1,
         };
-        let outcomes = vec![Outcome { entry, verdict: Verdict::Failed, attempt }];
+        let outcomes = vec![Outcome::new(entry, Verdict::Failed, attempt)];
         let at = house.clock.now();
         house.store.write(Settle { outcomes, outbound: Arc::new(outbound), at, jitter: 0 }).await.unwrap().into_inner();
         assert_eq!((inbox(&house, CAPTURED), queued(&house)), (1, 0));

@@ -154,7 +154,7 @@ async fn settle(world: &mut World<'_>, said: Vec<(QueueId, Said)>, jitter: u32) 
             (true, Stage::Queue) if verdict == Verdict::Deferred => stage = Stage::End,
             _ => {}
         }
-        Outcome { entry, verdict, attempt: attempt(world.oracle.now, stage, code) }
+        Outcome::new(entry, verdict, attempt(world.oracle.now, stage, code))
     });
     let outcomes: Vec<Outcome> = outcomes.collect();
     let op = Settle { outcomes: outcomes.clone(), outbound: world.outbound(), at: world.oracle.now, jitter };

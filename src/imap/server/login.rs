@@ -6,6 +6,7 @@ use crate::directory::{Identity, LoginError, Protocol};
 use crate::imap::wire::{Answer, Code};
 use crate::sasl::{Credentials, Exchange, Mechanism, SaslError, Step};
 use crate::telemetry::metrics;
+use crate::trace::{Event, Kind, Record, Subject};
 
 impl Session {
     // RFC 9051 §6.2.3
@@ -65,13 +66,30 @@ impl Session {
                 let answer = Answer::ok("you are logged in").with(Code::Capability(self.capabilities(&state)));
                 Ok(Done::new(state, answer))
             }
-            Err(LoginError::Refused) => self.login_failed().await,
+            Err(LoginError::Refused) => {
+                self.note_refused(&login);
+                self.login_failed().await
+            }
             Err(LoginError::Busy) => Ok(unavailable("too many logins at a time, try again later")),
             Err(LoginError::Broken(cause)) => {
                 tracing::error!(%cause, "an imap login failed for a fault of ours");
                 Ok(unavailable("an internal error, try again later"))
             }
         }
+    }
+
+    /// Tells the trace of a login that was refused.
+    fn note_refused(&self, login: &str) {
+        let now = self.context.clock.now();
+        let connection = &self.link.connection;
+        let event = Event {
+            peer_ip: Some(connection.peer().ip()),
+            tls: connection.tls().map(crate::tls::Facts::summary),
+            account: Some(login.chars().take(limits::TRACED_LOGIN_CHARS).collect()),
+            ..Event::new(now, Kind::LoginFailed, "imap")
+        };
+        let subject = Subject::Refused(self.context.ids.refused(now));
+        self.context.store.ride(Record { subject, event });
     }
 
     /// The same words, as late, for a name that nobody has and for a wrong password.

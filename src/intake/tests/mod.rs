@@ -235,11 +235,15 @@ async fn a_message_is_there_for_everybody_once() {
         format!("Return-Path: <sender@far.test>\r\nDelivered-To: bob@example.test\r\nReceived: x\r\n{HEADER}{BODY}");
     assert_eq!(world.text("bob@example.test", 0).await, expected);
     let story = trace::story(&world.store.view().unwrap(), Subject::Message(accepted.id)).unwrap();
-    assert_eq!(world.kinds(accepted.id), [Kind::Accepted, Kind::Delivered, Kind::Delivered]);
+    assert_eq!(world.kinds(accepted.id), [Kind::Accepted, Kind::Delivered, Kind::Delivered, Kind::Delivered]);
     assert_eq!((story[0].sender.as_deref(), story[0].helo.as_deref()), (Some("sender@far.test"), Some("mx.far.test")));
     assert_eq!(story[0].size_bytes, Some((HEADER.len() + BODY.len()) as u64));
     assert_eq!(story[2].recipient.as_deref(), Some("both@example.test"), "as it was named");
     assert_eq!(story[2].text, "to the INBOX of bob@example.test");
+    assert_eq!(story[3].recipient.as_deref(), Some("alice+x@example.test"), "who gets no copy of their own");
+    let verdict = trace::verdict(&story);
+    assert_eq!((verdict.outcome, verdict.recipients.len()), (trace::Outcome::InMailbox, 3));
+    assert!(verdict.recipients.iter().all(|recipient| recipient.mailbox.as_deref() == Some("INBOX")), "{verdict:?}");
     // What mail programs ask of it is there for each copy, and tells of the head as it is read.
     let bob = directory::account(&world.store.view().unwrap(), &address("bob@example.test")).unwrap().unwrap().id;
     let mut subjects = 0;

@@ -21,19 +21,21 @@ async fn content(world: &World, id: MessageId) -> String {
 
 /// The next server takes them all.
 async fn relay(world: &World, entries: &[QueueId]) {
-    let outcome = |entry: &QueueId| Outcome {
-        entry: *entry,
-        verdict: Verdict::Delivered,
-        attempt: Attempt {
-            at: world.clock.now(),
-            actor: "delivery".into(),
-            server: Some("mx.far.test".into()),
-            server_ip: None,
-            tls: None,
-            stage: Stage::End,
-            words: Words { code: Some(250), enhanced: None, text: "ok".into() },
-            duration_ms: 1,
-        },
+    let outcome = |entry: &QueueId| {
+        Outcome::new(
+            *entry,
+            Verdict::Delivered,
+            Attempt {
+                at: world.clock.now(),
+                actor: "delivery".into(),
+                server: Some("mx.far.test".into()),
+                server_ip: None,
+                tls: None,
+                stage: Stage::End,
+                words: Words { code: Some(250), enhanced: None, text: "ok".into() },
+                duration_ms: 1,
+            },
+        )
     };
     let settle = Settle {
         outcomes: entries.iter().map(outcome).collect(),

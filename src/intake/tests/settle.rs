@@ -24,6 +24,7 @@ impl World {
         Outcome {
             entry,
             verdict,
+            dialogue: Arc::default(),
             attempt: Attempt {
                 at: self.clock.now(),
                 actor: if is_answer { "delivery".into() } else { "operator token t".into() },

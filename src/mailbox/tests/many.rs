@@ -12,6 +12,8 @@ struct Fill {
     mailbox: MailboxId,
     has_summaries: bool,
     count: u64,
+    /// Of each there is a story.
+    has_stories: bool,
 }
 
 const HEAD: &str = "Received: from mx.far.test by mx.example.test; Sun, 22 Nov 2026 07:00:00 +0000\r\n\
@@ -50,6 +52,14 @@ impl Op for Fill {
             };
             let own_lines = b"Return-Path: <somebody@far.test>\r\nDelivered-To: alice@example.test\r\n";
             deliver(tx, &message, &[Placement { mailbox: self.mailbox, own_lines }])?;
+            if self.has_stories {
+                let event = trace::Event {
+                    recipient: Some("alice@example.test".into()),
+                    account: Some("alice@example.test".into()),
+                    ..trace::Event::new(Timestamp(5_000), trace::Kind::Delivered, "smtp")
+                };
+                trace::record(tx, trace::Subject::Message(message.id), event)?;
+            }
         }
         Ok(())
     }
@@ -76,10 +86,10 @@ impl World {
     where
         O::Refused: std::fmt::Debug,
     {
-        let written = self.store.health().written_bytes;
+        let (written, began) = (self.store.health().written_bytes, std::time::Instant::now());
         let out = self.store.write(op).await.map_err(|error| format!("{error:?}")).unwrap().into_inner();
         let kib = (self.store.health().written_bytes - written) / 1024;
-        println!("{what}: {kib} KiB");
+        println!("{what}: {kib} KiB in {} ms", began.elapsed().as_millis());
         out
     }
 }
@@ -98,9 +108,14 @@ async fn an_op_on_ten_thousand_messages_is_one_change() {
     let find = |name: &str| folder(&world.store.view().unwrap(), alice, name).unwrap().unwrap().0;
     let (archive, trash) = (find("Archive"), find("Trash"));
     let count = u64::from(COUNT);
-    world.weighed("delivered without summaries", Fill { mailbox: bobs, has_summaries: false, count: 1000 }).await;
+    world
+        .weighed(
+            "delivered without summaries",
+            Fill { mailbox: bobs, has_summaries: false, count: 1000, has_stories: false },
+        )
+        .await;
     world.delete_account("bob@example.test").unwrap();
-    world.weighed("delivered", Fill { mailbox: inbox, has_summaries: true, count }).await;
+    world.weighed("delivered", Fill { mailbox: inbox, has_summaries: true, count, has_stories: false }).await;
     let all = || vec![(Uid(1), Uid(u32::MAX))];
     let before = (world.modseq(inbox), world.log_rows());
 
@@ -136,4 +151,35 @@ async fn an_op_on_ten_thousand_messages_is_one_change() {
     assert_eq!(world.weighed("EXPUNGE of the last", expunge).await.messages, COUNT as usize);
     assert_eq!(usage(&world.store.view().unwrap(), alice).unwrap(), Usage::default());
     world.is_sound();
+}
+
+/// What telling the trace of a MOVE costs: an event of each message whose story is kept, and nothing of the others.
+#[tokio::test]
+async fn a_move_of_ten_thousand_is_told_of_each_story_that_is_kept() {
+    const COUNT: u64 = 10_000;
+    for has_stories in [false, true] {
+        let world = World::new();
+        let alice = world.put_account("alice@example.test", None);
+        let inbox = world.inbox(alice);
+        let trash = folder(&world.store.view().unwrap(), alice, "Trash").unwrap().unwrap().0;
+        let filled = Fill { mailbox: inbox, has_summaries: true, count: COUNT, has_stories };
+        world.weighed("delivered", filled).await;
+        let moving = CopyMessages {
+            from: inbox,
+            uids: vec![(Uid(1), Uid(u32::MAX))],
+            to: trash,
+            moves: true,
+            by: "imap alice@example.test".into(),
+            peer_ip: None,
+            at: Timestamp(9_000),
+        };
+        world.weighed(if has_stories { "MOVE with stories" } else { "MOVE without" }, moving).await;
+        let view = world.store.view().unwrap();
+        let story = trace::story(&view, trace::Subject::Message(MessageId(7 << 16))).unwrap();
+        let told: Vec<_> =
+            story.iter().skip(1).map(|event| (event.kind, event.mailbox.as_deref(), event.text.as_str())).collect();
+        let expected = [(trace::Kind::Moved, Some("Trash"), "from INBOX")];
+        assert_eq!(told, if has_stories { &expected[..] } else { &[] });
+        world.is_sound();
+    }
 }

@@ -5,7 +5,7 @@ use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 use super::lease::Leases;
-use crate::base::Clock;
+use crate::base::{Clock, MessageIds};
 use crate::directory::Authenticator;
 use crate::store::Store;
 
@@ -17,6 +17,8 @@ pub struct Context {
     pub authenticator: Arc<Authenticator>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Ids of logins that failed.
+    pub ids: Arc<MessageIds>,
     /// The server's name, for the greeting.
     pub hostname: String,
     /// For STLS; `None` when there is no certificate.

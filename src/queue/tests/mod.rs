@@ -131,7 +131,7 @@ impl World {
     }
 
     async fn settle(&self, entry: QueueId, verdict: Verdict, attempt: Attempt, now: Timestamp) -> Option<Settled> {
-        let outcomes = [Outcome { entry, verdict, attempt }];
+        let outcomes = [Outcome::new(entry, verdict, attempt)];
         let settlement = self.run(move |tx| settle(tx, &outcomes, &policy(), now, 1000)).await;
         settlement.and_then(|mut settlement| settlement.entries.pop())
     }

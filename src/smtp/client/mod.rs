@@ -160,6 +160,8 @@ pub struct Summary {
     pub failure: Option<Failure>,
     /// What was answered to TURN, ATRN or ETRN: code and text.
     pub answer: Option<(u16, String)>,
+    /// What was said until it broke, for the trace of the mail that it was begun for; empty where it did not break.
+    pub dialogue: String,
 }
 
 /// Where and why a session broke.

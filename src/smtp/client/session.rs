@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -6,7 +7,7 @@ use tokio::time::Instant;
 use super::send::{self, Unsent};
 use super::{Courier, Ended, Failure, Mail, NotOpened, Plan, Summary, Then, Tls};
 use crate::base::{Enhanced, QueueId, Secret, limits};
-use crate::net::{Connection, ConnectionError};
+use crate::net::{Connection, ConnectionError, Transcript};
 use crate::queue::{self, Attempt, Outcome};
 use crate::smtp::machine::client::{
     self as machine, Effect, Effects, Envelope, Fate, Input, Rules, StartTls, State, step,
@@ -42,7 +43,10 @@ enum End {
 }
 
 impl<'a, C: Courier> Session<'a, C> {
-    pub(super) fn new(connection: Connection, plan: &'a Plan, courier: &'a mut C) -> Self {
+    pub(super) fn new(mut connection: Connection, plan: &'a Plan, courier: &'a mut C) -> Self {
+        if connection.transcript().is_none() {
+            connection.record(Transcript::of_messages());
+        }
         Self {
             connection,
             plan,
@@ -230,6 +234,9 @@ impl<'a, C: Courier> Session<'a, C> {
     async fn next(&mut self) -> Input {
         self.mail = None;
         let Some(mail) = self.courier.next().await else { return Input::NoMail };
+        if let Some(transcript) = self.connection.transcript() {
+            transcript.begin_message();
+        }
         let envelope = Envelope {
             sender: mail.sender.clone(),
             recipients: mail.recipients.iter().map(|(_, address)| address.clone()).collect(),
@@ -287,7 +294,11 @@ impl<'a, C: Courier> Session<'a, C> {
     }
 
     async fn settle(&mut self, fates: Vec<Fate>) {
-        let outcomes: Vec<Outcome> = fates.into_iter().filter_map(|fate| self.outcome(fate)).collect();
+        // Where the server has not answered, what happened instead is not said yet.
+        let happened = fates.iter().find(|fate| fate.words.code.is_none()).map(|fate| fate.words.text.as_str());
+        let dialogue: Arc<str> = self.dialogue(happened).into();
+        let outcomes: Vec<Outcome> =
+            fates.into_iter().filter_map(|fate| self.outcome(fate, Arc::clone(&dialogue))).collect();
         let is_delivered = |outcome: &Outcome| outcome.verdict == queue::Verdict::Delivered;
         let is_refused = |outcome: &&Outcome| !is_delivered(outcome) && outcome.attempt.words.code.is_some();
         self.summary.sent += u64::from(outcomes.iter().any(is_delivered));
@@ -297,7 +308,16 @@ impl<'a, C: Courier> Session<'a, C> {
         }
     }
 
-    fn outcome(&self, fate: Fate) -> Option<Outcome> {
+    /// What was said of this message.
+    fn dialogue(&self, happened: Option<&str>) -> String {
+        let said = self.connection.transcript().map(Transcript::message).unwrap_or_default();
+        match happened {
+            Some(what) => format!("{said}* {what}\n"),
+            None => said,
+        }
+    }
+
+    fn outcome(&self, fate: Fate, dialogue: Arc<str>) -> Option<Outcome> {
         let (mail, began_ms) = self.mail.as_ref()?;
         let (entry, _) = mail.recipients.get(fate.recipient)?;
         let clock = &self.plan.clock;
@@ -311,7 +331,7 @@ impl<'a, C: Courier> Session<'a, C> {
             words: fate.words.into(),
             duration_ms: clock.monotonic_ms().saturating_sub(*began_ms),
         };
-        Some(Outcome { entry: *entry, verdict: fate.verdict.into(), attempt })
+        Some(Outcome { entry: *entry, verdict: fate.verdict.into(), attempt, dialogue })
     }
 
     fn fail(&mut self, failure: machine::Failure) {
@@ -322,6 +342,7 @@ impl<'a, C: Courier> Session<'a, C> {
         {
             transcript.note(&words.text);
         }
+        self.summary.dialogue = self.dialogue(None);
         self.summary.failure = Some(Failure { stage: stage.into(), words: words.into(), is_busy });
     }
 

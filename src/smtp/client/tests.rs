@@ -165,9 +165,15 @@ async fn a_message_is_delivered_and_its_attempt_described() {
         duration_ms: 20,
     };
     let entry = QueueId { message: MessageId(7), number: 0 };
-    assert_eq!(courier.outcomes, [Outcome { entry, verdict: Verdict::Delivered, attempt }]);
+    let dialogue = courier.outcomes[0].dialogue.clone();
+    assert_eq!(
+        courier.outcomes,
+        [Outcome { dialogue: dialogue.clone(), ..Outcome::new(entry, Verdict::Delivered, attempt) }]
+    );
+    let ends = ["> RCPT TO:<b@b.test>\n", "octets)\n< 250 2.6.0 taken as 1\n"];
+    assert!(ends.iter().all(|end| dialogue.contains(end)) && !dialogue.contains("Subject"), "{dialogue}");
     assert_eq!(courier.opened, [vec![entry]]);
-    assert_eq!(summary(ended), Summary { sent: 1, refused: 0, failure: None, answer: None });
+    assert_eq!(summary(ended), Summary { sent: 1, ..Summary::default() });
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::input::{Driver, Identity, Peer};
 use super::limiter::Counts;
-use super::mail::Transaction;
+use super::mail::{Sender, Transaction};
 use crate::sasl::{Exchange, Mechanism};
 use crate::smtp::wire::{LineLimit, Verb};
 
@@ -135,6 +135,22 @@ impl<D: Driver> State<D> {
         }
     }
 
+    /// What is known of a client that has said who it is.
+    pub fn facts(&self) -> Option<Facts<D>> {
+        self.0.client().map(Client::facts)
+    }
+
+    /// Who sends, in the transaction that is open.
+    pub fn sender(&self) -> Option<&Arc<Sender>> {
+        match &self.0 {
+            Place::InTransaction(_, transaction)
+            | Place::CheckingSender(_, transaction)
+            | Place::CheckingRecipient(_, transaction)
+            | Place::Receiving(_, transaction) => Some(&transaction.sender),
+            _ => None,
+        }
+    }
+
     /// Whether it is over.
     pub fn is_closed(&self) -> bool {
         matches!(self.0, Place::Closed)
@@ -165,6 +181,23 @@ macro_rules! remote_of {
 impl<D: Driver> Place<D> {
     pub(super) fn remote(&self) -> Option<&Remote<D>> {
         remote_of!(self, remote, &)
+    }
+
+    fn client(&self) -> Option<&Client<D>> {
+        match self {
+            Self::Ready(client)
+            | Self::InTransaction(client, _)
+            | Self::LoggingIn(client, ..)
+            | Self::CheckingLogin(client)
+            | Self::CheckingSender(client, _)
+            | Self::CheckingRecipient(client, _)
+            | Self::Receiving(client, _)
+            | Self::Committing(client)
+            | Self::CheckingSwap(client)
+            | Self::CheckingEtrn(client) => Some(client),
+            Self::Verifying(place) => place.client(),
+            Self::Connected(_) | Self::Securing(_) | Self::Closed => None,
+        }
     }
 
     pub(super) fn counts(&mut self) -> Option<&mut Counts> {

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::report::Asked;
 use super::session::{End, Session, Smtp};
 use crate::net::ConnectionError;
 use crate::smtp::machine::{Effects, Input, Profile, State, step};
@@ -50,6 +51,10 @@ impl Session {
                     Frame::TooLong { .. } | Frame::BareLf => "other",
                 };
                 self.spoken = Some((verb, Instant::now()));
+                self.asked = match frame {
+                    Frame::Line(line) => Asked::line(&state, line),
+                    Frame::TooLong { .. } | Frame::BareLf => None,
+                };
                 let stepped = step(
                     state,
                     match frame {

@@ -6,7 +6,8 @@ use crate::smtp::machine::DataEnd;
 use crate::smtp::wire::{Frame, LineLimit};
 use crate::turn;
 
-/// What is written down of a session with a peer: nothing of any other.
+/// What is written down of a session: with a peer all of it; of any other what is about the present message, so that the
+/// trace can show what led to a refusal.
 impl Session {
     /// A peer has logged in: from here on, what is said may become part of the record of a swap.
     pub(super) fn begin_record(&mut self, peer: &turn::Peer) {
@@ -18,10 +19,25 @@ impl Session {
     /// The client's line; of an answer within AUTH nothing is kept.
     pub(super) fn note_line(&self, frame: &Frame<'_>, limit: LineLimit) {
         let Some(transcript) = self.connection.transcript() else { return };
+        if matches!(frame, Frame::Line(line) if begins_message(line)) {
+            transcript.begin_message();
+        }
         match frame {
             Frame::Line(_) if limit == LineLimit::AuthAnswer => transcript.heard_secret(),
             Frame::Line(line) => transcript.heard(line),
             Frame::TooLong { .. } | Frame::BareLf => transcript.note("a line that can't be read"),
+        }
+    }
+
+    /// What was said of the present message.
+    pub(super) fn dialogue(&self) -> String {
+        self.connection.transcript().map(Transcript::message).unwrap_or_default()
+    }
+
+    /// TLS has begun.
+    pub(super) fn note_tls(&self) {
+        if let (Some(transcript), Some(tls)) = (self.connection.transcript(), self.tls_text()) {
+            transcript.note(&format!("TLS begins: {tls}"));
         }
     }
 
@@ -41,4 +57,9 @@ impl Session {
             transcript.said(line);
         }
     }
+}
+
+/// MAIL, in whatever spelling.
+fn begins_message(line: &[u8]) -> bool {
+    line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"MAIL"))
 }

@@ -12,7 +12,7 @@ use super::{policy, report};
 use crate::base::{Fault, Reply, limits};
 use crate::directory::{LoginError, Protocol};
 use crate::intake::{self, Accepted, Confirm};
-use crate::net::{Connection, ConnectionError};
+use crate::net::{Connection, ConnectionError, Transcript};
 use crate::sasl::{Credentials, Mechanism};
 use crate::smtp::machine::{
     Driver, Effect, Effects, Facts, Identity, Input, LoginRefusal, Peer, Profile, Receipt, Rules, Sender, State, step,
@@ -104,7 +104,10 @@ enum Done {
 }
 
 impl Session {
-    pub(super) fn new(connection: Connection, context: Arc<Context>, profile: Profile) -> Self {
+    pub(super) fn new(mut connection: Connection, context: Arc<Context>, profile: Profile) -> Self {
+        if connection.transcript().is_none() {
+            connection.record(Transcript::of_messages());
+        }
         Self {
             intake: Arc::new(context.sessions.open()),
             connection,
@@ -153,6 +156,9 @@ impl Session {
     /// with the roles swapped.
     async fn talk(&mut self) -> Result<Option<Turned>, End> {
         let first = self.first_input().await?;
+        if matches!(first, Input::EarlyTalk) {
+            self.asked = Some(Asked::connection());
+        }
         let (rules, is_secured) = (self.rules(), self.connection.tls().is_some());
         let state = match self.reversed.clone() {
             Some(peer) => State::reversed(rules, is_secured, peer),
@@ -219,6 +225,7 @@ impl Session {
                 }
                 Effect::Verify { account, name } => Input::Verified(policy::verify(&context, &account, &name)),
                 Effect::Authenticate { mechanism, credentials } => {
+                    self.asked = state.facts().map(|facts| Asked::login(&facts, &credentials.login, mechanism.name()));
                     Input::Login(self.authenticate(mechanism, credentials).await)
                 }
                 Effect::ReceiveData { facts, line_ends, bytes_max } => {
@@ -229,11 +236,16 @@ impl Session {
                             self.note_data(&end);
                             Input::Data(end)
                         }
-                        Err(End::Connection(ConnectionError::TimedOut)) if self.budget.is_spent(Instant::now()) => {
-                            Input::Exhausted
+                        Err(End::Connection(ConnectionError::TimedOut)) => {
+                            self.asked = self.asked.take().map(|asked| asked.aborted("the sender took too long"));
+                            if self.budget.is_spent(Instant::now()) { Input::Exhausted } else { Input::Idle }
                         }
-                        Err(End::Connection(ConnectionError::TimedOut)) => Input::Idle,
-                        Err(end) => return Err(end),
+                        Err(end) => {
+                            if let Some(asked) = self.asked.take() {
+                                report::aborted(self, asked, &end);
+                            }
+                            return Err(end);
+                        }
                     }
                 }
                 Effect::Commit { facts, transaction, body } => match self.commit(&facts, transaction, body).await {
@@ -337,6 +349,7 @@ impl Session {
         };
         self.framer = Framer::default();
         self.connection.start_tls(config, Duration::from_secs(limits::TLS_HANDSHAKE_S)).await?;
+        self.note_tls();
         Ok(())
     }
 

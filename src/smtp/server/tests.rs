@@ -407,27 +407,124 @@ async fn a_peer_is_told_what_a_crowd_could_use() {
     session.await.unwrap();
 }
 
-#[tokio::test]
-async fn a_refused_recipient_is_in_the_trace() {
-    let context = context().await;
-    play(&context, Profile::Mx, MX.as_bytes(), MX.len()).await;
-    // It rides on a batch, within a second.
-    let wanted = trace::Wanted::Address("nobody@example.test".into());
+/// Every refusal that the trace tells of: its events, and the dialogue that led to it.
+async fn refusals(context: &Context, expected: usize) -> Vec<(Vec<trace::Event>, String)> {
+    // They ride on a batch, within a second.
     for _ in 0..100 {
         let view = context.store.view().unwrap();
-        if let Some(subject) = trace::find(&view, &wanted, None, 1).unwrap().first() {
-            let event = trace::story(&view, *subject).unwrap().remove(0);
-            assert_eq!((event.code, event.enhanced), (Some(550), Some((5, 1, 1))));
-            assert_eq!(
-                (event.sender.as_deref(), event.helo.as_deref()),
-                (Some("a@elsewhere.test"), Some("client.test"))
-            );
-            return;
+        let found = trace::find(&view, &trace::Wanted::All, None, 100).unwrap();
+        let refused: Vec<_> =
+            found.into_iter().rev().filter(|subject| matches!(subject, trace::Subject::Refused(_))).collect();
+        if refused.len() >= expected {
+            let told = |subject: &trace::Subject| {
+                let events = trace::story(&view, *subject).unwrap();
+                let number = events[0].transcript;
+                let dialogue = number.map(|number| trace::transcript(&view, *subject, number).unwrap().unwrap());
+                (events, dialogue.unwrap_or_default())
+            };
+            return refused.iter().map(told).collect();
         }
         drop(view);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("the refusal is not in the trace");
+    panic!("not every refusal is in the trace");
+}
+
+#[tokio::test]
+async fn what_is_refused_is_in_the_trace_with_what_was_said() {
+    let context = context().await;
+    play(&context, Profile::Mx, MX.as_bytes(), MX.len()).await;
+    let told = refusals(&context, 2).await;
+    let (events, dialogue) = &told[0];
+    let event = &events[0];
+    assert_eq!((event.kind, event.code, event.enhanced), (trace::Kind::Rejected, Some(550), Some((5, 1, 1))));
+    assert_eq!((event.sender.as_deref(), event.helo.as_deref()), (Some("a@elsewhere.test"), Some("client.test")));
+    assert_eq!(event.recipient.as_deref(), Some("nobody@example.test"));
+    let lines: Vec<&str> = dialogue.lines().map(|line| line.get(..11).unwrap_or(line)).collect();
+    let expected = [
+        "> 220 mx.te",
+        "< EHLO clie",
+        "> 250-mx.te",
+        "< MAIL FROM",
+        "> 250 2.1.0",
+        "< RCPT TO:<",
+        "> 250 2.1.5",
+        "< RCPT TO:<",
+        "> 550 5.1.1",
+    ];
+    let main: Vec<&str> =
+        lines.into_iter().filter(|line| !line.starts_with("> 250-") || line.ends_with(".te")).collect();
+    let main: Vec<&str> =
+        main.into_iter().filter(|line| !line.starts_with("> 250 H") && *line != "> 250 SMTPU").collect();
+    assert_eq!(main, expected, "{dialogue}");
+    assert_eq!(trace::verdict(&told[1].0).code, trace::Code::RefusedNotOurDomain);
+}
+
+#[tokio::test]
+async fn refusals_of_every_command_are_in_the_trace() {
+    let check = async |profile, script: &str, expected: &[(trace::Code, &str)]| {
+        let context = Context { message_bytes_max: 1000, ..context().await };
+        play(&context, profile, script.as_bytes(), script.len()).await;
+        let told = refusals(&context, expected.len()).await;
+        let seen: Vec<_> = told.iter().map(|(events, _)| (trace::verdict(events), events.len())).collect();
+        assert_eq!(seen.len(), expected.len(), "{script}: {seen:#?}");
+        for ((verdict, _), (code, word)) in seen.iter().zip(expected) {
+            assert_eq!(verdict.code, *code, "{script}: {verdict:#?}");
+            assert!(verdict.sentence.contains(word), "{script}: {verdict:#?}");
+        }
+        told
+    };
+    use trace::Code;
+    check(
+        Profile::Mx,
+        // Before HELO nothing is known of the client, and what no MAIL stands before says nothing.
+        "MAIL FROM:<b@far.test>\r\nEHLO c.test\r\nFOO\r\nRCPT TO:<a@b.test>\r\n\
+         MAIL FROM:<a@far.test> SIZE=99999\r\nMAIL FROM:<no address>\r\nMAIL FROM:<a@far.test>\r\n\
+         RCPT TO:<@>\r\nQUIT\r\n",
+        &[(Code::RefusedTooBig, "a@far.test"), (Code::RefusedSender, "from no"), (Code::RefusedOther, "for @")],
+    )
+    .await;
+    check(
+        Profile::Submission,
+        "EHLO c.test\r\nMAIL FROM:<alice@example.test>\r\nQUIT\r\n",
+        &[(Code::RefusedLoginFirst, "alice@example.test")],
+    )
+    .await;
+    let credentials = STANDARD.encode("\0alice@example.test\0wrong");
+    let told = check(
+        Profile::Submission,
+        &format!("EHLO c.test\r\nAUTH PLAIN {credentials}\r\nQUIT\r\n"),
+        &[(Code::LoginFailed, "alice@example.test could not log in to send mail from 127.0.0.1")],
+    )
+    .await;
+    assert_eq!((told[0].0[0].account.as_deref(), told[0].1.as_str()), (Some("alice@example.test"), ""));
+    // Behind DATA, for each recipient; of the data itself nothing is kept.
+    let large = format!(
+        "EHLO c.test\r\nMAIL FROM:<a@far.test>\r\nRCPT TO:<alice@example.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\n\
+         Subject: private\r\n\r\n{}\r\n.\r\nQUIT\r\n",
+        "secret ".repeat(200)
+    );
+    let told = check(Profile::Mx, &large, &[(Code::RefusedTooBig, "2 recipients")]).await;
+    assert_eq!(told[0].0.len(), 2);
+    assert!(!told[0].1.contains("secret") && told[0].1.contains("> 552 5.3.4"), "{}", told[0].1);
+    // Who goes away in the middle of the data.
+    let context = self::context().await;
+    let (mut stream, session) = dial(&context, Profile::Mx, PEER);
+    hear(&mut stream, "220 ").await;
+    let begin = "EHLO c.test\r\nMAIL FROM:<a@far.test>\r\nRCPT TO:<alice@example.test>\r\nDATA\r\n";
+    stream.write_all(begin.as_bytes()).await.unwrap();
+    hear(&mut stream, "354 ").await;
+    stream.write_all(b"Subject: x\r\n\r\nhalf").await.unwrap();
+    drop(stream);
+    session.await.unwrap();
+    let told = refusals(&context, 1).await.remove(0);
+    let verdict = trace::verdict(&told.0);
+    assert_eq!((verdict.code, verdict.recipients.len()), (Code::Aborted, 1));
+    assert!(
+        verdict.sentence.contains("the client has closed the connection before the message was complete"),
+        "{verdict:?}"
+    );
+    assert!(told.1.ends_with("end with <CRLF>.<CRLF>\n"), "{}", told.1);
 }
 
 /// A group of `members` accounts, `all@example.test`.

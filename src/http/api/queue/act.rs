@@ -229,7 +229,7 @@ pub(super) fn bounce(context: &Context, actor: &str, entries: Vec<QueueId>, reas
         words: Words::own(Enhanced(5, 0, 0), words),
         duration_ms: 0,
     };
-    let outcome = |entry| Outcome { entry, verdict: Verdict::Failed, attempt: attempt.clone() };
+    let outcome = |entry| Outcome::new(entry, Verdict::Failed, attempt.clone());
     let outcomes: Vec<Outcome> = entries.into_iter().map(outcome).collect();
     let outbound = context.delivery.outbound.clone();
     Settle { outcomes, outbound, at, jitter: 0 }

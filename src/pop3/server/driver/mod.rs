@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +10,13 @@ use super::maildrop::{Listing, Maildrop};
 use super::session::{Channel, Effect, Input, LoginRefusal, Session, expunged};
 use crate::base::{MailboxId, SystemFlags, Uid, limits};
 use crate::directory::{LoginError, Protocol};
-use crate::mailbox::{self, ChangeFlags, Expunge, FlagMode};
+use crate::mailbox::{self, ChangeFlags, Expunge, FlagMode, NoteFetched};
 use crate::net::{Connection, ConnectionError, Crowded};
 use crate::pop3::wire::{Code, DotStuffer, Frame, Framer, Reply, Top};
 use crate::sasl::Credentials;
 use crate::store::StoreError;
 use crate::telemetry::{metrics, pop3_verb};
+use crate::trace::{Event, Kind, Record, Subject};
 
 /// Octets of replies that are gathered before they are sent.
 const OUTPUT_BYTES: usize = 64 * 1024;
@@ -40,7 +42,8 @@ pub fn refusal(crowded: Crowded) -> &'static [u8] {
 /// Runs a session from the greeting to the end. On listeners with TLS from the first byte, the handshake is done before.
 pub async fn serve(connection: Connection, context: Arc<Context>) {
     let peer = connection.peer();
-    let mut driver = Driver { connection, context, framer: Framer::new(), login: None, seen: None };
+    let mut driver =
+        Driver { connection, context, framer: Framer::new(), login: None, seen: None, fetched: HashSet::new() };
     let ended = driver.run().await;
     // Before the answer to QUIT goes out: who looks then, finds it so.
     driver.mark_seen().await;
@@ -80,8 +83,10 @@ struct Driver {
     context: Arc<Context>,
     framer: Framer,
     login: Option<Login>,
-    /// Messages of the mailbox that were sent whole, and are not yet marked.
+    /// Messages of the mailbox that were sent whole, and are not yet noted.
     seen: Option<(MailboxId, Vec<Uid>)>,
+    /// Those that are.
+    fetched: HashSet<Uid>,
 }
 
 impl Driver {
@@ -265,7 +270,9 @@ impl Driver {
             }
         }
         stuffer.finish(self.connection.output());
-        if let (None, Some(maildrop), true) = (lines, maildrop, self.context.retr_sets_seen) {
+        if let (None, Some(maildrop)) = (lines, maildrop)
+            && self.fetched.insert(uid)
+        {
             let (_, seen) = self.seen.get_or_insert_with(|| (maildrop.mailbox(), Vec::new()));
             seen.push(uid);
             if seen.len() >= SEEN_MAX {
@@ -275,9 +282,27 @@ impl Driver {
         Ok(())
     }
 
-    /// Marks what was sent as seen: other programs shall not show it as new.
+    /// Tells the trace of what was sent.
+    fn note_fetched(&self) {
+        let (Some((mailbox, uids)), Some(login)) = (&self.seen, &self.login) else { return };
+        if !uids.is_empty() {
+            self.context.store.ride(NoteFetched {
+                mailbox: *mailbox,
+                uids: mailbox::runs(uids.clone()),
+                by: format!("pop3 {}", login.name),
+                peer_ip: self.connection.peer().ip(),
+                at: self.context.clock.now(),
+            });
+        }
+    }
+
+    /// Tells the trace of what was sent, and marks it as seen: other programs shall not show it as new.
     async fn mark_seen(&mut self) {
+        self.note_fetched();
         let Some((mailbox, uids)) = self.seen.take() else { return };
+        if !self.context.retr_sets_seen || uids.is_empty() {
+            return;
+        }
         let change = ChangeFlags {
             mailbox,
             uids: mailbox::runs(uids),
@@ -302,6 +327,9 @@ impl Driver {
         let Credentials { login, password } = credentials;
         let verified = self.context.authenticator.authenticate(&login, &password, Protocol::Pop3).await;
         metrics().login(Protocol::Pop3.as_str(), LoginError::outcome(&verified));
+        if matches!(verified, Err(LoginError::Refused)) {
+            self.note_refused(&login);
+        }
         let identity = verified.map_err(|error| match error {
             LoginError::Refused => LoginRefusal::Credentials,
             LoginError::Busy => LoginRefusal::Busy,
@@ -323,6 +351,19 @@ impl Driver {
         Ok(maildrop)
     }
 
+    /// Tells the trace of a login that was refused.
+    fn note_refused(&self, login: &str) {
+        let now = self.context.clock.now();
+        let event = Event {
+            peer_ip: Some(self.connection.peer().ip()),
+            tls: self.connection.tls().map(crate::tls::Facts::summary),
+            account: Some(login.chars().take(limits::TRACED_LOGIN_CHARS).collect()),
+            ..Event::new(now, Kind::LoginFailed, "pop3")
+        };
+        let subject = Subject::Refused(self.context.ids.refused(now));
+        self.context.store.ride(Record { subject, event });
+    }
+
     // RFC 2595 §4
     async fn start_tls(&mut self, reply: &Reply) -> Result<(), End> {
         // Whatever came behind STLS came in the clear; answered inside TLS, it would pass for protected.
@@ -337,6 +378,12 @@ impl Driver {
 
     // RFC 1939 §6
     async fn remove(&mut self, maildrop: Option<&Maildrop>, uids: Vec<Uid>) -> Reply {
+        // What goes has been fetched before, and need not be marked.
+        self.note_fetched();
+        if let Some((_, seen)) = &mut self.seen {
+            let going: HashSet<Uid> = uids.iter().copied().collect();
+            seen.retain(|uid| !going.contains(uid));
+        }
         let (Some(maildrop), Some(login)) = (maildrop, &self.login) else {
             return Reply::coded(Code::SysTemp, "nothing was deleted");
         };

@@ -85,6 +85,7 @@ impl House {
             Certificates::open(&store, &"localhost".parse().unwrap(), &crate::base::SystemClock).await.unwrap();
         let clock: Arc<dyn Clock> = clock;
         let context = Arc::new(Context {
+            ids: Arc::default(),
             authenticator: Arc::new(Authenticator::new(store.clone(), clock.clone(), random)),
             store,
             clock,
@@ -273,6 +274,62 @@ async fn only_quit_deletes_and_others_may_have_deleted_before() {
 async fn ask_all(client: &mut Client<DuplexStream>, command: &str) {
     assert!(client.ask(command).await.starts_with("+OK"), "{command}");
     while client.line().await != "." {}
+}
+
+/// Begins the story of a message.
+struct Begin(MessageId);
+
+impl Op for Begin {
+    type Plan = ();
+    type Out = ();
+    type Refused = Infallible;
+
+    fn name(&self) -> &'static str {
+        "test.begin"
+    }
+
+    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Infallible>> {
+        Ok(())
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
+        let accepted = trace::Event::new(NOW, trace::Kind::Accepted, "smtp");
+        trace::record(tx, trace::Subject::Message(self.0), accepted)
+    }
+}
+
+#[tokio::test]
+async fn the_trace_is_told_of_what_was_fetched_and_of_who_was_refused() {
+    let house = House::new().await;
+    for id in 1..=2 {
+        house.deliver(id, HEAD, format!("\r\n{id}\r\n").as_bytes()).await;
+        house.context.store.write(Begin(MessageId(id))).await.unwrap().into_inner();
+    }
+    let mut client = house.log_in().await;
+    for command in ["RETR 1", "RETR 1", "TOP 2 1", "RETR 2"] {
+        ask_all(&mut client, command).await;
+    }
+    client.ask("DELE 2").await;
+    assert!(client.ask("QUIT").await.starts_with("+OK"));
+    let mut stranger = house.connect(LOOPBACK).await;
+    stranger.send("USER alice@example.test\r\nPASS wrong\r\n").await;
+    stranger.line().await;
+    assert!(stranger.line().await.starts_with("-ERR"));
+    // What rides is written with the next batch.
+    house.deliver(3, HEAD, b"\r\n3\r\n").await;
+    let view = house.context.store.view().unwrap();
+    let kinds = |id| {
+        let story = trace::story(&view, trace::Subject::Message(MessageId(id))).unwrap();
+        story.into_iter().map(|event| (event.kind, event.account, event.mailbox)).collect::<Vec<_>>()
+    };
+    let of = |kind| (kind, Some("alice@example.test".to_owned()), Some("INBOX".to_owned()));
+    let begun = (trace::Kind::Accepted, None, None);
+    assert_eq!(kinds(1), [begun.clone(), of(trace::Kind::Fetched)]);
+    assert_eq!(kinds(2), [begun, of(trace::Kind::Fetched), of(trace::Kind::Expunged)]);
+    let found = trace::find(&view, &trace::Wanted::Address("alice@example.test".into()), None, 9).unwrap();
+    let failed = found.iter().find(|subject| matches!(subject, trace::Subject::Refused(_))).expect("it is told");
+    let event = trace::story(&view, *failed).unwrap().remove(0);
+    assert_eq!((event.kind, event.actor.as_str()), (trace::Kind::LoginFailed, "pop3"));
 }
 
 #[tokio::test]
