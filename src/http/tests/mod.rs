@@ -75,7 +75,7 @@ impl Seen {
 fn schema() -> &'static Schema {
     static SCHEMA: OnceLock<Schema> = OnceLock::new();
     SCHEMA.get_or_init(|| {
-        let rooms: [&[&'static dyn AnyTable]; 9] = [
+        let rooms: [&[&'static dyn AnyTable]; 10] = [
             crate::settings::TABLES,
             crate::trace::TABLES,
             crate::audit::TABLES,
