@@ -11,6 +11,7 @@ pub mod audit;
 pub mod directory;
 pub mod intake;
 pub mod job;
+pub mod kept;
 pub mod mailbox;
 pub mod queue;
 pub mod settings;

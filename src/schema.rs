@@ -3,7 +3,7 @@
 //! Floor F6.
 
 use crate::store::{AnyTable, CrossCheck, Schema};
-use crate::{audit, directory, http, intake, job, mailbox, queue, settings, tls, trace, turn};
+use crate::{audit, directory, http, intake, job, kept, mailbox, queue, settings, tls, trace, turn};
 
 /// The schema of this release.
 pub static SCHEMA: Schema = Schema { version: 2, tables: &TABLES, checks: &CHECKS };
@@ -13,6 +13,7 @@ const ROOMS: &[&[&dyn AnyTable]] = &[
     trace::TABLES,
     audit::TABLES,
     job::TABLES,
+    kept::TABLES,
     directory::TABLES,
     mailbox::TABLES,
     queue::TABLES,
@@ -22,7 +23,7 @@ const ROOMS: &[&[&dyn AnyTable]] = &[
     http::TABLES,
 ];
 const ROOM_CHECKS: &[&[CrossCheck]] =
-    &[trace::CHECKS, directory::CHECKS, mailbox::CHECKS, queue::CHECKS, turn::CHECKS, intake::CHECKS];
+    &[trace::CHECKS, kept::CHECKS, directory::CHECKS, mailbox::CHECKS, queue::CHECKS, turn::CHECKS, intake::CHECKS];
 
 static TABLES: [&dyn AnyTable; count(ROOMS)] = {
     let mut all = [ROOMS[0][0]; count(ROOMS)];

@@ -403,3 +403,17 @@ pub const LOG_KEPT_BYTES: usize = 4 * 1024 * 1024;
 pub const LOG_FIELDS: usize = 32;
 /// Characters of a field of a line that are kept.
 pub const LOG_FIELD_CHARS: usize = 1000;
+/// Messages that are kept for redelivery and that one transaction forgets.
+pub const REAPED_MESSAGES: usize = 200;
+/// Seconds between two looks at which of them are to be forgotten.
+pub const REAP_EVERY_S: u64 = 60;
+/// Seconds that a call waits for a message to arrive, where it does not say.
+pub const WAIT_S: u64 = 30;
+/// Seconds that a call may wait for a message to arrive.
+pub const WAIT_S_MAX: u64 = 60;
+/// Milliseconds before such a call from which on messages count as arriving.
+pub const WAIT_BACK_MS: u64 = 60 * 1000;
+/// Of each mailbox, the newest messages that such a call looks at.
+pub const WAIT_LOOKS_AT: usize = 200;
+/// Bodies of JSON beyond [`JSON_BODY_BYTES`] that are in memory at a time: messages with their attachments.
+pub const LARGE_JSON_AT_ONCE: usize = 2;

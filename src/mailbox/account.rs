@@ -74,7 +74,9 @@ impl Op for DeleteAccount {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, account: Account) -> Result<(), StoreError> {
-        let removal = Removal { by: &self.by, peer_ip: None, at: self.at, text: "the account was deleted" };
+        // Who deletes an account wants its mail to be gone.
+        let text = "the account was deleted";
+        let removal = Removal { by: &self.by, peer_ip: None, at: self.at, text, is_kept: false };
         for (id, _) in mailboxes(tx, account.id)? {
             remove_mailbox(tx, id, &removal)?;
         }

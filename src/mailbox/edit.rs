@@ -45,15 +45,16 @@ impl Edit {
         Ok(uid)
     }
 
-    /// Removes a message's rows in this mailbox; what it refers to is the caller's. UIDs must come in their order.
-    pub(super) fn remove(&mut self, tx: &mut Tx<'_>, uid: Uid, message: &Message) -> Result<(), StoreError> {
+    /// Removes a message's rows in this mailbox, and gives its own lines; what it refers to is the caller's. UIDs must
+    /// come in their order.
+    pub(super) fn remove(&mut self, tx: &mut Tx<'_>, uid: Uid, message: &Message) -> Result<Vec<u8>, StoreError> {
         tx.remove(&MESSAGES, &(self.id, uid))?;
-        tx.remove(&OWN_LINES, &(self.id, uid))?;
+        let front = tx.remove(&OWN_LINES, &(self.id, uid))?;
         self.row.messages = self.row.messages.saturating_sub(1);
         self.row.size_bytes = self.row.size_bytes.saturating_sub(message.size_bytes());
         self.count(message.flags, false);
         runs::push(&mut self.change.uids, uid);
-        Ok(())
+        Ok(front.map(|front| front.lines).unwrap_or_default())
     }
 
     /// Gives a message other flags and keywords. UIDs must come in their order.

@@ -6,8 +6,10 @@ use super::log::ChangeKind;
 use super::message_row::{COPIES, Copies, HEADS, Head, Message};
 use super::row::MAILBOXES;
 use super::runs::{Runs, weight_bytes};
-use crate::base::{MailboxId, MessageId, ModSeq, SystemFlags, Timestamp, Uid};
+use crate::base::{Address, MailboxId, MessageId, ModSeq, SystemFlags, Timestamp, Uid};
 use crate::directory;
+use crate::kept::{self, Leaving};
+use crate::message;
 use crate::store::{Halt, Op, Read, StoreError, Tx};
 use crate::trace::{self, Event, Kind, Subject};
 
@@ -65,7 +67,7 @@ impl Op for Expunge {
         if !is_there {
             return Ok(Expunged::default());
         }
-        let removal = Removal { by: &self.by, peer_ip: self.peer_ip, at: self.at, text: "" };
+        let removal = Removal { by: &self.by, peer_ip: self.peer_ip, at: self.at, text: "", is_kept: true };
         let only = if self.only_deleted { SystemFlags::DELETED } else { SystemFlags::NONE };
         remove_messages(tx, self.mailbox, &Runs::new(&self.uids), only, &removal)
     }
@@ -77,6 +79,8 @@ pub(super) struct Removal<'a> {
     pub(super) peer_ip: Option<IpAddr>,
     pub(super) at: Timestamp,
     pub(super) text: &'a str,
+    /// What they held is kept for a time.
+    pub(super) is_kept: bool,
 }
 
 /// Removes those of the messages that are there and have these flags, with all that hangs on them.
@@ -95,8 +99,8 @@ pub(super) fn remove_messages(
         if !message.flags.has(only) {
             return Ok(());
         }
-        edit.remove(tx, uid, &message)?;
-        release(tx, &message)?;
+        let own_lines = edit.remove(tx, uid, &message)?;
+        release(tx, &message, &own_lines, removal)?;
         expunged.messages += 1;
         expunged.size_bytes += message.size_bytes();
         let event = Event {
@@ -113,25 +117,65 @@ pub(super) fn remove_messages(
     Ok(expunged)
 }
 
-/// Takes a message's references off its head and its body.
-fn release(tx: &mut Tx<'_>, message: &Message) -> Result<(), StoreError> {
-    if let Some(blob) = message.blob {
-        tx.release_blob(blob)?;
-    }
-    let copies = tx.get(&COPIES, &message.id)?;
-    match copies {
-        Some(copies) if copies.references > 0 => {
-            tx.put(&COPIES, &message.id, &Copies { references: copies.references - 1, ..copies })
+/// Takes a message's references off its head and its body. With its last use, what came by an envelope is kept for a
+/// time; what its owner put there (every draft, each time it is saved) is not.
+fn release(tx: &mut Tx<'_>, message: &Message, own_lines: &[u8], removal: &Removal<'_>) -> Result<(), StoreError> {
+    let head = take_head(tx, message.id)?;
+    let sender = return_path(own_lines).filter(|_| removal.is_kept);
+    match (head, sender) {
+        (Some(head), Some(sender)) => {
+            let Message { id, blob, body_bytes, .. } = *message;
+            kept::keep(tx, Leaving { id, at: removal.at, sender, head, blob, body_bytes })
         }
-        _ => release_head(tx, message.id, copies.is_some()),
+        _ => message.blob.map_or(Ok(()), |blob| tx.release_blob(blob)),
     }
 }
 
-fn release_head(tx: &mut Tx<'_>, id: MessageId, was_copied: bool) -> Result<(), StoreError> {
+/// Takes one reference off a head; the head itself, when it was the last.
+fn take_head(tx: &mut Tx<'_>, id: MessageId) -> Result<Option<Vec<u8>>, StoreError> {
+    let copies = tx.get(&COPIES, &id)?;
+    if let Some(copies) = copies.filter(|copies| copies.references > 0) {
+        tx.put(&COPIES, &id, &Copies { references: copies.references - 1, ..copies })?;
+        return Ok(None);
+    }
     // Removed first: a head that others share is the rarer one.
     match tx.remove(&HEADS, &id)? {
-        Some(head) if head.references > 1 => tx.put(&HEADS, &id, &Head { references: head.references - 1, ..head }),
-        _ if was_copied => tx.remove(&COPIES, &id).map(drop),
-        _ => Ok(()),
+        Some(head) if head.references > 1 => {
+            tx.put(&HEADS, &id, &Head { references: head.references - 1, ..head })?;
+            Ok(None)
+        }
+        head => {
+            if copies.is_some() {
+                tx.remove(&COPIES, &id)?;
+            }
+            Ok(head.map(|head| head.bytes))
+        }
+    }
+}
+
+/// The sender of the envelope that a copy came by (`None`: the null sender), as its first own line says; `None` when it
+/// came by no envelope.
+pub(super) fn return_path(own_lines: &[u8]) -> Option<Option<Address>> {
+    let field = message::fields(own_lines).next().filter(|field| field.is("Return-Path"))?;
+    let path = std::str::from_utf8(field.value).ok()?.trim();
+    let sender = path.strip_prefix('<')?.strip_suffix('>')?;
+    Some(Address::parse(sender).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sender_is_read_from_the_return_path() {
+        let check = |lines: &str, expected: Option<Option<&str>>| {
+            let seen = return_path(lines.as_bytes()).map(|sender| sender.map(|sender| sender.to_string()));
+            assert_eq!(seen, expected.map(|sender| sender.map(str::to_owned)), "{lines}");
+        };
+        check("Return-Path: <a@x.test>\r\nDelivered-To: b@x.test\r\n", Some(Some("a@x.test")));
+        check("Return-Path: <\"a b\"@x.test>\r\n", Some(Some("\"a b\"@x.test")));
+        check("Return-Path: <>\r\nDelivered-To: b@x.test\r\n", Some(None));
+        check("Delivered-To: b@x.test\r\n", None);
+        check("", None);
     }
 }

@@ -150,7 +150,8 @@ impl Op for DeleteMailbox {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, id: MailboxId) -> Result<(), StoreError> {
-        let removal = Removal { by: &self.by, peer_ip: None, at: self.at, text: "the mailbox was deleted" };
+        let removal =
+            Removal { by: &self.by, peer_ip: None, at: self.at, text: "the mailbox was deleted", is_kept: true };
         remove_mailbox(tx, id, &removal)
     }
 }

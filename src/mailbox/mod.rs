@@ -22,6 +22,7 @@ mod message_row;
 mod newest;
 mod row;
 mod runs;
+mod whole;
 
 pub use account::{DeleteAccount, PutAccount};
 pub use check::{CHECKS, references};
@@ -38,6 +39,7 @@ pub use member::{Changes, Member, Roster, changes, keywords, member, newest_memb
 pub use newest::newest;
 pub use row::{Mailbox, TABLES, Usage};
 pub use runs::runs;
+pub use whole::{Whole, holds, place_of, whole};
 
 /// The bus topic of a changed mailbox; its number is the [`crate::base::MailboxId`].
 pub const MAILBOX_TOPIC: &str = "mailbox";

@@ -1,7 +1,8 @@
 //! One entry with its rows in the two indexes: the only place that writes any of the three.
 
 use super::row::{BY_DOMAIN, DUE, ENTRIES, Entry, HEADS, MESSAGES, Message, OPEN, domain_place};
-use crate::base::{MessageId, QueueId};
+use crate::base::{MessageId, QueueId, Timestamp};
+use crate::kept::{self, Leaving};
 use crate::store::{Read, StoreError, Tx};
 
 /// Told to those who hear it ([`crate::store::Bus::hear`]) when a change of an entry is committed.
@@ -36,7 +37,7 @@ pub(super) fn add(tx: &mut Tx<'_>, id: QueueId, entry: &Entry) -> Result<(), Sto
     tx.put(&BY_DOMAIN, &domain_place(id, entry), &())
 }
 
-/// Writes an entry over what it was; its recipient never changes.
+/// Writes an entry over what it was, with the same recipient.
 pub(super) fn replace(tx: &mut Tx<'_>, id: QueueId, old: &Entry, new: &Entry) -> Result<(), StoreError> {
     tx.tell(|| Changed { id, entry: new.clone(), change: Change::Replaced });
     if old.due != new.due {
@@ -55,15 +56,22 @@ pub(super) fn remove(tx: &mut Tx<'_>, id: QueueId, entry: &Entry) -> Result<(), 
     tx.remove(&OPEN, &id).map(drop)
 }
 
-/// Counts `gone` entries off a message; with the last one it goes too, and its body is released.
-pub(super) fn leave(tx: &mut Tx<'_>, id: MessageId, message: &Message, gone: u32) -> Result<(), StoreError> {
+/// Counts `gone` entries off a message; with the last one it goes too, and is kept for a time.
+pub(super) fn leave(
+    tx: &mut Tx<'_>,
+    id: MessageId,
+    message: &Message,
+    gone: u32,
+    at: Timestamp,
+) -> Result<(), StoreError> {
     let entries = message.entries.saturating_sub(gone);
     if entries > 0 {
         return if gone == 0 { Ok(()) } else { tx.put(&MESSAGES, &id, &Message { entries, ..message.clone() }) };
     }
     tx.remove(&MESSAGES, &id)?;
-    tx.remove(&HEADS, &id)?;
-    message.blob.map_or(Ok(()), |blob| tx.release_blob(blob))
+    let head = tx.remove(&HEADS, &id)?.map(|head| head.0).unwrap_or_default();
+    let Message { sender, blob, body_bytes, .. } = message;
+    kept::keep(tx, Leaving { id, at, sender: sender.clone(), head, blob: *blob, body_bytes: *body_bytes })
 }
 
 /// The message that an entry belongs to.

@@ -51,7 +51,7 @@ pub enum Fate {
 
 /// Writes the outcomes of one message into the queue: delivered and failed entries go, deferred ones get their next
 /// time or expire, open attempts are closed, the trace is told. An entry that is no longer there is passed over; `None`
-/// when none was there. When the last entry goes, so does the message, and its body is released.
+/// when none was there. When the last entry goes, so does the message, which is kept for a time.
 ///
 /// What an operator held while it was tried stays held, unless it was delivered. What is parked stays so, until its end.
 /// A deferred outcome of [`Stage::Queue`] is no attempt: only what is parked expires by it.
@@ -85,7 +85,7 @@ pub fn settle(
         all.push(Settled { id: outcome.entry, entry, fate });
     }
     let gone = all.iter().filter(|settled| !matches!(settled.fate, Fate::Deferred { .. })).count();
-    leave(tx, id, &message, u32::try_from(gone).unwrap_or(u32::MAX))?;
+    leave(tx, id, &message, u32::try_from(gone).unwrap_or(u32::MAX), now)?;
     tx.announce(Topic(QUEUE_TOPIC, 0));
     Ok(Some(Settlement { message, head, entries: all }))
 }
@@ -112,7 +112,7 @@ fn fate(message: &Message, entry: &Entry, outcome: &Outcome, policy: &Policy, (n
         (Verdict::Delivered, _) => return Fate::Delivered,
         // The operator was first: what a server said of it while it was being held can be seen, and tried again.
         (Verdict::Failed, _) if !is_held || !is_real => return Fate::Failed,
-        (_, State::Held { .. }) => return Fate::Deferred { until: NEVER, tell: false },
+        (_, State::Held { .. }) => return Fate::Deferred { until: entry.due, tell: false },
         (_, State::Parked { .. }) if now >= entry.due => return Fate::Expired,
         // That it waits for its peer is no delay.
         (_, State::Parked { .. }) => return Fate::Deferred { until: entry.due, tell: false },

@@ -25,7 +25,7 @@ use crate::store::{Medium, Options, Store};
 use crate::telemetry::metrics;
 use crate::tls::{Certificates, Roots};
 use crate::trace::Traffic;
-use crate::{audit, delivery, exchange, http, imap, intake, pop3, smtp, trace, turn};
+use crate::{audit, delivery, exchange, http, imap, intake, kept, pop3, smtp, trace, turn};
 
 /// Octets that a pipe of [`House::connect`] holds in each direction.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -103,6 +103,8 @@ impl House {
             .map_err(|_| ServerError::CaptureTo(settings.delivery_capture_to.clone()))?;
         let outbound = Arc::new(outbound);
         recover(&store, &*clock).await?;
+        let keep_for = kept::KeepFor { ms: settings.queue_keep_delivered_seconds.saturating_mul(1000) };
+        store.write(keep_for).await.map_err(|error| ServerError::Store(error.to_string()))?.into_inner();
         let jobs = Jobs::new(store.clone(), Arc::clone(&clock), Arc::clone(&ids));
         jobs.recover().await.map_err(|error| ServerError::Store(error.to_string()))?;
         let ended = store.write(turn::EndRunning { at: clock.now() }).await;
@@ -280,6 +282,12 @@ impl House {
                 }
             }
         });
+    }
+
+    /// Begins to forget what was kept long enough, until [`House::stop`].
+    pub fn reap(&self) {
+        let (store, clock, stop) = (self.store.clone(), Arc::clone(&self.clock), self.stop.clone());
+        tokio::spawn(kept::reap(store, clock, stop));
     }
 
     /// Serves an in-memory pipe as a connection from `peer`, in the clear also where the listener has implicit TLS.

@@ -47,6 +47,7 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     house.deliver(own::addresses(&bound));
     house.prune();
     house.count_traffic();
+    house.reap();
     if let Some(path) = &config.ready_file {
         let ready = Ready::new(web.socket.clone(), &bound);
         ready.write(path).map_err(|error| ServerError::ReadyFile { path: path.clone(), error })?;

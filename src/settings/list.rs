@@ -87,6 +87,8 @@ settings! {
     "queue.hold_expiry_seconds" => queue_hold_expiry_seconds: u64 = "1209600";
     /// Seconds after which the sender is told, once, that a message is delayed. 0: never.
     "queue.delay_notice_seconds" => queue_delay_notice_seconds: u64 = "14400";
+    /// Seconds for which a message is kept, for an operator to deliver it once more, after the last mailbox and the queue have let it go. 0: not at all.
+    "queue.keep_delivered_seconds" => queue_keep_delivered_seconds: u64 = "604800";
     /// Of addresses that are not global (private, loopback, link-local), those that mail may be sent to all the same when the DNS names them.
     "delivery.allow_networks" => delivery_allow_networks: Networks = "";
     /// A file with further CAs in PEM form, beside the public ones: for servers whose certificate is verified. Empty: none.

@@ -61,7 +61,7 @@ impl Op for Bring {
 }
 
 fn schema() -> &'static Schema {
-    let tables: Vec<&'static dyn AnyTable> = [trace::TABLES, directory::TABLES, TABLES].concat();
+    let tables: Vec<&'static dyn AnyTable> = [trace::TABLES, crate::kept::TABLES, directory::TABLES, TABLES].concat();
     let checks = [trace::CHECKS, directory::CHECKS, CHECKS].into_iter().flatten();
     let checks: Vec<CrossCheck> = checks.map(|check| CrossCheck { name: check.name, run: check.run }).collect();
     Box::leak(Box::new(Schema { version: 1, tables: tables.leak(), checks: checks.leak() }))

@@ -77,7 +77,7 @@ fn attempt(stage: Stage, code: Option<u16>) -> Attempt {
 
 impl World {
     fn new() -> Self {
-        let tables: Vec<&'static dyn AnyTable> = [trace::TABLES, TABLES].concat();
+        let tables: Vec<&'static dyn AnyTable> = [trace::TABLES, crate::kept::TABLES, TABLES].concat();
         let checks = [trace::CHECKS, CHECKS].into_iter().flatten();
         let checks: Vec<CrossCheck> = checks.map(|check| CrossCheck { name: check.name, run: check.run }).collect();
         let schema = Box::leak(Box::new(Schema { version: 1, tables: tables.leak(), checks: checks.leak() }));
@@ -191,7 +191,7 @@ async fn lists_go_on_where_they_ended() {
     for message in 1..=3 {
         world.bring(message, "", &["a@one.test", "b@two.test", "c@one.test"]).await;
     }
-    world.act(id(2, 0), Action::Hold { reason: "look".into() }).await.unwrap();
+    world.act(id(2, 0), Action::Hold { reason: "look".into(), until: None }).await.unwrap();
     let postpone = Postpone { entries: vec![id(1, 0)], until: START.plus_ms(100) };
     world.write(postpone).await.unwrap();
     let view = world.store.view().unwrap();
@@ -243,7 +243,7 @@ async fn an_open_attempt_is_nobody_elses() {
     assert_eq!(world.act(id(1, 0), Action::Drop).await, Err(Refused::InFlight(id(1, 0))));
     assert_eq!(world.act(id(9, 0), Action::Drop).await, Err(Refused::Gone(id(9, 0))));
     assert_eq!(world.act(id(1, 1), Action::Release).await, Err(Refused::State(id(1, 1))));
-    world.act(id(1, 1), Action::Hold { reason: "look".into() }).await.unwrap();
+    world.act(id(1, 1), Action::Hold { reason: "look".into(), until: None }).await.unwrap();
     assert_eq!(world.open(&[id(1, 1)]).await, Err(OpenRefused::Changed(id(1, 1))));
     assert_eq!(world.act(id(1, 1), Action::Retry).await, Err(Refused::State(id(1, 1))));
     assert_eq!(world.flush(Selector::All, None, 9).await.count, 0);
@@ -300,7 +300,7 @@ async fn time_ends_what_was_tried_and_what_is_parked() {
 async fn a_hold_wins_over_what_a_server_says_meanwhile() {
     let world = World::new();
     world.bring(1, "alice@example.test", &["a@one.test"]).await;
-    world.act(id(1, 0), Action::Hold { reason: "look".into() }).await.unwrap();
+    world.act(id(1, 0), Action::Hold { reason: "look".into(), until: None }).await.unwrap();
     let refused = || attempt(Stage::Recipient, Some(550));
     let settled = world.settle(id(1, 0), Verdict::Failed, refused(), START).await.unwrap();
     assert_eq!(settled.fate, Fate::Deferred { until: Timestamp(u64::MAX), tell: false });
@@ -317,7 +317,7 @@ async fn a_summary_counts_every_entry_once() {
     let world = World::new();
     world.bring(1, "", &["a@one.test", "b@two.test", "c@two.test", "d@three.test", "e@two.test", "f@one.test"]).await;
     world.open(&[id(1, 0)]).await.unwrap();
-    world.act(id(1, 1), Action::Hold { reason: "look".into() }).await.unwrap();
+    world.act(id(1, 1), Action::Hold { reason: "look".into(), until: None }).await.unwrap();
     world.write(Postpone { entries: vec![id(1, 2)], until: START.plus_ms(100) }).await.unwrap();
     let (entries, peer) = (vec![id(1, 3)], Some("branch".to_owned()));
     world.write(Park { entries, peer, hold_expiry_seconds: 7200, at: START }).await.unwrap();

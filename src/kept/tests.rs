@@ -1,0 +1,140 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::base::{BlobId, MessageId, SystemClock, Timestamp};
+use crate::store::{Findings, Halt, Op, Options, Schema, Store, StoreError, Tx, View};
+
+static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: CHECKS };
+
+/// A user of a message that lets it go: it brings a body with one reference.
+struct Leave {
+    id: u64,
+    at: u64,
+    has_body: bool,
+}
+
+impl Op for Leave {
+    type Plan = ();
+    type Out = ();
+    type Refused = std::convert::Infallible;
+
+    fn name(&self) -> &'static str {
+        "test.leave"
+    }
+
+    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Self::Refused>> {
+        Ok(())
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
+        let body = format!("\r\nbody of {}\r\n", self.id);
+        let blob = if self.has_body { Some(tx.put_small_blob(body.as_bytes(), 1)?) } else { None };
+        let body_bytes = if self.has_body { body.len() as u64 } else { 0 };
+        let leaving = Leaving {
+            id: MessageId(self.id),
+            at: Timestamp(self.at),
+            sender: None,
+            head: b"A: 1\r\n".to_vec(),
+            blob,
+            body_bytes,
+        };
+        keep(tx, leaving)
+    }
+}
+
+fn world(keep_ms: u64) -> Store {
+    let store = Store::open(Options::memory(Arc::new(SystemClock)), &SCHEMA).unwrap();
+    write(&store, KeepFor { ms: keep_ms });
+    store
+}
+
+fn write<O: Op<Refused = std::convert::Infallible>>(store: &Store, op: O) -> O::Out {
+    store.write_blocking(op).unwrap().into_inner()
+}
+
+/// How many bodies there are; each must be referred to once, by a message that is kept.
+fn bodies(store: &Store) -> usize {
+    let view: View = store.view().unwrap();
+    let (mut referred, mut count) = (Vec::new(), 0);
+    references(&view, |blob: BlobId| referred.push(blob)).unwrap();
+    view.each_blob(|id, facts| {
+        assert_eq!(facts.references as usize, referred.iter().filter(|known| **known == id).count(), "{id:?}");
+        count += 1;
+    })
+    .unwrap();
+    assert_eq!(referred.len(), count);
+    let findings: Findings = store.check().unwrap();
+    assert_eq!(findings.lines(), [] as [&str; 0]);
+    count
+}
+
+#[test]
+fn a_message_is_kept_for_its_time() {
+    let store = world(1000);
+    write(&store, Leave { id: 1, at: 5000, has_body: true });
+    write(&store, Leave { id: 2, at: 5500, has_body: false });
+    assert_eq!(bodies(&store), 1);
+    let reap = |at: u64| write(&store, Reap { at: Timestamp(at), is_full: false, limit: 10 }).messages;
+    assert_eq!((reap(0), reap(5999)), (0, 0));
+    assert_eq!(reap(6000), 1);
+    assert_eq!(bodies(&store), 0);
+    assert!(kept(&store.view().unwrap(), MessageId(2)).unwrap().is_some());
+    assert_eq!(newest(&store.view().unwrap()).unwrap(), Some(MessageId(2)));
+    assert_eq!(reap(6500), 1);
+}
+
+#[test]
+fn its_second_home_gives_it_more_time_and_no_second_reference() {
+    let store = world(1000);
+    write(&store, Leave { id: 1, at: 5000, has_body: true });
+    write(&store, Leave { id: 1, at: 5900, has_body: true });
+    assert_eq!(bodies(&store), 1);
+    write(&store, Leave { id: 1, at: 100, has_body: true });
+    assert_eq!(kept(&store.view().unwrap(), MessageId(1)).unwrap().unwrap().at, Timestamp(5900));
+    assert_eq!(write(&store, Reap { at: Timestamp(6000), is_full: false, limit: 10 }).messages, 0);
+}
+
+#[test]
+fn nothing_is_kept_where_nothing_is_to_be() {
+    let store = world(0);
+    write(&store, Leave { id: 1, at: 5000, has_body: true });
+    assert_eq!((bodies(&store), newest(&store.view().unwrap()).unwrap()), (0, None));
+    // What was kept goes when that is said later.
+    write(&store, KeepFor { ms: 10 });
+    write(&store, Leave { id: 2, at: 5000, has_body: true });
+    write(&store, KeepFor { ms: 0 });
+    assert_eq!(write(&store, Reap { at: Timestamp(5000), is_full: false, limit: 10 }).messages, 1);
+    assert_eq!(bodies(&store), 0);
+}
+
+#[test]
+fn a_full_disk_takes_the_oldest_first() {
+    let store = world(1_000_000);
+    for (id, at) in [(1, 300), (2, 100), (3, 200)] {
+        write(&store, Leave { id, at, has_body: true });
+    }
+    let reaped = write(&store, Reap { at: Timestamp(400), is_full: true, limit: 2 });
+    assert_eq!(reaped, Reaped { messages: 2, more: true });
+    let left = kept(&store.view().unwrap(), MessageId(1)).unwrap();
+    assert_eq!((left.map(|kept| kept.at), bodies(&store)), (Some(Timestamp(300)), 1));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever is done in whatever order, each body has one reference, and each reference a body.
+    #[test]
+    fn references_hold(steps in proptest::collection::vec((0_u8..5, 0_u64..6, 0_u64..3000), 1..40)) {
+        let store = world(1000);
+        for (step, id, at) in steps {
+            match step {
+                0..=2 => write(&store, Leave { id, at, has_body: step > 0 }),
+                3 => { write(&store, Reap { at: Timestamp(at), is_full: at % 5 == 0, limit: 2 }); }
+                _ => write(&store, KeepFor { ms: at % 1500 }),
+            }
+            bodies(&store);
+        }
+    }
+}
