@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::outbound::Outbound;
 use super::session::Session;
 use super::unconfirmed::{self, Confirm, Mark, Missed, Unconfirmed};
-use crate::base::{AccountId, Address, MailboxId, MessageId, Timestamp, limits};
+use crate::base::{AccountId, Address, BlobId, MailboxId, MessageId, QueueId, Timestamp, limits};
 use crate::directory::{self, Delivery};
 use crate::mailbox::{self, Incoming, Placement};
 use crate::message::Summary;
@@ -19,8 +19,9 @@ pub struct Accept {
     pub id: MessageId,
     /// Now.
     pub at: Timestamp,
-    /// The session that it comes by.
-    pub session: Arc<Session>,
+    /// The session that it comes by, where its sender may miss our answer and bring it again; `None` where whoever brings
+    /// the same bytes twice means two messages.
+    pub session: Option<Arc<Session>>,
     /// Where it comes from.
     pub origin: Origin,
     /// The sender of the envelope; `None`: the null sender.
@@ -38,7 +39,7 @@ pub struct Accept {
     /// The addresses that the header block says it was delivered to before: [`crate::message::Scan::delivered_to`].
     pub delivered_to: Vec<Address>,
     /// The body, from the blank line on; `None` when nothing stands behind the header block.
-    pub body: Option<StagedBlob>,
+    pub body: Option<Body>,
     /// The value of its Message-ID field, for the trace.
     pub message_id_field: Option<String>,
     /// Header or body hold octets above 127 (RFC 6152).
@@ -47,6 +48,19 @@ pub struct Accept {
     pub smtputf8: bool,
     /// What the server knows of its way out.
     pub outbound: Arc<Outbound>,
+}
+
+/// A message's body.
+pub enum Body {
+    /// It has just come in.
+    Staged(StagedBlob),
+    /// It is in the file, and somebody who is there when the message is taken in refers to it.
+    Stored {
+        /// Which.
+        blob: BlobId,
+        /// Octets.
+        size_bytes: u64,
+    },
 }
 
 /// Where a message comes from, for the trace.
@@ -60,6 +74,35 @@ pub struct Origin {
     pub helo: Option<String>,
     /// TLS version and cipher suite.
     pub tls: Option<String>,
+}
+
+/// The entries of a message for addresses elsewhere, each with the recipient as it was named.
+type Entries = Vec<(Address, QueueId)>;
+
+impl Body {
+    /// Octets.
+    pub fn size_bytes(&self) -> u64 {
+        match self {
+            Self::Staged(body) => body.size_bytes(),
+            Self::Stored { size_bytes, .. } => *size_bytes,
+        }
+    }
+
+    /// Octets that taking it in adds to a batch.
+    fn weight_bytes(&self) -> usize {
+        match self {
+            Self::Staged(body) => body.weight_bytes(),
+            Self::Stored { .. } => 0,
+        }
+    }
+
+    /// The body in the file, with so many more references.
+    fn refer(&self, tx: &mut Tx<'_>, references: u32) -> Result<BlobId, StoreError> {
+        match self {
+            Self::Staged(body) => tx.adopt_blob(body, references),
+            Self::Stored { blob, .. } => tx.retain_blob(*blob, references).map(|()| *blob),
+        }
+    }
 }
 
 /// A recipient of the envelope and where it leads.
@@ -80,6 +123,8 @@ pub struct Accepted {
     pub id: MessageId,
     /// It was a retransmission, and nothing was stored.
     pub again: bool,
+    /// The entries for addresses elsewhere: the recipient as it was named, and the entry.
+    pub queued: Vec<(Address, QueueId)>,
     session: u64,
     marks: Vec<Mark>,
 }
@@ -181,7 +226,7 @@ impl Op for Accept {
             + held
             + held.min(limits::SUMMARY_BYTES) * copies
             + 2 * head
-            + self.body.as_ref().map_or(0, StagedBlob::weight_bytes)
+            + self.body.as_ref().map_or(0, Body::weight_bytes)
     }
 
     fn check(&self, tx: &Tx<'_>) -> Result<Plan, Halt<Refused>> {
@@ -211,19 +256,18 @@ impl Op for Accept {
 
     fn apply(&self, tx: &mut Tx<'_>, plan: Plan) -> Result<Accepted, StoreError> {
         unconfirmed::remove_ended(tx, self.at)?;
-        let session = self.session.id();
-        let marks = plan.marks();
+        let session = self.session.as_ref().map(|session| session.id());
+        let marks = if session.is_some() { plan.marks() } else { Vec::new() };
         for copy in &plan.repeated {
-            self.repeat(tx, copy, session)?;
+            self.repeat(tx, copy, session.unwrap_or_default())?;
         }
         let again = match plan.repeated.first() {
             Some(first) if plan.fresh.is_empty() && plan.queued.is_empty() => Some(first.missed.message),
             _ => None,
         };
-        if again.is_none() {
-            self.store(tx, &plan, session)?;
-        }
-        Ok(Accepted { id: again.unwrap_or(self.id), again: again.is_some(), session, marks })
+        let queued = if again.is_none() { self.store(tx, &plan, session)? } else { Vec::new() };
+        let (id, session) = (again.unwrap_or(self.id), session.unwrap_or_default());
+        Ok(Accepted { id, again: again.is_some(), queued, session, marks })
     }
 }
 
@@ -266,7 +310,11 @@ impl Accept {
             hasher.update(&(part.len() as u64).to_be_bytes());
             hasher.update(part);
         }
-        hasher.update(&self.body.as_ref().map(StagedBlob::hash).unwrap_or_default());
+        if let Some(Body::Staged(body)) = &self.body {
+            hasher.update(&body.hash());
+        } else {
+            hasher.update(&[0; 32]);
+        }
         hasher.finalize()
     }
 
@@ -286,7 +334,7 @@ impl Accept {
         }
         let mark = seen.account_mark(delivery.account);
         let given = given.clone();
-        match unconfirmed::find_missed(tx, &mark, self.session.sessions(), self.at)? {
+        match self.missed(tx, &mark)? {
             Some(missed) => plan.repeated.push(Repeated { given, mark, missed }),
             None if seen.before.contains(&delivery.address.key()) => return Err(Halt::Refused(Refused::Loop(given))),
             None => plan.fresh.push(self.plan_copy(tx, given, delivery.account, mark)?),
@@ -309,7 +357,7 @@ impl Accept {
             return Ok(());
         }
         let mark = seen.remote_mark(&address);
-        if let Some(missed) = unconfirmed::find_missed(tx, &mark, self.session.sessions(), self.at)? {
+        if let Some(missed) = self.missed(tx, &mark)? {
             plan.repeated.push(Repeated { given, mark, missed });
             return Ok(());
         }
@@ -338,7 +386,7 @@ impl Accept {
             return Ok(());
         }
         let (given, mark) = (given.clone(), seen.account_mark(account.id));
-        match unconfirmed::find_missed(tx, &mark, self.session.sessions(), self.at)? {
+        match self.missed(tx, &mark)? {
             Some(missed) => plan.repeated.push(Repeated { given, mark, missed }),
             None => {
                 plan.fresh.push(Fresh { is_capture: true, ..self.plan_copy(tx, given, account.id, mark)? });
@@ -362,17 +410,31 @@ impl Accept {
         Ok(Fresh { given, address: account.address, mailbox, own_lines, mark, is_capture: false })
     }
 
-    fn body_bytes(&self) -> u64 {
-        self.body.as_ref().map_or(0, StagedBlob::size_bytes)
+    /// The copy of that mark of which the sender may have missed our answer.
+    fn missed(&self, tx: &Tx<'_>, mark: &Mark) -> Result<Option<Missed>, StoreError> {
+        match &self.session {
+            Some(session) => unconfirmed::find_missed(tx, mark, session.sessions(), self.at),
+            None => Ok(None),
+        }
     }
 
-    fn store(&self, tx: &mut Tx<'_>, plan: &Plan, session: u64) -> Result<(), StoreError> {
+    /// Remembers a copy of which the sender may miss our answer.
+    fn mark(&self, tx: &mut Tx<'_>, mark: Mark, session: Option<u64>) -> Result<(), StoreError> {
+        let row = Unconfirmed { message: self.id, at: self.at };
+        session.map_or(Ok(()), |session| unconfirmed::put(tx, mark, session, &row))
+    }
+
+    fn body_bytes(&self) -> u64 {
+        self.body.as_ref().map_or(0, Body::size_bytes)
+    }
+
+    fn store(&self, tx: &mut Tx<'_>, plan: &Plan, session: Option<u64>) -> Result<Entries, StoreError> {
         let head = [self.trace_fields.as_slice(), &self.header_block].concat();
         // One reference for each copy, and one for all that is queued.
         let references = plan.fresh.len() + usize::from(!plan.queued.is_empty());
         let references = u32::try_from(references).unwrap_or(u32::MAX);
         let body = self.body.as_ref().filter(|body| body.size_bytes() > 0);
-        let blob = body.map(|body| tx.adopt_blob(body, references)).transpose()?;
+        let blob = body.map(|body| body.refer(tx, references)).transpose()?;
         let incoming = Incoming {
             id: self.id,
             head: &head,
@@ -390,7 +452,7 @@ impl Accept {
                 let text = format!("to the INBOX of {}", copy.address);
                 self.record(tx, self.delivered(&copy.given, &copy.address, text))?;
             }
-            unconfirmed::put(tx, copy.mark, session, &Unconfirmed { message: self.id, at: self.at })?;
+            self.mark(tx, copy.mark, session)?;
         }
         self.record_joined(tx, plan)?;
         self.record_captured(tx, plan)?;
@@ -419,9 +481,15 @@ impl Accept {
         Ok(())
     }
 
-    fn enqueue(&self, tx: &mut Tx<'_>, plan: &Plan, incoming: &Incoming<'_>, session: u64) -> Result<(), StoreError> {
+    fn enqueue(
+        &self,
+        tx: &mut Tx<'_>,
+        plan: &Plan,
+        incoming: &Incoming<'_>,
+        session: Option<u64>,
+    ) -> Result<Entries, StoreError> {
         if plan.queued.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let needs_utf8 = |address: &Address| !address.is_ascii();
         let head = [self.forwarded_by().as_bytes(), incoming.head].concat();
@@ -440,6 +508,7 @@ impl Accept {
             recipients: plan.queued.iter().map(|copy| copy.entry.clone()).collect(),
         };
         let ids = queue::enqueue(tx, &message, &self.outbound.policy)?;
+        let mut queued = Vec::with_capacity(ids.len());
         for (copy, id) in plan.queued.iter().zip(ids) {
             let text = match &copy.entry.original {
                 Some(_) => format!("for {}, as {id}", copy.entry.recipient),
@@ -452,9 +521,10 @@ impl Accept {
                 ..Event::new(self.at, Kind::Queued, self.origin.actor.as_str())
             };
             self.record(tx, event)?;
-            unconfirmed::put(tx, copy.mark, session, &Unconfirmed { message: self.id, at: self.at })?;
+            self.mark(tx, copy.mark, session)?;
+            queued.push((copy.given.clone(), id));
         }
-        Ok(())
+        Ok(queued)
     }
 
     /// What a forwarded message says of the address that forwards it, so that it is known when it comes back. Not with

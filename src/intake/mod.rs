@@ -3,24 +3,32 @@
 //! Floor F3e.
 
 mod accept;
+mod added;
 mod append;
 mod bounce;
 mod check;
 mod incoming;
 mod newest;
+mod original;
 mod outbound;
 mod received;
+mod recipient;
+mod redeliver;
 mod session;
 mod settle;
 mod unconfirmed;
 
-pub use accept::{Accept, Accepted, Origin, Recipient, Refused};
+pub use accept::{Accept, Accepted, Body, Origin, Recipient, Refused};
+pub use added::{Added, missing_fields};
 pub use append::{Append, AppendRefused, Appended, AppendedAt};
 pub use check::{CHECKS, needs_story};
 pub use incoming::{Incoming, IncomingRefused, Taken};
 pub use newest::newest_id;
+pub use original::has_content;
 pub use outbound::Outbound;
-pub use received::{Received, received};
+pub use received::{Received, received, received_here};
+pub use recipient::recipient;
+pub use redeliver::{Redeliver, RedeliverRefused, Redeliverable, Wish, redeliverable};
 pub use session::{Session, Sessions};
 pub use settle::Settle;
 pub use unconfirmed::{Confirm, TABLES};

@@ -59,6 +59,20 @@ pub fn received(facts: &Received<'_>) -> String {
     fold("Received:", &words)
 }
 
+/// The same for a message that came by no SMTP: `with` is a word of our own (RFC 5321 §4.4, Attdl-Protocol).
+pub fn received_here(by: &str, with: &str, id: MessageId, recipient: Option<&Address>, at: Timestamp) -> String {
+    let mut words = vec!["from".to_owned(), name(by), "by".to_owned(), name(by)];
+    words.extend(["with".to_owned(), with.to_owned(), "id".to_owned(), id.to_string()]);
+    if let Some(recipient) = recipient.filter(|recipient| recipient.is_ascii()) {
+        words.extend(["for".to_owned(), format!("<{recipient}>")]);
+    }
+    if let Some(last) = words.last_mut() {
+        last.push(';');
+    }
+    words.push(at.rfc5322());
+    fold("Received:", &words)
+}
+
 // RFC 3848 §1, RFC 6531 §4.3
 fn protocol(facts: &Received<'_>) -> String {
     let base = match (facts.extended, facts.utf8) {
@@ -165,6 +179,18 @@ mod tests {
         );
         let mapped = Received { peer_ip: Some("::ffff:192.0.2.1".parse().unwrap()), ..facts() };
         assert!(received(&mapped).contains("([192.0.2.1])"));
+    }
+
+    #[test]
+    fn what_came_by_no_smtp_says_so() {
+        let recipient = Address::parse("alice@example.test").unwrap();
+        let Received { id, at, by, .. } = facts();
+        let field = received_here(by, "HTTP", id, Some(&recipient), at).replace("\r\n\t", " ");
+        let expected = format!(
+            "Received: from mail.example.test by mail.example.test with HTTP id {id} for <alice@example.test>; {}\r\n",
+            at.rfc5322()
+        );
+        assert_eq!(field, expected);
     }
 
     #[test]

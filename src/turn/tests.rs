@@ -11,7 +11,8 @@ use crate::{mailbox, trace};
 /// A file with the domain `ours.test` and the account `alice@ours.test`.
 fn open() -> Store {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let tables = [trace::TABLES, directory::TABLES, mailbox::TABLES, queue::TABLES, TABLES].concat();
+    let tables =
+        [trace::TABLES, crate::kept::TABLES, directory::TABLES, mailbox::TABLES, queue::TABLES, TABLES].concat();
     let schema = Schema { version: 1, tables: tables.leak(), checks: CHECKS };
     let store = Store::open(Options::memory(clock), Box::leak(Box::new(schema))).unwrap();
     let (fields, at) = (DomainFields::new(&Settings::default()), Timestamp(1));

@@ -54,6 +54,7 @@ impl Site {
         let random = Arc::new(SeededRandom::new(7));
         let tables = [
             trace::TABLES,
+            crate::kept::TABLES,
             directory::TABLES,
             mailbox::TABLES,
             queue::TABLES,
@@ -169,7 +170,7 @@ impl Site {
         let accept = Accept {
             id: server.ids.message(at),
             at,
-            session: Arc::new(server.sessions.open()),
+            session: Some(Arc::new(server.sessions.open())),
             origin: Origin { actor: "test".into(), ..Origin::default() },
             sender: Some(self.user.clone()),
             recipients: vec![Recipient { remote: vec![given.clone()], given, deliveries }],

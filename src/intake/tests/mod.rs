@@ -54,8 +54,10 @@ impl Default for Mail {
 
 fn schema() -> &'static Schema {
     let tables: Vec<&'static dyn AnyTable> =
-        [trace::TABLES, directory::TABLES, mailbox::TABLES, queue::TABLES, TABLES].concat();
-    let checks = [trace::CHECKS, directory::CHECKS, mailbox::CHECKS, queue::CHECKS, CHECKS].into_iter().flatten();
+        [trace::TABLES, crate::kept::TABLES, directory::TABLES, mailbox::TABLES, queue::TABLES, TABLES].concat();
+    let checks = [trace::CHECKS, crate::kept::CHECKS, directory::CHECKS, mailbox::CHECKS, queue::CHECKS, CHECKS]
+        .into_iter()
+        .flatten();
     let checks: Vec<CrossCheck> = checks.map(|check| CrossCheck { name: check.name, run: check.run }).collect();
     Box::leak(Box::new(Schema { version: 1, tables: tables.leak(), checks: checks.leak() }))
 }
@@ -115,7 +117,7 @@ impl World {
         Accept {
             id: self.outbound.ids.message(at),
             at,
-            session: Arc::clone(session),
+            session: Some(Arc::clone(session)),
             origin: Origin {
                 actor: "smtp".into(),
                 peer_ip: Some("192.0.2.1".parse().unwrap()),
@@ -128,7 +130,7 @@ impl World {
             header_block: mail.header.clone().into_bytes(),
             summary: Summary::of_whole(mail.header.as_bytes(), mail.body.as_bytes()),
             delivered_to: scan.delivered_to,
-            body: Some(writer.finish().await.unwrap()),
+            body: Some(Body::Staged(writer.finish().await.unwrap())),
             message_id_field: scan.message_id,
             notify: mail.notify,
             eight_bit: !mail.body.is_ascii(),

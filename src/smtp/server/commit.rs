@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::session::{Session, Smtp};
 use super::{policy, report, submission};
 use crate::base::{Enhanced, MessageId, Reply, Timestamp};
-use crate::intake::{self, Accept, Accepted, Origin, Received, Recipient, Refused};
+use crate::intake::{self, Accept, Accepted, Body, Origin, Received, Recipient, Refused};
 use crate::message::{Scan, Scanned, Summary};
 use crate::queue::Notify;
 use crate::smtp::machine::{Facts, Identity, Profile, Transaction};
@@ -44,7 +44,7 @@ impl Session {
         let mut message_id_field = scan.message_id.clone();
         if let (Profile::Submission, Some(Identity::Account(identity))) = (self.profile, &facts.identity) {
             submission::check(&context, identity, &transaction.sender, &header_block, &scan)?;
-            let added = submission::missing_fields(&scan, id, &context.hostname, at);
+            let added = intake::missing_fields(&scan, id, &context.hostname, at);
             trace_fields.push_str(&added.text);
             message_id_field = message_id_field.or(added.message_id);
             header_block = submission::without_bcc(header_block);
@@ -55,7 +55,7 @@ impl Session {
             .write(Accept {
                 id,
                 at,
-                session: Arc::clone(&self.intake),
+                session: Some(Arc::clone(&self.intake)),
                 origin: self.origin(facts),
                 sender: transaction.sender.address.clone(),
                 recipients: transaction.recipients,
@@ -70,7 +70,7 @@ impl Session {
                 smtputf8: is_utf8_header(&header_block),
                 header_block,
                 delivered_to: scan.delivered_to,
-                body,
+                body: body.map(Body::Staged),
                 message_id_field,
                 eight_bit,
                 outbound: Arc::clone(&context.outbound),

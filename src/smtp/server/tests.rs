@@ -27,8 +27,16 @@ const LOOPBACK: &str = "127.0.0.1:50000";
 pub(super) async fn context() -> Context {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let random = Arc::new(SeededRandom::new(7));
-    let tables =
-        [trace::TABLES, directory::TABLES, mailbox::TABLES, queue::TABLES, turn::TABLES, intake::TABLES].concat();
+    let tables = [
+        trace::TABLES,
+        crate::kept::TABLES,
+        directory::TABLES,
+        mailbox::TABLES,
+        queue::TABLES,
+        turn::TABLES,
+        intake::TABLES,
+    ]
+    .concat();
     let schema = Schema { version: 1, tables: tables.leak(), checks: &[] };
     let store = Store::open(Options::memory(Arc::clone(&clock)), Box::leak(Box::new(schema))).unwrap();
     let authenticator = Arc::new(Authenticator::new(store.clone(), Arc::clone(&clock), random.clone()));

@@ -1,0 +1,94 @@
+use crate::base::{Address, BlobId, MailboxId, MessageId, Uid};
+use crate::store::{Read, StoreError};
+use crate::{kept, mailbox, message, queue};
+
+/// Where the content of a message still is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    Mailbox(MailboxId, Uid),
+    Queue,
+    Kept,
+}
+
+/// A message as it came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Original {
+    pub(super) source: Source,
+    /// The sender of the envelope; `None`: the null sender, or there was no envelope.
+    pub(super) sender: Option<Address>,
+    /// Our trace fields and its header block.
+    pub(super) head: Vec<u8>,
+    pub(super) blob: Option<BlobId>,
+    pub(super) body_bytes: u64,
+}
+
+/// Whether the content of a message is still somewhere: it can be delivered once more.
+///
+/// # Errors
+/// [`StoreError`]
+pub fn has_content(read: &impl Read, id: MessageId) -> Result<bool, StoreError> {
+    Ok(mailbox::holds(read, id)? || queue::message(read, id)?.is_some() || kept::kept(read, id)?.is_some())
+}
+
+/// A message that is still somewhere. Where no mailbox holds it, a few rows are read; else all of all mailboxes may be.
+pub(super) fn original(read: &impl Read, id: MessageId) -> Result<Option<Original>, StoreError> {
+    for source in [Source::Queue, Source::Kept] {
+        if let Some(original) = original_in(read, id, source)? {
+            return Ok(Some(original));
+        }
+    }
+    match mailbox::place_of(read, id)? {
+        Some((mailbox, uid)) => original_in(read, id, Source::Mailbox(mailbox, uid)),
+        None => Ok(None),
+    }
+}
+
+/// The same where it is to be; a few rows are read.
+pub(super) fn original_in(read: &impl Read, id: MessageId, source: Source) -> Result<Option<Original>, StoreError> {
+    Ok(match source {
+        Source::Mailbox(mailbox, uid) => {
+            mailbox::whole(read, mailbox, uid)?.filter(|whole| whole.id == id).map(|whole| {
+                let mailbox::Whole { sender, head, blob, body_bytes, .. } = whole;
+                Original { source, sender, head, blob, body_bytes }
+            })
+        }
+        Source::Queue => match queue::message(read, id)? {
+            Some(message) => {
+                let head = without_delivered_to(queue::head(read, id)?.unwrap_or_default());
+                let queue::Message { sender, blob, body_bytes, .. } = message;
+                Some(Original { source, sender, head, blob, body_bytes })
+            }
+            None => None,
+        },
+        Source::Kept => kept::kept(read, id)?.map(|kept| {
+            let kept::Kept { sender, head, blob, body_bytes, .. } = kept;
+            Original { source, sender, head: without_delivered_to(head), blob, body_bytes }
+        }),
+    })
+}
+
+/// Without the field that we have put before what an alias forwards: it says where the message was, and is put there
+/// again.
+fn without_delivered_to(head: Vec<u8>) -> Vec<u8> {
+    let first = message::fields(&head).next().filter(|field| field.is("Delivered-To") && field.span.start == 0);
+    match first.map(|field| field.span.end) {
+        Some(end) => head.get(end..).unwrap_or_default().to_vec(),
+        None => head,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_delivered_to_is_taken_off() {
+        let check = |head: &str, expected: &str| {
+            let seen = without_delivered_to(head.as_bytes().to_vec());
+            assert_eq!(String::from_utf8(seen).unwrap(), expected);
+        };
+        check("Delivered-To: a@x.test\r\nReceived: x\r\nDelivered-To: b\r\n", "Received: x\r\nDelivered-To: b\r\n");
+        check("Received: x\r\nDelivered-To: b\r\n", "Received: x\r\nDelivered-To: b\r\n");
+        check("", "");
+    }
+}
