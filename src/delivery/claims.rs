@@ -10,7 +10,7 @@ pub struct Claims(Arc<Mutex<HashSet<QueueId>>>);
 
 /// An entry that nobody else sends as long as this lives.
 #[derive(Debug)]
-pub(super) struct Claim {
+pub struct Claim {
     id: QueueId,
     claims: Claims,
 }
@@ -22,7 +22,7 @@ impl Claims {
     }
 
     /// Claims an entry; `None` when somebody has.
-    pub(super) fn claim(&self, id: QueueId) -> Option<Claim> {
+    pub fn claim(&self, id: QueueId) -> Option<Claim> {
         self.lock().insert(id).then(|| Claim { id, claims: self.clone() })
     }
 

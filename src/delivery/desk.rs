@@ -74,7 +74,9 @@ impl Desk {
         let mut wanted = Vec::with_capacity(bundle.recipients.len());
         for recipient in bundle.recipients {
             let is_free = queue::open_attempt(&view, recipient.id)?.is_none();
-            if is_free && queue::entry(&view, recipient.id)?.is_some_and(|entry| is_wanted(&entry)) {
+            // It may go elsewhere by now.
+            let is_meant = |entry: Entry| entry.recipient == recipient.address && is_wanted(&entry);
+            if is_free && queue::entry(&view, recipient.id)?.is_some_and(is_meant) {
                 wanted.push(recipient);
             }
         }

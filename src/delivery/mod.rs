@@ -21,7 +21,7 @@ mod session;
 mod sweep;
 mod way;
 
-pub use claims::Claims;
+pub use claims::{Claim, Claims};
 pub use context::{Context, State};
 pub use peer::PeerCourier;
 pub use scheduler::run;

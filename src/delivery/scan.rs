@@ -10,7 +10,7 @@ use super::way::{Choice, Way, choose};
 use crate::base::{Address, Enhanced, Host, MessageId, QueueId, Timestamp, limits};
 use crate::intake;
 use crate::queue::{
-    self, Attempt, Entry, Message, Notify, Outcome, Park, Postpone, Stage, State, Verdict, Waiting, Words,
+    self, Attempt, EndHold, Entry, Message, Notify, Outcome, Park, Postpone, Stage, State, Verdict, Waiting, Words,
 };
 use crate::store::{Op, Store, StoreError, View};
 
@@ -37,10 +37,12 @@ enum What {
     Park(String),
     /// Nobody has fetched it.
     Unfetched,
+    /// The time of an operator's hold is over.
+    Release,
 }
 
 /// Looks at what is due, in slices: hands the board what it has room for, parks what is held for peers, postpones what is
-/// for destinations that can't be reached, and ends what nobody has fetched.
+/// for destinations that can't be reached, and ends what nobody has fetched and holds whose time is over.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -131,7 +133,7 @@ impl Eyes<'_> {
             && self.now >= message.at.plus_ms(self.notice_ms);
         let is_owed = is_late || self.now >= entry.expires_at;
         let what = match entry.state {
-            State::Held { .. } => return Ok(None),
+            State::Held { .. } => What::Release,
             State::Parked { .. } => What::Unfetched,
             State::Waiting { released } => match self.choose(&entry.recipient.host, message.sender, released)? {
                 Choice::Send(way) => What::Send(way),
@@ -167,6 +169,7 @@ struct Todo {
     owed: Vec<bool>,
     park: HashMap<String, Vec<QueueId>>,
     postpone: HashMap<Timestamp, Vec<QueueId>>,
+    release: Vec<QueueId>,
     settle: HashMap<MessageId, Vec<Outcome>>,
     /// What is settled is nobody else's until that is written.
     claimed: Vec<Claim>,
@@ -177,6 +180,7 @@ impl Todo {
         let id = found.id;
         match found.what {
             What::Park(peer) => self.park.entry(peer).or_default().push(id),
+            What::Release => self.release.push(id),
             What::Unfetched => self.settle(id, unfetched(context), &context.claims),
             What::Send(way) => {
                 if keys.is_some_and(|keys| !keys.contains(&way.key())) {
@@ -218,6 +222,9 @@ impl Todo {
         }
         for (until, entries) in self.postpone {
             put(&context.store, Postpone { entries, until }).await;
+        }
+        if !self.release.is_empty() {
+            put(&context.store, EndHold { entries: self.release, at: now }).await;
         }
         for outcomes in self.settle.into_values() {
             let outbound = Arc::clone(&context.outbound);

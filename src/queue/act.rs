@@ -1,7 +1,7 @@
 use super::QUEUE_TOPIC;
-use super::entry::{leave, message_of, remove, replace};
-use super::row::{ENTRIES, Entry, NEVER, OPEN, State};
-use crate::base::{QueueId, Timestamp};
+use super::entry::{add, leave, message_of, remove, replace};
+use super::row::{ENTRIES, Entry, MESSAGES, Message, NEVER, OPEN, State};
+use crate::base::{Address, QueueId, Timestamp};
 use crate::store::{Halt, Op, Read, StoreError, Topic, Tx};
 use crate::trace::{self, Event, Kind, Subject};
 
@@ -22,13 +22,21 @@ pub struct Act {
 pub enum Action {
     /// Tries it now, also when its domain is held for a peer: for one attempt. What is held stays held.
     Retry,
-    /// Keeps it until it is released; what is held already gets another reason.
+    /// Keeps it until it is released; what is held already gets another reason and time.
     Hold {
         /// Why.
         reason: String,
+        /// When it is released by itself; `None`: never.
+        until: Option<Timestamp>,
     },
     /// Ends the hold: due now.
     Release,
+    /// Sends it to another address, due now; what is held stays held. No courier may know it by its old address: the
+    /// caller has claimed it.
+    Redirect {
+        /// Where it goes now.
+        to: Address,
+    },
     /// Removes it; nobody is told but the trace.
     Drop,
 }
@@ -74,7 +82,7 @@ impl Op for Act {
             let fits = match self.action {
                 Action::Retry => !is_held,
                 Action::Release => is_held,
-                Action::Hold { .. } | Action::Drop => true,
+                Action::Hold { .. } | Action::Redirect { .. } | Action::Drop => true,
             };
             if !fits {
                 return Err(Halt::Refused(Refused::State(*id)));
@@ -98,28 +106,47 @@ impl Op for Act {
 impl Act {
     fn act(&self, tx: &mut Tx<'_>, id: QueueId, entry: &Entry) -> Result<(), StoreError> {
         let (kind, text) = match &self.action {
-            Action::Retry => (Kind::Retried, ""),
-            Action::Hold { reason } => (Kind::Held, reason.as_str()),
-            Action::Release => (Kind::Released, ""),
-            Action::Drop => (Kind::Dropped, ""),
+            Action::Retry => (Kind::Retried, String::new()),
+            Action::Hold { reason, until: None } => (Kind::Held, reason.clone()),
+            Action::Hold { reason, until: Some(until) } => (Kind::Held, format!("{reason} (until {until})")),
+            Action::Release => (Kind::Released, String::new()),
+            Action::Redirect { to } => (Kind::Redirected, format!("to {to}")),
+            Action::Drop => (Kind::Dropped, String::new()),
         };
         let event = Event {
             recipient: Some(entry.recipient.to_string()),
             entry: Some(id.number),
-            text: text.to_owned(),
+            text,
             ..Event::new(self.at, kind, self.actor.as_str())
         };
         trace::record(tx, Subject::Message(id.message), event)?;
         let (state, due) = match &self.action {
             Action::Retry => (State::Waiting { released: true }, self.at),
-            Action::Hold { reason } => (State::Held { reason: reason.clone() }, NEVER),
+            Action::Hold { reason, until } => (State::Held { reason: reason.clone() }, until.unwrap_or(NEVER)),
             Action::Release => (State::Waiting { released: false }, self.at),
+            Action::Redirect { to } => return self.redirect(tx, id, entry, to),
             Action::Drop => {
                 let message = message_of(tx, id)?;
                 remove(tx, id, entry)?;
-                return leave(tx, id.message, &message, 1);
+                return leave(tx, id.message, &message, 1, self.at);
             }
         };
         replace(tx, id, entry, &Entry { state, due, ..entry.clone() })
+    }
+
+    fn redirect(&self, tx: &mut Tx<'_>, id: QueueId, entry: &Entry, to: &Address) -> Result<(), StoreError> {
+        let message = message_of(tx, id)?;
+        // RFC 6531 §3.4: the envelope needs it now.
+        if !to.is_ascii() && !message.smtputf8 {
+            tx.put(&MESSAGES, &id.message, &Message { smtputf8: true, ..message })?;
+        }
+        let (state, due) = match &entry.state {
+            State::Held { .. } => (entry.state.clone(), entry.due),
+            // Another domain may be held for another peer, or for none.
+            State::Waiting { .. } | State::Parked { .. } => (State::Waiting { released: false }, self.at),
+        };
+        let original = entry.original.clone().or_else(|| Some(entry.recipient.clone()));
+        remove(tx, id, entry)?;
+        add(tx, id, &Entry { recipient: to.clone(), original, state, due, ..entry.clone() })
     }
 }

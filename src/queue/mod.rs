@@ -11,7 +11,7 @@
 //! | waiting | due: its next attempt | an attempt; an operator; [`Park`] when its domain is held for a peer |
 //! | released | the same, marked `released` | the same, but that it is not parked before it was tried |
 //! | parked | the peer; due: its end | a swapped session, a release for one attempt, its end |
-//! | held | the reason; due: never | an operator alone |
+//! | held | the reason; due: never, or when the hold ends | an operator; [`EndHold`] when its time has come |
 //! | in an attempt | one of the first three, and a row in `attempts_open` | [`settle`]; after a crash [`Recover`] |
 //! | gone | no row but the trace's | nothing |
 //!
@@ -44,15 +44,15 @@ pub use enqueue::{NewEntry, NewMessage, enqueue};
 pub use entry::{Change, Changed};
 pub use flush::{Flush, Flushed, Selector, Slice};
 pub use outcome::{Attempt, Outcome, Stage, Verdict, Words};
-pub use park::{Park, Postpone};
+pub use park::{EndHold, Park, Postpone};
 pub use policy::Policy;
 pub use read::{
-    Waiting, due, entries, entries_of_domain, entries_of_message, entry, message, newest, next_due, open_attempt,
+    Waiting, due, entries, entries_of_domain, entries_of_message, entry, head, message, newest, next_due, open_attempt,
 };
 pub use recover::{Open, OpenRefused, Recover};
 pub use route::{Login, Match, ROUTE_TOPIC, Route, RouteFields, RouteKind, TlsUse};
 pub use route_change::{DeleteRoute, PutRoute, RouteRefused, route, route_for, routes};
-pub use row::{Entry, Message, Notify, OpenAttempt, QUEUE_TOPIC, State, TABLES};
+pub use row::{Entry, Message, NEVER, Notify, OpenAttempt, QUEUE_TOPIC, State, TABLES};
 pub use settle::{Fate, Settled, Settlement, settle};
 pub use summary::{Summary, summary};
 

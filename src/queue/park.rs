@@ -120,6 +120,57 @@ impl Park {
     }
 }
 
+/// Ends holds whose time has come: the entries are due at once. Those that are gone, not held, held for longer or in an
+/// open attempt are passed over.
+pub struct EndHold {
+    /// Which.
+    pub entries: Vec<QueueId>,
+    /// Now.
+    pub at: Timestamp,
+}
+
+impl Op for EndHold {
+    type Plan = ();
+    type Out = ();
+    type Refused = std::convert::Infallible;
+
+    fn name(&self) -> &'static str {
+        "queue.end_hold"
+    }
+
+    fn weight_bytes(&self) -> usize {
+        512 * (self.entries.len() + 1)
+    }
+
+    fn runs_when_full(&self) -> bool {
+        true
+    }
+
+    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Self::Refused>> {
+        Ok(())
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
+        for id in &self.entries {
+            let Some(entry) = at_rest(tx, *id)? else { continue };
+            if !matches!(entry.state, State::Held { .. }) || entry.due > self.at {
+                continue;
+            }
+            let event = Event {
+                recipient: Some(entry.recipient.to_string()),
+                text: "the time of the hold is over".into(),
+                entry: Some(id.number),
+                ..Event::new(self.at, Kind::Released, ACTOR)
+            };
+            trace::record(tx, Subject::Message(id.message), event)?;
+            let state = State::Waiting { released: false };
+            replace(tx, *id, &entry, &Entry { state, due: self.at, ..entry.clone() })?;
+        }
+        tx.announce(Topic(QUEUE_TOPIC, 0));
+        Ok(())
+    }
+}
+
 /// The entry, if it is in no open attempt.
 fn at_rest(read: &impl Read, id: QueueId) -> Result<Option<Entry>, StoreError> {
     if read.has(&OPEN, &id)? { Ok(None) } else { read.get(&ENTRIES, &id) }

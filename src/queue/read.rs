@@ -1,4 +1,4 @@
-use super::row::{BY_DOMAIN, DUE, ENTRIES, Entry, MESSAGES, Message, NEVER, OPEN, OpenAttempt};
+use super::row::{BY_DOMAIN, DUE, ENTRIES, Entry, HEADS, MESSAGES, Message, NEVER, OPEN, OpenAttempt};
 use crate::base::{MessageId, QueueId, Timestamp};
 use crate::store::{Read, Span, StoreError};
 
@@ -99,6 +99,14 @@ pub fn entries_of_message(read: &impl Read, id: MessageId) -> Result<Vec<Waiting
 /// [`StoreError`].
 pub fn message(read: &impl Read, id: MessageId) -> Result<Option<Message>, StoreError> {
     read.get(&MESSAGES, &id)
+}
+
+/// The head of a queued message: trace fields and header block, as sent.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn head(read: &impl Read, id: MessageId) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(read.get(&HEADS, &id)?.map(|head| head.0))
 }
 
 /// The attempt of this entry that is open.

@@ -25,7 +25,7 @@ pub(super) static OPEN: Table<QueueId, OpenAttempt> = Table::new("attempts_open"
 pub const TABLES: &[&dyn AnyTable] = &[&MESSAGES, &HEADS, &ENTRIES, &DUE, &BY_DOMAIN, &OPEN, &ROUTES, &ROUTE_PLACES];
 
 /// When what an operator holds is due: never.
-pub(super) const NEVER: Timestamp = Timestamp(u64::MAX);
+pub const NEVER: Timestamp = Timestamp(u64::MAX);
 
 /// What all entries of a message share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +69,8 @@ pub struct Entry {
     pub original: Option<Address>,
     /// What it waits for.
     pub state: State,
-    /// When something is to be done: the next attempt; of what is parked its end; of what is held the end of time.
+    /// When something is to be done: the next attempt; of what is parked its end; of what is held the end of the hold, or
+    /// of time.
     pub due: Timestamp,
     /// When it is given up: by the first attempt that fails from then on, of what is parked without one. Moved to a later
     /// time when it is parked.

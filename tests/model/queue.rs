@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pillarbox::base::{Address, QueueId, Timestamp};
 use pillarbox::intake::Settle;
 use pillarbox::queue::{
-    Act, Action, Entry, Flush, Notify, Open, OpenAttempt, Outcome, Park, Postpone, Selector, Stage, Verdict,
+    Act, Action, EndHold, Entry, Flush, Notify, Open, OpenAttempt, Outcome, Park, Postpone, Selector, Stage, Verdict,
 };
 
 use oracle::{OPENED_AT, Oracle, Sent, attempt};
@@ -108,7 +108,23 @@ async fn turn(world: &mut World<'_>, state: u8, entry: u8, line: u8) -> Result<(
         Cause::Recover if number % 4 == 0 => world.crash(number % 8 == 0).await,
         Cause::Enqueue | Cause::Recover | Cause::Crash => Ok(()),
         Cause::Retry => act(world, one, &Action::Retry).await,
-        Cause::Hold => act(world, one, &Action::Hold { reason: format!("look {number}") }).await,
+        Cause::Hold => {
+            // Every second for a minute.
+            let until = (number % 2 == 0).then(|| world.oracle.now.plus_ms(60_000));
+            act(world, one, &Action::Hold { reason: format!("look {number}"), until }).await
+        }
+        Cause::EndHold => {
+            let end = world.oracle.entries[&id].due;
+            if end == oracle::NEVER {
+                return Ok(());
+            }
+            world.oracle.now = world.oracle.now.max(end);
+            end_hold(world, one).await
+        }
+        Cause::Redirect => {
+            let to = RECIPIENTS[number % RECIPIENTS.len()];
+            act(world, one, &Action::Redirect { to: Address::parse(to).expect("an address") }).await
+        }
         Cause::Release => act(world, one, &Action::Release).await,
         Cause::Drop => act(world, one, &Action::Drop).await,
         Cause::Flush => flush(world, What::All, 3).await,
@@ -175,6 +191,7 @@ async fn act(world: &mut World<'_>, entries: Vec<QueueId>, action: &Action) -> R
     let cause = match action {
         Action::Retry => Cause::Retry,
         Action::Hold { .. } => Cause::Hold,
+        Action::Redirect { .. } => Cause::Redirect,
         Action::Release => Cause::Release,
         Action::Drop => Cause::Drop,
     };
@@ -223,6 +240,15 @@ async fn park(world: &mut World<'_>, entries: Vec<QueueId>, peer: Option<&str>) 
         Ok(())
     };
     world.play(op, &only(&entries, cause), change).await.map(drop)
+}
+
+async fn end_hold(world: &mut World<'_>, entries: Vec<QueueId>) -> Result<(), String> {
+    let op = EndHold { entries: entries.clone(), at: world.oracle.now };
+    let change = |oracle: &mut Oracle| {
+        oracle.end_hold(&entries);
+        Ok(())
+    };
+    world.play(op, &only(&entries, Cause::EndHold), change).await.map(drop)
 }
 
 /// Moves these, and no others.

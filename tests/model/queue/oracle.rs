@@ -150,7 +150,7 @@ impl Oracle {
             return Fate::Delivered;
         }
         if let State::Held { .. } = entry.state {
-            return if is_bounce(outcome) { Fate::Failed } else { Fate::Deferred { until: NEVER, tell: false } };
+            return if is_bounce(outcome) { Fate::Failed } else { Fate::Deferred { until: entry.due, tell: false } };
         }
         if outcome.verdict == Verdict::Failed {
             return Fate::Failed;
@@ -188,9 +188,18 @@ impl Oracle {
                     (entry.state, entry.due) = (State::Waiting { released: true }, self.now);
                     Kind::Retried
                 }
-                Action::Hold { reason } => {
-                    (entry.state, entry.due) = (State::Held { reason: reason.clone() }, NEVER);
+                Action::Hold { reason, until } => {
+                    let due = until.unwrap_or(NEVER);
+                    (entry.state, entry.due) = (State::Held { reason: reason.clone() }, due);
                     Kind::Held
+                }
+                Action::Redirect { to } => {
+                    let was = std::mem::replace(&mut entry.recipient, to.clone());
+                    entry.original.get_or_insert(was);
+                    if !is_held_now(entry) {
+                        (entry.state, entry.due) = (State::Waiting { released: false }, self.now);
+                    }
+                    Kind::Redirected
                 }
                 Action::Release => {
                     (entry.state, entry.due) = (State::Waiting { released: false }, self.now);
@@ -283,6 +292,16 @@ impl Oracle {
         }
     }
 
+    pub fn end_hold(&mut self, ids: &[QueueId]) {
+        for id in ids {
+            let Some(entry) = self.entries.get_mut(id) else { continue };
+            if is_held_now(entry) && entry.due <= self.now && !self.open.contains(id) {
+                (entry.state, entry.due) = (State::Waiting { released: false }, self.now);
+                self.tell(*id, Kind::Released);
+            }
+        }
+    }
+
     /// Closes the first `limit` open attempts.
     pub fn recover(&mut self, limit: usize) -> usize {
         let left: Vec<QueueId> = self.open.iter().copied().take(limit).collect();
@@ -314,6 +333,10 @@ impl Oracle {
     fn forget_empty(&mut self) {
         self.messages.retain(|id, _| self.entries.keys().any(|entry| entry.message == *id));
     }
+}
+
+fn is_held_now(entry: &Entry) -> bool {
+    matches!(entry.state, State::Held { .. })
 }
 
 /// Whether an operator has decided it.

@@ -116,7 +116,7 @@ fn action() -> impl Strategy<Value = Action> {
     let reason = prop::sample::select(vec!["look", "wait"]).prop_map(str::to_owned);
     prop_oneof![
         Just(Action::Retry),
-        reason.prop_map(|reason| Action::Hold { reason }),
+        reason.prop_map(|reason| Action::Hold { reason, until: None }),
         Just(Action::Release),
         Just(Action::Drop),
     ]

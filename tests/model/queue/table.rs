@@ -32,6 +32,9 @@ pub enum Cause {
     Enqueue,
     Retry,
     Hold,
+    /// The time of a hold is over.
+    EndHold,
+    Redirect,
     Release,
     Drop,
     /// A flush of all, or of a sender.
@@ -82,6 +85,7 @@ pub const TABLE: &[(Stand, Cause, Stand)] = {
         (S::Waiting, C::Postpone, S::Waiting),
         (S::Waiting, C::Park, S::Parked),
         (S::Waiting, C::Hold, S::Held),
+        (S::Waiting, C::Redirect, S::Waiting),
         (S::Waiting, C::Drop, S::Dropped),
         (S::Waiting, C::Open, S::Tried),
         // An attempt that did not come as far as the message.
@@ -96,6 +100,7 @@ pub const TABLE: &[(Stand, Cause, Stand)] = {
         (S::Released, C::NamedFlush, S::Released),
         (S::Released, C::Postpone, S::Released),
         (S::Released, C::Hold, S::Held),
+        (S::Released, C::Redirect, S::Waiting),
         (S::Released, C::Drop, S::Dropped),
         (S::Released, C::Open, S::ReleasedTried),
         (S::Released, C::Deferred, S::Waiting),
@@ -108,6 +113,7 @@ pub const TABLE: &[(Stand, Cause, Stand)] = {
         (S::Parked, C::NamedFlush, S::Released),
         (S::Parked, C::Unpark, S::Waiting),
         (S::Parked, C::Hold, S::Held),
+        (S::Parked, C::Redirect, S::Waiting),
         (S::Parked, C::Drop, S::Dropped),
         (S::Parked, C::Open, S::ParkedTried),
         (S::Parked, C::Deferred, S::Parked),
@@ -119,6 +125,8 @@ pub const TABLE: &[(Stand, Cause, Stand)] = {
 
         (S::Held, C::Hold, S::Held),
         (S::Held, C::Release, S::Waiting),
+        (S::Held, C::EndHold, S::Waiting),
+        (S::Held, C::Redirect, S::Held),
         (S::Held, C::Drop, S::Dropped),
         // Of an attempt that was under way when it was held.
         (S::Held, C::Deferred, S::Held),

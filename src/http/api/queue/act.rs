@@ -5,16 +5,40 @@ use utoipa::ToSchema;
 
 use super::shape::{QueueEntry, QueueState, Row};
 use super::{entry_id, find};
-use crate::base::{Enhanced, QueueId, limits};
+use crate::base::{Address, Enhanced, QueueId, Timestamp, limits};
+use crate::delivery::Claim;
+use crate::directory::{self, Resolution};
 use crate::http::body::Body;
-use crate::http::caller::{Allowed, QueueWrite};
+use crate::http::caller::{Allowed, Caller, QueueWrite};
 use crate::http::context::Context;
 use crate::http::etag;
 use crate::http::page::{ConfirmSilent, NoQuery};
-use crate::http::problem::{Problem, Refusal};
+use crate::http::problem::{Fault, Problem, Refusal};
 use crate::intake::Settle;
 use crate::queue::{self, Act, Action, Attempt, Outcome, Stage, State, Verdict, Words};
 use crate::store::{StoreError, Tx, WriteError};
+
+/// Why an operator holds something, and for how long.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct QueueHold {
+    /// For people: it is shown with the entry.
+    #[schema(min_length = 1, max_length = 500)]
+    reason: String,
+    /// When it is released by itself (RFC 3339). Left out: never.
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    until: Option<String>,
+}
+
+/// Where an entry is to go instead.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct QueueRedirect {
+    /// An address elsewhere.
+    #[schema(min_length = 1, max_length = 320)]
+    recipient: String,
+}
 
 /// Why an operator does something.
 #[derive(Deserialize, ToSchema)]
@@ -62,11 +86,12 @@ pub(in crate::http) async fn retry_queue_entry(
     Ok(HttpResponse::Accepted().json(entry))
 }
 
-/// Holds an entry until it is released: it is not tried and does not expire. One that is held already gets the new reason.
+/// Holds an entry until it is released, or until a time: it is not tried and does not expire. One that is held already gets
+/// the new reason and time.
 #[utoipa::path(
     tag = "queue",
     params(("qid" = String, Path, description = "The entry's id")),
-    request_body = QueueReason,
+    request_body = QueueHold,
     responses(
         (status = 200, description = "It is held", body = QueueEntry),
         (status = 404, description = "It is not in the queue; `errors` says where it went"),
@@ -80,10 +105,11 @@ pub(in crate::http) async fn hold_queue_entry(
     request: HttpRequest,
     context: web::Data<Context>,
     path: web::Path<String>,
-    body: Body<QueueReason>,
+    body: Body<QueueHold>,
 ) -> Result<HttpResponse, Problem> {
     let row = find(&context, &allowed.caller, entry_id(&request, &path)?)?;
-    let entry = act(&context, &allowed, row, Action::Hold { reason: body.0.reason }).await?;
+    let until = hold_until(&context, body.0.until.as_deref())?;
+    let entry = act(&context, &allowed, row, Action::Hold { reason: body.0.reason, until }).await?;
     Ok(HttpResponse::Ok().json(entry))
 }
 
@@ -108,6 +134,69 @@ pub(in crate::http) async fn release_queue_entry(
     let row = find(&context, &allowed.caller, entry_id(&request, &path)?)?;
     let entry = act(&context, &allowed, row, Action::Release).await?;
     Ok(HttpResponse::Ok().json(entry))
+}
+
+/// Sends an entry to another address elsewhere, due at once; what is held stays held. For an address here, redeliver the
+/// message instead.
+#[utoipa::path(
+    tag = "queue",
+    params(("qid" = String, Path, description = "The entry's id")),
+    request_body = QueueRedirect,
+    responses(
+        (status = 200, description = "It goes there", body = QueueEntry),
+        (status = 404, description = "It is not in the queue; `errors` says where it went"),
+        (status = 409, description = "It is being delivered"),
+    )
+)]
+#[post("/queue/{qid}/redirect")]
+pub(in crate::http) async fn redirect_queue_entry(
+    allowed: Allowed<QueueWrite>,
+    _none: NoQuery,
+    request: HttpRequest,
+    context: web::Data<Context>,
+    path: web::Path<String>,
+    body: Body<QueueRedirect>,
+) -> Result<HttpResponse, Problem> {
+    let row = find(&context, &allowed.caller, entry_id(&request, &path)?)?;
+    let to = redirect_to(&context, "/recipient", &body.0.recipient)?;
+    may_redirect(&allowed.caller, &row)?;
+    let entry = act(&context, &allowed, row, Action::Redirect { to }).await?;
+    Ok(HttpResponse::Ok().json(entry))
+}
+
+/// The end of a hold.
+pub(super) fn hold_until(context: &Context, until: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+    let Some(text) = until else { return Ok(None) };
+    let fault = |code, message| Problem::invalid(vec![Fault::body("/until", code, message)]);
+    let until = Timestamp::parse_rfc3339(text);
+    let until = until.ok_or_else(|| fault("malformed", "not a time as in 2027-01-31T00:00:00Z (RFC 3339)"))?;
+    if until <= context.delivery.now() {
+        return Err(fault("out_of_range", "this time has passed: leave the hold out, or release it"));
+    }
+    Ok(Some(until))
+}
+
+/// Where mail is redirected to: the queue holds mail for elsewhere alone.
+pub(super) fn redirect_to(context: &Context, pointer: &str, text: &str) -> Result<Address, Problem> {
+    let fault = |code, message: String| Problem::invalid(vec![Fault::body(pointer, code, message)]);
+    let to = Address::parse(text).map_err(|error| fault("malformed", error.to_string()))?;
+    if directory::resolve(&context.store.view()?, &to)? != Resolution::NotLocal {
+        let message = format!("{to} is an address here: redeliver the message to it, then drop the entry");
+        return Err(fault("local", message));
+    }
+    if context.delivery.outbound.capture_to.is_some() {
+        return Err(fault("captured", "mail for other domains stays here (setting delivery.capture_to)".into()));
+    }
+    Ok(to)
+}
+
+/// Who is restricted to domains sends only its own users' mail to others: a stranger's message is not theirs to hand on.
+pub(super) fn may_redirect(caller: &Caller, row: &Row) -> Result<(), Problem> {
+    match row.message.sender.as_ref().and_then(|sender| sender.host.name()) {
+        _ if !caller.is_restricted() => Ok(()),
+        Some(domain) => caller.need_domain(domain),
+        None => caller.need_unrestricted("redirect mail without a sender"),
+    }
 }
 
 /// Gives an entry up now and tells its sender so, by a bounce with the reason.
@@ -187,8 +276,10 @@ async fn write(
     action: Action,
 ) -> Result<(), WriteError<queue::Refused>> {
     let is_urgent = is_urgent(&action);
+    let claims = claims(context, &[id], &action)?;
     let act = Act { entries: vec![id], action, actor: allowed.caller.name(), at: context.clock.now() };
     allowed.write(context, id, act, shows(id)).await?.into_inner();
+    drop(claims);
     if is_urgent {
         context.delivery.urge();
     }
@@ -197,7 +288,24 @@ async fn write(
 
 /// Whether an action makes something due at once.
 pub(super) fn is_urgent(action: &Action) -> bool {
-    matches!(action, Action::Retry | Action::Release)
+    matches!(action, Action::Retry | Action::Release | Action::Redirect { .. })
+}
+
+/// What has to be held while an action is written: no courier picks the entries then, and none has them under their old
+/// address.
+pub(super) fn claims(
+    context: &Context,
+    entries: &[QueueId],
+    action: &Action,
+) -> Result<Vec<Claim>, WriteError<queue::Refused>> {
+    if !matches!(action, Action::Redirect { .. }) {
+        return Ok(Vec::new());
+    }
+    let claim = |id: &QueueId| {
+        let claim = context.delivery.claims.claim(*id);
+        claim.ok_or(WriteError::Refused(queue::Refused::InFlight(*id)))
+    };
+    entries.iter().map(claim).collect()
 }
 
 /// Shows an entry, for the audit; `None` where it is not in the queue any more.

@@ -43,6 +43,14 @@ pub(in crate::http) struct QueueActions {
     #[serde(default)]
     #[schema(min_length = 1, max_length = 500)]
     reason: Option<String>,
+    /// When a hold ends by itself (RFC 3339): for `hold`. Left out: never.
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    until: Option<String>,
+    /// Where the entries go: for `redirect`, which needs it. An address elsewhere.
+    #[serde(default)]
+    #[schema(max_length = 320)]
+    recipient: Option<String>,
     /// Counts, shows the first 20, and changes nothing.
     #[serde(default)]
     #[schema(default = false)]
@@ -59,6 +67,8 @@ pub(in crate::http) enum QueueAction {
     Hold,
     /// Held no more.
     Release,
+    /// Sent to another address. Not for tokens that are restricted to domains.
+    Redirect,
     /// Given up; the senders are told.
     Bounce,
     /// Removed; nobody is told.
@@ -127,10 +137,31 @@ pub(in crate::http) async fn act_on_queue(
     context: web::Data<Context>,
     body: Body<QueueActions>,
 ) -> Result<HttpResponse, Problem> {
-    let QueueActions { action, ids, selector, all, reason, dry_run } = body.0;
+    let QueueActions { action, ids, selector, all, reason, until, recipient, dry_run } = body.0;
     let chosen = choose(ids, selector, all)?;
     let reason = reason_of(action, reason)?;
     let caller = allowed.caller;
+    let doing = match action {
+        QueueAction::Retry => Some(Action::Retry),
+        QueueAction::Hold => {
+            Some(Action::Hold { reason: reason.clone(), until: act::hold_until(&context, until.as_deref())? })
+        }
+        QueueAction::Release => Some(Action::Release),
+        QueueAction::Redirect => {
+            caller.need_unrestricted("redirect many entries")?;
+            let fault = || Problem::invalid(vec![Fault::body("/recipient", "required", "where are they to go?")]);
+            let to = recipient.as_deref().ok_or_else(fault)?;
+            Some(Action::Redirect { to: act::redirect_to(&context, "/recipient", to)? })
+        }
+        QueueAction::Delete => Some(Action::Drop),
+        QueueAction::Bounce => None,
+    };
+    if until.is_some() && action != QueueAction::Hold {
+        return Err(Problem::invalid(vec![Fault::body("/until", "excluded", "only hold has an end")]));
+    }
+    if recipient.is_some() && action != QueueAction::Redirect {
+        return Err(Problem::invalid(vec![Fault::body("/recipient", "excluded", "only redirect has a recipient")]));
+    }
     if dry_run {
         let shown = context.clone().into_inner();
         let preview = context.store.read(move |view| preview(view, &shown, &caller, &chosen)).await?;
@@ -142,7 +173,7 @@ pub(in crate::http) async fn act_on_queue(
     // Before the work: no entry is touched that the audit does not know of.
     let note = context.store.write(note).await?.into_inner();
     let order = Order { kind: "queue_action", target, actor: caller.name(), session: None };
-    let work = Work { context: context.clone().into_inner(), caller, chosen, action, reason, note };
+    let work = Work { context: context.clone().into_inner(), caller, chosen, doing, reason, note };
     let id = context.jobs.start(order, move |task| work.run(task)).await.map_err(jobs::not_started)?;
     jobs::started(&context, id)
 }
@@ -283,7 +314,8 @@ struct Work {
     context: Arc<Context>,
     caller: Caller,
     chosen: Chosen,
-    action: QueueAction,
+    /// The action on the queue; `None` for a bounce, which is an outcome.
+    doing: Option<Action>,
     reason: String,
     /// Its row in the audit.
     note: AuditId,
@@ -343,7 +375,7 @@ impl Work {
             };
             let (ids, next) = slice.map_err(|error| broken(&error, &tally))?;
             tally.matched += ids.len() as u64;
-            let groups = if self.action == QueueAction::Bounce { by_message(ids) } else { vec![ids] };
+            let groups = if self.doing.is_none() { by_message(ids) } else { vec![ids] };
             for group in groups {
                 self.act(group, &mut tally).await.map_err(|error| broken(&error, &tally))?;
             }
@@ -355,21 +387,25 @@ impl Work {
         }
     }
 
+    async fn act_once(&self, action: Action, ids: &[QueueId], actor: &str) -> Result<(), WriteError<Refused>> {
+        let context = &self.context;
+        let (is_urgent, claims) = (act::is_urgent(&action), act::claims(context, ids, &action)?);
+        let op = Act { entries: ids.to_vec(), action, actor: actor.to_owned(), at: context.clock.now() };
+        context.store.write(op).await?.into_inner();
+        drop(claims);
+        if is_urgent {
+            context.delivery.urge();
+        }
+        Ok(())
+    }
+
     /// Acts on all of them but those that are refused.
     async fn act(&self, mut ids: Vec<QueueId>, tally: &mut Tally) -> Result<(), WriteError<Refused>> {
         let actor = self.caller.name();
         while !ids.is_empty() {
             let context = &self.context;
-            let done = match self.action() {
-                Some(action) => {
-                    let is_urgent = act::is_urgent(&action);
-                    let op = Act { entries: ids.clone(), action, actor: actor.clone(), at: context.clock.now() };
-                    let done = context.store.write(op).await.map(|done| done.into_inner());
-                    if is_urgent && done.is_ok() {
-                        context.delivery.urge();
-                    }
-                    done
-                }
+            let done = match self.doing.clone() {
+                Some(action) => self.act_once(action, &ids, &actor).await,
                 None => {
                     let op = act::bounce(context, &actor, ids.clone(), &self.reason);
                     context.store.write(op).await.map(|done| drop(done.into_inner()))
@@ -389,17 +425,6 @@ impl Work {
             }
         }
         Ok(())
-    }
-
-    /// The action on the queue; `None` for a bounce, which is an outcome.
-    fn action(&self) -> Option<Action> {
-        Some(match self.action {
-            QueueAction::Retry => Action::Retry,
-            QueueAction::Hold => Action::Hold { reason: self.reason.clone() },
-            QueueAction::Release => Action::Release,
-            QueueAction::Delete => Action::Drop,
-            QueueAction::Bounce => return None,
-        })
     }
 }
 

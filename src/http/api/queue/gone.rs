@@ -46,7 +46,15 @@ fn recipient_of(story: &[Event], id: QueueId) -> Option<String> {
     let end = format!("as {id}");
     let queued = story.iter().find(|event| event.kind == Kind::Queued && event.text.ends_with(&end))?;
     let forwarded = queued.text.strip_prefix("for ").and_then(|text| text.split_once(", as "));
-    forwarded.map(|(recipient, _)| recipient.to_owned()).or_else(|| queued.recipient.clone())
+    let mut recipient = forwarded.map(|(recipient, _)| recipient.to_owned()).or_else(|| queued.recipient.clone())?;
+    for event in story.iter().filter(|event| event.kind == Kind::Redirected) {
+        if event.recipient.as_ref() == Some(&recipient)
+            && let Some(to) = event.text.strip_prefix("to ")
+        {
+            recipient = to.to_owned();
+        }
+    }
+    Some(recipient)
 }
 
 fn reaches(caller: &Caller, story: &[Event], recipient: &str) -> bool {
@@ -72,8 +80,17 @@ mod tests {
             queued("a@x.test", format!("as {}", id(0))),
             queued("info@x.test", format!("for b@y.test, as {}", id(1))),
             queued("c@x.test", format!("as {}", id(11))),
+            queued("d@x.test", format!("as {}", id(12))),
+            Event {
+                recipient: Some("d@x.test".into()),
+                text: "to e@z.test".into(),
+                ..Event::new(Timestamp(8), Kind::Redirected, "http owner")
+            },
         ];
-        for (number, expected) in [(0, Some("a@x.test")), (1, Some("b@y.test")), (11, Some("c@x.test")), (2, None)] {
+        let expected = [(0, "a@x.test"), (1, "b@y.test"), (11, "c@x.test"), (12, "e@z.test")];
+        for (number, expected) in
+            expected.map(|(number, address)| (number, Some(address))).into_iter().chain([(2, None)])
+        {
             assert_eq!(recipient_of(&story, id(number)).as_deref(), expected, "{number}");
         }
     }

@@ -42,6 +42,8 @@ pub(in crate::http) struct QueueEntry {
     last: Option<QueueAttempt>,
     /// Why it is held.
     hold_reason: Option<String>,
+    /// When an operator's hold ends by itself; null: it does not.
+    hold_until_at: Option<String>,
     /// Where it goes out, as routes and peers are now.
     route: QueueRoute,
     /// What has happened to it so far; only where one entry is shown.
@@ -215,6 +217,7 @@ impl QueueEntry {
             expires_at: (!never_expires).then(|| entry.expires_at.rfc3339()),
             last: entry.last.as_ref().map(QueueAttempt::of),
             hold_reason,
+            hold_until_at: (never_expires && entry.due != queue::NEVER).then(|| entry.due.rfc3339()),
             route: QueueRoute::of(read, row)?,
             history: None,
         })
