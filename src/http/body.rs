@@ -98,7 +98,7 @@ pub(super) fn faults_of<T: ToSchema>(value: &Value) -> Vec<Fault> {
 }
 
 /// Compares with the schema, then reads. What the schema lets pass and the type does not is still the client's fault.
-fn fit<T: DeserializeOwned + ToSchema>(value: Value) -> Result<T, Problem> {
+pub(super) fn fit<T: DeserializeOwned + ToSchema>(value: Value) -> Result<T, Problem> {
     let faults = faults_of::<T>(&value);
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));

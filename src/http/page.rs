@@ -85,6 +85,11 @@ impl ListQuery {
         refuse_unknown(&self.filters, &known).map(|()| self)
     }
 
+    /// The parameters of an operation that is no list: only these.
+    pub fn allow_only(self, names: &[&str]) -> Result<Self, Problem> {
+        refuse_unknown(&self.filters, names).map(|()| self)
+    }
+
     fn parse(query: &str) -> Result<Self, Problem> {
         let mut list = Self { limit: limits::PAGE_ITEMS, ..Self::default() };
         let mut faults = Vec::new();
@@ -179,6 +184,54 @@ impl RenderQuery {
             Some("true") => Ok(Self(true)),
             Some(_) => Err(Problem::invalid(vec![Fault::parameter("render", "invalid", "true or false")])),
         }
+    }
+}
+
+/// The envelope of a message that is sent as it is.
+#[derive(Debug, Default)]
+pub(super) struct SendQuery {
+    /// The sender.
+    pub sender: Option<Address>,
+    /// The recipients.
+    pub recipients: Vec<Address>,
+    /// Nothing is done.
+    pub dry_run: bool,
+}
+
+impl FromRequest for SendQuery {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::parse(request.query_string()))
+    }
+}
+
+impl SendQuery {
+    /// Refuses all of them: the body says what they say.
+    pub fn need_none(&self) -> Result<(), Problem> {
+        if self.sender.is_none() && self.recipients.is_empty() && !self.dry_run {
+            return Ok(());
+        }
+        let message = "the envelope of a message that comes as JSON is in the JSON";
+        Err(Problem::invalid(vec![Fault::parameter("sender", "excluded", message)]))
+    }
+
+    fn parse(query: &str) -> Result<Self, Problem> {
+        let pairs = pairs(query)?;
+        refuse_unknown(&pairs, &["sender", "recipient", "dry_run"])?;
+        let (mut parsed, mut faults) = (Self::default(), Vec::new());
+        for (name, value) in &pairs {
+            match (name.as_str(), Address::parse(value), value.as_str()) {
+                ("dry_run", _, "true") => parsed.dry_run = true,
+                ("dry_run", _, "false") => {}
+                ("dry_run", _, _) => faults.push(Fault::parameter(name, "invalid", "true or false")),
+                ("sender", Ok(address), _) => parsed.sender = Some(address),
+                (_, Ok(address), _) => parsed.recipients.push(address),
+                (_, Err(error), _) => faults.push(Fault::parameter(name, "malformed", error.to_string())),
+            }
+        }
+        if faults.is_empty() { Ok(parsed) } else { Err(Problem::invalid(faults)) }
     }
 }
 

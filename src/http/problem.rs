@@ -19,6 +19,7 @@ pub(super) enum Code {
     CrossSite,
     NeedsTls,
     NotFound,
+    BodyGone,
     MethodNotAllowed,
     RequestTimeout,
     Conflict,
@@ -47,6 +48,7 @@ impl Code {
             Self::CrossSite => (StatusCode::FORBIDDEN, "cross-site", "This does not come from the page itself"),
             Self::NeedsTls => (StatusCode::FORBIDDEN, "needs-tls", "This would travel in the clear"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
+            Self::BodyGone => (StatusCode::GONE, "body_gone", "The content is not kept any more"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This can't be done with that method")
             }
@@ -222,6 +224,12 @@ impl Problem {
             [one] => place(one),
             [first, others @ ..] => format!("{} (and {} more faults)", place(first), others.len()),
         }
+    }
+
+    /// Whether one of its faults is there.
+    #[cfg(test)]
+    pub fn points_at(&self, pointer: &str) -> bool {
+        self.faults.iter().any(|fault| fault.pointer.as_deref() == Some(pointer))
     }
 
     /// What stands for a refusal that actix made itself.

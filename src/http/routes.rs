@@ -4,8 +4,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::api::mailboxes::{self, append, change, content as mail, messages};
 use super::api::queue::{act, bulk, content, flush};
 use super::api::{
-    about, accounts, aliases, domains, events, jobs, logs, mail_routes, overview, peers, queue, resolve, settings,
-    state, tokens, trace, turn_sessions,
+    about, accounts, aliases, domains, events, jobs, logs, mail_routes, overview, peers, queue, redeliver, resolve,
+    send, settings, state, tokens, trace, turn_sessions, wait,
 };
 use super::api::{audit, session};
 use super::{health, metrics};
@@ -64,6 +64,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
             .service(act::retry_queue_entry)
             .service(act::hold_queue_entry)
             .service(act::release_queue_entry)
+            .service(act::redirect_queue_entry)
             .service(act::bounce_queue_entry)
             .service(act::drop_queue_entry)
             .service(mail_routes::list_routes)
@@ -83,6 +84,9 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
             .service(trace::list_trace)
             .service(trace::get_trace)
             .service(trace::get_trace_transcript)
+            .service(redeliver::redeliver_message)
+            .service(wait::wait_for_message)
+            .service(send::send_message)
             .service(jobs::list_jobs)
             .service(jobs::get_job)
             .service(jobs::cancel_job)

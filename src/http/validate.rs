@@ -152,7 +152,7 @@ impl Check<'_> {
         }
         // Text goes to header fields, logs and terminals: what would break out of a line there is refused here.
         let is_lines = schema["format"] == LINES;
-        if text.chars().any(|c| c.is_control() && !(is_lines && matches!(c, '\n' | '\t'))) {
+        if text.chars().any(|c| c.is_control() && !(is_lines && matches!(c, '\r' | '\n' | '\t'))) {
             self.fault(pointer, "control_character", "no control characters, line breaks included".into());
         }
     }

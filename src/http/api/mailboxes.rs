@@ -19,7 +19,7 @@ use crate::store::{Read, Tx};
 pub(in crate::http) mod append;
 pub(in crate::http) mod change;
 pub(in crate::http) mod content;
-mod message;
+pub(in crate::http) mod message;
 pub(in crate::http) mod messages;
 mod part;
 

@@ -15,14 +15,18 @@ pub(super) mod mailboxes;
 pub(super) mod overview;
 pub(super) mod peers;
 pub(super) mod queue;
+pub(super) mod redeliver;
 pub(super) mod resolve;
 mod secret;
+pub(super) mod send;
+mod sent;
 pub(super) mod session;
 pub(super) mod settings;
 pub(super) mod state;
 pub(super) mod tokens;
 pub(super) mod trace;
 pub(super) mod turn_sessions;
+pub(super) mod wait;
 
 use guard::Guard;
 use list::{Listed, list, page_of};

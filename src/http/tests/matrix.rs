@@ -16,6 +16,9 @@ fn body(operation: &str) -> Option<Value> {
         "create_token" => json!({"name": "n", "scopes": ["tokens:write"]}),
         "put_route" => json!({"match": {"domain": "matrix.test"}, "kind": "mx"}),
         "put_peer" => json!({"verbs": ["etrn"], "domains": ["matrix.test"], "networks": ["192.0.2.0/24"]}),
+        "redeliver_message" => json!({}),
+        "redirect_queue_entry" => json!({"recipient": "b@elsewhere.test"}),
+        "send_message" => json!({"from": "a@matrix.test", "to": ["b@elsewhere.test"], "dry_run": true}),
         "put_mailbox" | "patch_mailbox_message" => json!({}),
         "hold_queue_entry" | "bounce_queue_entry" => json!({"reason": "a test"}),
         "flush_queue" => json!({"all": true}),
@@ -34,6 +37,9 @@ fn scope(operation: &str) -> Option<Scope> {
         "get_version" | "get_session" | "delete_session" => return None,
         "list_audit" => return Some(Scope::AuditRead),
         "resolve_address" => return Some(Scope::AccountsRead),
+        "redeliver_message" => return Some(Scope::QueueWrite),
+        "send_message" => return Some(Scope::MessagesSend),
+        "wait_for_message" => return Some(Scope::MessagesRead),
         "get_queue_message_raw" | "get_queue_message_headers" => return Some(Scope::MessagesRead),
         _ if operation.contains("_mailbox_message") => (Scope::MessagesRead, Scope::MessagesWrite),
         _ if word.starts_with("mailbox") => (Scope::AccountsRead, Scope::AccountsWrite),
@@ -83,6 +89,7 @@ async fn call_all(site: &Site, token: impl Fn(&str) -> String) -> Vec<(String, b
             let query = match id {
                 "resolve_address" => "?address=a@matrix.test",
                 "drop_queue_entry" => "?confirm=silent",
+                "wait_for_message" => "?to=a@matrix.test&timeout_seconds=0",
                 "patch_settings" | "put_state" => "?force=true",
                 // It would go on for ever.
                 "get_events" => "?seconds=0",

@@ -13,8 +13,10 @@ mod metrics;
 mod overview;
 mod peers;
 mod queue;
+mod redeliver;
 mod resources;
 mod routes;
+mod send;
 mod session;
 mod settings;
 mod state;
@@ -80,6 +82,7 @@ fn schema() -> &'static Schema {
             crate::trace::TABLES,
             crate::audit::TABLES,
             job::TABLES,
+            crate::kept::TABLES,
             directory::TABLES,
             mailbox::TABLES,
             crate::queue::TABLES,

@@ -326,3 +326,57 @@ async fn a_message_is_read_with_its_own_scope() {
     assert_eq!(site.get("/api/v1/queue/messages/m_0000000000000").await.status, 404);
     assert_eq!(site.get("/api/v1/queue/messages/x").await.status, 422);
 }
+
+#[actix_web::test]
+async fn an_entry_is_redirected() {
+    let site = Site::new();
+    site.write(Method::PUT, "/api/v1/domains/own.test", json!({})).await;
+    let id = site.queue(60, "a@own.test", &["b@x.test"]).remove(0);
+    let to = |address: &str| Some(json!({"recipient": address}));
+    let seen = site.act(&id, "redirect", to("c@y.test")).await;
+    assert_eq!((seen.status.as_u16(), &seen.body["recipient"]), (200, &json!("c@y.test")), "{}", seen.body);
+    assert_eq!((&seen.body["original_recipient"], &seen.body["domain"]), (&json!("b@x.test"), &json!("y.test")));
+    assert_eq!(ids(&site.get("/api/v1/queue?domain=y.test").await), [id.as_str()]);
+    assert!(ids(&site.get("/api/v1/queue?domain=x.test").await).is_empty());
+    for (address, code) in [("d@own.test", "local"), ("nobody", "malformed")] {
+        let seen = site.act(&id, "redirect", to(address)).await;
+        assert_eq!(seen.faults(), [("/recipient".into(), code.into())], "{}", seen.body);
+    }
+    // Not while a courier has it.
+    let claim = site.context.delivery.claims.claim(id.parse().unwrap()).unwrap();
+    assert_eq!(site.act(&id, "redirect", to("d@z.test")).await.status, 409);
+    drop(claim);
+    let request = json!({"action": "redirect", "ids": [id], "dry_run": true});
+    assert_eq!(site.post("/api/v1/queue/actions", request).await.faults(), [("/recipient".into(), "required".into())]);
+    let request = json!({"action": "retry", "ids": [id], "recipient": "d@z.test", "dry_run": true});
+    assert_eq!(site.post("/api/v1/queue/actions", request).await.faults(), [("/recipient".into(), "excluded".into())]);
+    // A stranger's mail is not for others to hand on.
+    let theirs = site.queue(120, "s@far.test", &["b@own.test"]).remove(0);
+    let token = site.token(&[Scope::QueueWrite], &["own.test"]);
+    let redirect =
+        |id: &str| ask(Method::POST, &format!("/api/v1/queue/{id}/redirect"), &token).set_json(to("e@z.test"));
+    assert_eq!(site.send(redirect(&theirs)).await.status, 403);
+    assert_eq!(site.send(redirect(&id)).await.status, 200);
+    let dropped = site.send(site.admin(Method::DELETE, &format!("/api/v1/queue/{id}?confirm=silent"))).await;
+    assert_eq!(dropped.status, 204);
+    let gone = site.get(&format!("/api/v1/queue/{id}")).await;
+    assert!(gone.body["detail"].as_str().unwrap().contains("e@z.test"), "{}", gone.body);
+}
+
+#[actix_web::test]
+async fn a_hold_may_have_an_end() {
+    let site = Site::new();
+    let id = site.queue(60, "a@own.test", &["b@x.test"]).remove(0);
+    let now = site.context.clock.now();
+    let until = |at: String| Some(json!({"reason": "wait", "until": at}));
+    let end = now.plus_ms(60_000);
+    let seen = site.act(&id, "hold", until(end.rfc3339())).await;
+    assert_eq!((seen.status.as_u16(), &seen.body["hold_until_at"]), (200, &json!(end.rfc3339())));
+    assert_eq!((&seen.body["state"], &seen.body["next_attempt_at"]), (&json!("held"), &Value::Null));
+    for (at, code) in [(now.rfc3339(), "out_of_range"), ("tomorrow".into(), "malformed")] {
+        let seen = site.act(&id, "hold", until(at)).await;
+        assert_eq!(seen.faults(), [("/until".into(), code.into())], "{}", seen.body);
+    }
+    let seen = site.act(&id, "hold", Some(json!({"reason": "for ever"}))).await;
+    assert_eq!(seen.body["hold_until_at"], Value::Null);
+}
