@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::directory::{AccountFields, Action, AliasFields, DomainFields, TokenAction};
 use super::jobs::JobAction;
+use super::mail::{MailboxAction, MessageAction};
 use super::queue::QueueAction;
 use super::routes::RouteAction;
 use super::settings::SettingsAction;
@@ -61,6 +62,40 @@ pub enum Command {
         place: Place,
         #[command(subcommand)]
         action: QueueAction,
+    },
+    /// Delivers a message once more, as long as its content is kept
+    Redeliver {
+        #[command(flatten)]
+        place: Place,
+        /// The message's id, as in m_0123456789abc
+        id: String,
+        /// To this address instead of its recipients; repeatable
+        #[arg(long, value_name = "ADDRESS")]
+        to: Vec<String>,
+        /// Says what would become of it, and does nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Mailboxes (folders) of an account
+    Mailbox {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: MailboxAction,
+    },
+    /// Messages: send one, wait for one, look at those in a mailbox
+    Message {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: MessageAction,
+    },
+    /// Takes a message on stdin, as /usr/sbin/sendmail does
+    #[command(disable_help_flag = true)]
+    Sendmail {
+        /// Flags and recipients, as sendmail has them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
     },
     /// Where some mail goes, instead of to the servers that the DNS names
     Route {
@@ -320,6 +355,17 @@ mod tests {
         check("pillarbox trace list --outcome lost", false);
         check("pillarbox trace show m_0", true);
         check("pillarbox trace transcript m_0 1", true);
+        check("pillarbox redeliver m_0 --to a@x.test --to b@x.test --dry-run", true);
+        check("pillarbox redeliver", false);
+        check("pillarbox sendmail -t -i -f a@x.test -oem -- b@x.test", true);
+        check("pillarbox sendmail -FCronDaemon -i -B8BITMIME root", true);
+        check("pillarbox mailbox messages a@x.test Work/2027 --limit 5", true);
+        check("pillarbox message wait --to a@x.test --subject code --timeout 5", true);
+        check("pillarbox message send --from a@x.test --to b@x.test --text hello --attach x.pdf", true);
+        check("pillarbox message send --to b@x.test", false);
+        check("pillarbox queue hold q_0 --reason x --until 2027-01-31T00:00:00Z", true);
+        check("pillarbox queue redirect q_0 --to a@x.test", true);
+        check("pillarbox queue redirect q_0", false);
         check("pillarbox job cancel j_0", true);
         check("pillarbox settings list queue. -o yaml", true);
         check("pillarbox settings set a=b c=d", true);

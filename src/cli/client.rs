@@ -49,6 +49,8 @@ enum Server {
 pub struct Answer {
     /// The body; null when there is none, a text where it is none of JSON.
     pub body: Value,
+    /// The body as it came.
+    pub octets: Bytes,
 }
 
 impl Client {
@@ -78,7 +80,10 @@ impl Client {
         fields: &[(HeaderName, String)],
         body: Option<&Value>,
     ) -> Result<Answer, Failure> {
-        let request = self.request(method, path, fields, body)?;
+        self.run(self.request(method, path, fields, body)?)
+    }
+
+    fn run(&self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::Failed(error.to_string()))?;
         runtime.block_on(async {
@@ -89,6 +94,14 @@ impl Client {
         })
     }
 
+    /// The same with a body that is no JSON: its type, and its octets.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub fn send_octets(&self, method: Method, path: &str, kind: &str, octets: Vec<u8>) -> Result<Answer, Failure> {
+        self.run(self.request_of(method, path, &[], Some((kind, octets.into())))?)
+    }
+
     fn request(
         &self,
         method: Method,
@@ -96,11 +109,22 @@ impl Client {
         fields: &[(HeaderName, String)],
         body: Option<&Value>,
     ) -> Result<Request<Full<Bytes>>, Failure> {
+        let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+        let body = body.map(|body| (kind, Bytes::from(body.to_string())));
+        self.request_of(method, path, fields, body)
+    }
+
+    fn request_of(
+        &self,
+        method: Method,
+        path: &str,
+        fields: &[(HeaderName, String)],
+        body: Option<(&str, Bytes)>,
+    ) -> Result<Request<Full<Bytes>>, Failure> {
         let host = match &self.server {
             Server::Socket(_) => "localhost".to_owned(),
             Server::Net { host, port, .. } => format!("{host}:{port}"),
         };
-        let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, host);
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
@@ -109,9 +133,9 @@ impl Client {
             request = request.header(name, value);
         }
         let bytes = match body {
-            Some(body) => {
+            Some((kind, octets)) => {
                 request = request.header(header::CONTENT_TYPE, kind);
-                Bytes::from(body.to_string())
+                octets
             }
             None => Bytes::new(),
         };
@@ -179,7 +203,7 @@ async fn converse(
     driver.abort();
     let text = || Some(String::from_utf8_lossy(&bytes).into_owned()).filter(|text| !text.is_empty());
     let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text().map_or(Value::Null, Value::String));
-    if (200..300).contains(&status) { Ok(Answer { body }) } else { Err(Failure::Refused(status, body)) }
+    if (200..300).contains(&status) { Ok(Answer { body, octets: bytes }) } else { Err(Failure::Refused(status, body)) }
 }
 
 fn parse_url(url: &str, place: &Place) -> Result<Server, Failure> {

@@ -11,11 +11,13 @@ mod file;
 mod jobs;
 mod live;
 mod logs;
+mod mail;
 mod output;
 mod password;
 mod queue;
 mod request;
 mod routes;
+mod sendmail;
 mod serve;
 mod settings;
 mod state;
@@ -42,6 +44,8 @@ pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(flags) => return serve::serve(flags),
         Command::Dev(flags) => return serve::dev(flags),
+        // Who calls it knows another list of exit codes.
+        Command::Sendmail { args } => return sendmail::run(args),
         command => answer(command),
     };
     match done {
@@ -57,7 +61,7 @@ pub fn run() -> ExitCode {
 
 fn answer(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Serve(_) | Command::Dev(_) => Ok(()),
+        Command::Serve(_) | Command::Dev(_) | Command::Sendmail { .. } => Ok(()),
         Command::Domain { place, action } => {
             directory::act(&directory::DOMAINS, action, &Client::new(&place)?, place.output)
         }
@@ -69,6 +73,11 @@ fn answer(command: Command) -> Result<(), Failure> {
         }
         Command::Token { place, action } => directory::token(action, &Client::new(&place)?, place.output),
         Command::Queue { place, action } => queue::act(action, &Client::new(&place)?, place.output),
+        Command::Redeliver { place, id, to, dry_run } => {
+            mail::redeliver(&id, to, dry_run, &Client::new(&place)?, place.output)
+        }
+        Command::Mailbox { place, action } => mail::mailbox(action, &Client::new(&place)?, place.output),
+        Command::Message { place, action } => mail::message(action, &Client::new(&place)?, place.output),
         Command::Route { place, action } => routes::act(action, &Client::new(&place)?, place.output),
         Command::Turn { place, action } => turn::act(action, &Client::new(&place)?, place.output),
         Command::Trace { place, action } => trace::act(action, &Client::new(&place)?, place.output),

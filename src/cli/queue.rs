@@ -46,6 +46,18 @@ pub enum QueueAction {
         /// Why
         #[arg(long, value_name = "TEXT")]
         reason: String,
+        /// When they are released by themselves, as in 2027-01-31T00:00:00Z
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+    },
+    /// Sends entries to another address elsewhere
+    Redirect {
+        /// Their ids
+        #[arg(required = true)]
+        ids: Vec<String>,
+        /// The address
+        #[arg(long, value_name = "ADDRESS")]
+        to: String,
     },
     /// Ends the hold of entries: due at once
     Release {
@@ -94,6 +106,12 @@ pub enum QueueAction {
         /// Why: for hold and bounce
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
+        /// When a hold ends by itself: for hold
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        /// Where they go: for redirect
+        #[arg(long, value_name = "ADDRESS")]
+        to: Option<String>,
         /// Counts, shows the first 20, and changes nothing
         #[arg(long)]
         dry_run: bool,
@@ -159,6 +177,7 @@ pub enum Bulk {
     Retry,
     Hold,
     Release,
+    Redirect,
     Bounce,
     Delete,
 }
@@ -190,8 +209,12 @@ pub fn act(action: QueueAction, client: &Client, output: Output) -> Result<(), F
         }
         QueueAction::Retry { ids } => each(&ids, "retry", None, client, output),
         QueueAction::Release { ids } => each(&ids, "release", None, client, output),
-        QueueAction::Hold { ids, reason } => each(&ids, "hold", Some(&reason), client, output),
-        QueueAction::Bounce { ids, reason } => each(&ids, "bounce", Some(&reason), client, output),
+        QueueAction::Hold { ids, reason, until } => {
+            let body = given([("reason", Some(reason.into())), ("until", until.map(Value::from))]);
+            each(&ids, "hold", Some(Value::Object(body)), client, output)
+        }
+        QueueAction::Redirect { ids, to } => each(&ids, "redirect", Some(json!({"recipient": to})), client, output),
+        QueueAction::Bounce { ids, reason } => each(&ids, "bounce", Some(json!({"reason": reason})), client, output),
         QueueAction::Drop { silent: false, .. } => Err(Failure::Usage(
             "the senders would not be told: say --silent if that is meant, or use `queue bounce`".into(),
         )),
@@ -204,7 +227,7 @@ pub fn act(action: QueueAction, client: &Client, output: Output) -> Result<(), F
             let flushed = client.send(Method::POST, &path, &[], Some(&part.body(dry_run)))?.body;
             counted(flushed, output)
         }
-        QueueAction::Actions { action, ids, which, all, reason, dry_run, wait } => {
+        QueueAction::Actions { action, ids, which, all, reason, until, to, dry_run, wait } => {
             let selector = which.selector();
             let body = given([
                 ("action", Some(word(action).into())),
@@ -212,6 +235,8 @@ pub fn act(action: QueueAction, client: &Client, output: Output) -> Result<(), F
                 ("selector", selector.as_object().is_some_and(|fields| !fields.is_empty()).then_some(selector)),
                 ("all", all.then_some(true.into())),
                 ("reason", reason.map(Value::from)),
+                ("until", until.map(Value::from)),
+                ("recipient", to.map(Value::from)),
                 ("dry_run", Some(dry_run.into())),
             ]);
             let path = format!("{QUEUE}/actions");
@@ -261,12 +286,11 @@ fn show(id: &str, client: &Client, output: Output) -> Result<(), Failure> {
 }
 
 /// Does the same to each, and shows them as they are then. The first refusal ends it.
-fn each(ids: &[String], action: &str, reason: Option<&str>, client: &Client, output: Output) -> Result<(), Failure> {
+fn each(ids: &[String], action: &str, body: Option<Value>, client: &Client, output: Output) -> Result<(), Failure> {
     let mut done = Vec::new();
     let mut failed = None;
     for id in ids {
         let path = format!("{QUEUE}/{}/{action}", path_segment(id));
-        let body = reason.map(|reason| json!({"reason": reason}));
         match client.send(Method::POST, &path, &[], body.as_ref()) {
             Ok(answer) => done.push(answer.body),
             Err(failure) => {
