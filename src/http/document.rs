@@ -4,16 +4,43 @@ use actix_web::http::header;
 use actix_web::{App, HttpRequest};
 use serde_json::{Value, json};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{ComponentsBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Server};
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_actix_web::AppExt;
 
 use super::problem::{Code, Fault, Problem, ProblemDocument};
 use super::routes::routes;
+use super::scopes;
+
+/// An SPDX expression.
+const LICENSE: &str = "MIT OR Apache-2.0";
 
 const DESCRIPTION: &str = "\
 Every refusal is a problem document (RFC 9457). Resources carry a strong ETag; If-Match and If-None-Match are honoured. \
-Lists are read page by page: `next_cursor`, or the Link field, leads on. HEAD is answered wherever GET is.";
+Lists are read page by page: `next_cursor`, or the Link field, leads on. HEAD is answered wherever GET is. Programs have to expect new fields, and new words where a field has one \
+of some.";
+
+/// What belongs together.
+const TAGS: &[(&str, &str)] = &[
+    ("setup", "The first administrator of a new server."),
+    ("session", "Logging in with a browser, and who one is."),
+    ("directory", "Domains, accounts, aliases, and where an address leads."),
+    ("mailboxes", "Mailboxes of an account and what lies in them."),
+    ("messages", "Sending mail, and waiting for it."),
+    ("queue", "Mail on its way out, and the routes that it takes."),
+    ("turn", "Servers that fetch mail here or that mail is fetched from, and their sessions."),
+    ("trace", "What happened to each message."),
+    ("tokens", "Tokens for programs."),
+    ("audit", "Who changed what."),
+    ("settings", "Settings, and where each value comes from."),
+    ("state", "The whole configuration as one document."),
+    ("events", "What happens now, as it happens."),
+    ("jobs", "Long work in the background."),
+    ("operation", "How the server does: its log, its figures, an overview."),
+    ("health", "Whether the server lives and takes work, for supervisors."),
+    ("about", "The version, and this document."),
+];
 
 /// The OpenAPI document as text, as it is served and kept under `openapi/`.
 pub fn openapi() -> String {
@@ -82,7 +109,7 @@ fn frame() -> OpenApi {
         .title("Pillarbox")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(DESCRIPTION))
-        .license(Some(License::new("MIT OR Apache-2.0")))
+        .license(Some(LicenseBuilder::new().name(LICENSE).identifier(Some(LICENSE)).build()))
         .build();
     let components = ComponentsBuilder::new()
         .schema(ProblemDocument::name(), ProblemDocument::schema())
@@ -90,8 +117,11 @@ fn frame() -> OpenApi {
         .security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)))
         .security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session_cookie())))
         .build();
+    let tag = |(name, text): &(&str, &str)| TagBuilder::new().name(*name).description(Some(*text)).build();
     OpenApiBuilder::new()
         .info(info)
+        .servers(Some([Server::new("/")]))
+        .tags(Some(TAGS.iter().map(tag)))
         .components(Some(components))
         .security(Some(["token", "session"].map(|scheme| SecurityRequirement::new(scheme, Vec::<String>::new()))))
         .build()
@@ -137,6 +167,11 @@ fn complete(document: &mut Value) {
 
 fn complete_operation(operation: &mut Value, method: &str, is_single: bool) {
     let is_public = operation["security"].as_array().is_some_and(|any| any.contains(&json!({})));
+    let requirement = scopes::requirement(operation["operationId"].as_str().unwrap_or_default());
+    if let Some(requirement) = requirement.filter(|_| !is_public) {
+        operation["security"] = requirement;
+    }
+    describe_scope(operation);
     let (has_body, is_write) = (!operation["requestBody"].is_null(), method != "get");
     let applies = |status: &str| match status {
         "401" | "403" | "422" | "429" | "503" => !is_public,
@@ -149,6 +184,9 @@ fn complete_operation(operation: &mut Value, method: &str, is_single: bool) {
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     for (status, response) in responses.iter_mut() {
         add_headers(response, status, is_single && method != "delete");
+        if let Some(stream) = response["content"].get_mut("text/event-stream") {
+            stream["schema"] = event_schema();
+        }
         if status.starts_with(['4', '5']) {
             response["content"] = problem_content();
         }
@@ -157,6 +195,28 @@ fn complete_operation(operation: &mut Value, method: &str, is_single: bool) {
         let shared = json!({"$ref": format!("#/components/responses/Refused{status}")});
         responses.entry(*status).or_insert(shared);
     }
+}
+
+/// Of each event of a stream, as programs read it that know streams; OpenAPI 3.1 itself has no words for them.
+fn event_schema() -> Value {
+    let text = |description: &str| json!({"type": "string", "description": description});
+    json!({"type": "object", "properties": {
+        "id": text("What to send as Last-Event-ID to go on behind it"),
+        "event": text("The topic"),
+        "data": text("The event as JSON, with at least `at` and `kind`"),
+        "retry": {"type": "integer", "description": "Milliseconds to wait before coming back"},
+    }})
+}
+
+/// Says for people too whom an operation is for.
+fn describe_scope(operation: &mut Value) {
+    let whom = match operation["security"][0]["token"].as_array().map(Vec::as_slice) {
+        None => "For everybody.".to_owned(),
+        Some([]) => "For every caller who is known.".to_owned(),
+        Some([scope, ..]) => format!("Needs the scope `{}`.", scope.as_str().unwrap_or_default()),
+    };
+    let text = operation["description"].as_str().map_or(whom.clone(), |text| format!("{text}\n\n{whom}"));
+    operation["description"] = text.into();
 }
 
 fn problem_content() -> Value {
@@ -203,6 +263,8 @@ mod tests {
         for (path, operations) in document["paths"].as_object().unwrap() {
             for (method, operation) in operations.as_object().unwrap() {
                 names.push(operation["operationId"].as_str().unwrap().to_owned());
+                let tag = operation["tags"][0].as_str().unwrap();
+                assert!(TAGS.iter().any(|(name, _)| *name == tag), "say in TAGS what {tag:?} is");
                 for (status, response) in operation["responses"].as_object().unwrap() {
                     let shared = response["$ref"].as_str().and_then(|name| document.pointer(&name[1..]));
                     let response = shared.unwrap_or(response);

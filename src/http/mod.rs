@@ -25,6 +25,7 @@ mod page;
 mod problem;
 mod raw_body;
 mod routes;
+mod scopes;
 mod segment;
 mod start;
 mod stream;

@@ -217,3 +217,34 @@ async fn a_token_ends_when_it_says() {
     site.clock.advance_ms(60_000);
     assert_eq!(status().await, 401);
 }
+
+#[actix_web::test]
+async fn other_methods_are_told_which_there_are() {
+    let site = Site::new();
+    for (method, path, allow) in [
+        (Method::POST, "/healthz", "GET, HEAD"),
+        (Method::DELETE, "/api/v1/domains", "GET, HEAD"),
+        (Method::POST, "/api/v1/domains/x.test", "DELETE, GET, PATCH, PUT, HEAD"),
+        (Method::PUT, "/api/v1/tokens", "GET, POST, HEAD"),
+        (Method::OPTIONS, "/api/v1/tokens/x", "DELETE, GET, HEAD"),
+        (Method::TRACE, "/api/v1/version", "GET, HEAD"),
+        (Method::GET, "/api/v1/queue/flush", "POST"),
+        (Method::DELETE, "/api/v1/queue/summary?confirm=silent", "GET, HEAD"),
+        (Method::PUT, "/api/v1/turn/sessions", "GET, HEAD"),
+    ] {
+        let seen = site.send(site.admin(method.clone(), path)).await;
+        assert_eq!(seen.status, 405, "{method} {path}");
+        assert_eq!(seen.header(header::ALLOW), allow, "{method} {path}");
+    }
+    for path in [
+        "/nothing",
+        "/api/v1",
+        "/api/v1/",
+        "/api/v1/domain",
+        "/api/v1/domains/",
+        "/api/v1/domains/a/b",
+        "/api/v2/domains",
+    ] {
+        assert_eq!(site.get(path).await.status, 404, "{path}");
+    }
+}

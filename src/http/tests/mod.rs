@@ -5,6 +5,7 @@ mod conventions;
 mod events;
 mod jobs;
 mod limits;
+mod limits_of_tokens;
 mod listeners;
 mod logs;
 mod mailboxes;
@@ -131,16 +132,23 @@ impl Site {
 
     /// Sends a request and compares the answer with the document.
     async fn send(&self, request: TestRequest) -> Seen {
-        let request = request.to_request();
-        let (method, path) = (request.method().clone(), request.path().to_owned());
+        self.sender().await(request).await
+    }
+
+    /// The same for many: to make the whole interface takes longer than most requests.
+    async fn sender(&self) -> impl AsyncFn(TestRequest) -> Seen + use<> {
         let service = init_service(app(self.context.clone())).await;
-        let response = call_service(&service, request).await;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let bytes = read_body(response).await;
-        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        let seen = Seen { status, headers, body, bytes };
-        check_answer(&method, &path, &seen);
-        seen
+        async move |request: TestRequest| {
+            let request = request.to_request();
+            let (method, path) = (request.method().clone(), request.path().to_owned());
+            let response = call_service(&service, request).await;
+            let (status, headers) = (response.status(), response.headers().clone());
+            let bytes = read_body(response).await;
+            let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+            let seen = Seen { status, headers, body, bytes };
+            check_answer(&method, &path, &seen);
+            seen
+        }
     }
 
     /// A request with the administrator's token.
