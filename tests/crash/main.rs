@@ -9,6 +9,7 @@ mod imap;
 mod kill;
 mod kill_imap;
 mod kill_remote;
+mod kill_trace;
 #[path = "../interop/mails.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod mails;
