@@ -27,6 +27,8 @@ const OPERATIONS: &[(Scope, &[&str])] = &[
     (Scope::TurnRead, &["list_turn_sessions", "get_turn_session", "get_turn_waiting"]),
     (Scope::TurnWrite, &["put_peer", "patch_peer", "delete_peer", "start_turn_session", "abort_turn_session"]),
     (Scope::EventsRead, &["get_events"]),
+    (Scope::QueueRead, &["get_overview"]),
+    (Scope::StateWrite, &["get_state", "put_state"]),
     (Scope::SettingsRead, &["list_settings", "get_setting"]),
     (Scope::SettingsWrite, &["patch_settings"]),
     (Scope::JobsRead, &["list_jobs", "get_job"]),

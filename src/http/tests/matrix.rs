@@ -53,7 +53,7 @@ impl Operation {
                 name => format!("{name}={value}"),
             }
         });
-        let force = (id == "patch_settings").then(|| "force=true".to_owned());
+        let force = (id == "patch_settings" || id == "put_state").then(|| "force=true".to_owned());
         let query = query.chain(force).collect::<Vec<_>>().join("&");
         let path = if query.is_empty() { path } else { format!("{path}?{query}") };
         let content = operation["requestBody"]["content"].as_object().and_then(|content| content.iter().next());
@@ -142,6 +142,7 @@ fn body(operation: &str, domain: &str) -> Option<Value> {
         "create_token" => json!({"name": "n", "scopes": ["tokens:write"]}),
         "put_route" => json!({"match": {"domain": domain}, "kind": "mx"}),
         "put_peer" => json!({"verbs": ["etrn"], "domains": [domain], "networks": ["192.0.2.0/24"]}),
+        "put_state" => json!({"domains": {domain: {}}}),
         "patch_settings" => json!({"limits.recipients": null}),
         "flush_queue" => json!({"all": true}),
         "act_on_queue" => json!({"action": "retry", "all": true, "dry_run": true}),
