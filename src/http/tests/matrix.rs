@@ -142,6 +142,7 @@ fn body(operation: &str, domain: &str) -> Option<Value> {
         "create_token" => json!({"name": "n", "scopes": ["tokens:write"]}),
         "put_route" => json!({"match": {"domain": domain}, "kind": "mx"}),
         "put_peer" => json!({"verbs": ["etrn"], "domains": [domain], "networks": ["192.0.2.0/24"]}),
+        "put_log_filter" => json!({"filter": "-", "seconds": 1}),
         "put_state" => json!({"domains": {domain: {}}}),
         "patch_settings" => json!({"limits.recipients": null}),
         "flush_queue" => json!({"all": true}),
