@@ -26,6 +26,7 @@ const OPERATIONS: &[(Scope, &[&str])] = &[
     (Scope::TurnRead, &["list_peers", "get_peer"]),
     (Scope::TurnRead, &["list_turn_sessions", "get_turn_session", "get_turn_waiting"]),
     (Scope::TurnWrite, &["put_peer", "patch_peer", "delete_peer", "start_turn_session", "abort_turn_session"]),
+    (Scope::TraceRead, &["list_trace", "get_trace", "get_trace_transcript"]),
     (Scope::AuditRead, &["list_audit"]),
     (Scope::MetricsRead, &["get_metrics"]),
     (Scope::EventsRead, &["get_events", "list_logs"]),
