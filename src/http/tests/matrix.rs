@@ -143,6 +143,8 @@ fn body(operation: &str, domain: &str) -> Option<Value> {
         "put_route" => json!({"match": {"domain": domain}, "kind": "mx"}),
         "put_peer" => json!({"verbs": ["etrn"], "domains": [domain], "networks": ["192.0.2.0/24"]}),
         "put_log_filter" => json!({"filter": "-", "seconds": 1}),
+        "redirect_queue_entry" => json!({"recipient": "b@elsewhere.test"}),
+        "send_message" => json!({"from": format!("a@{domain}"), "to": ["b@elsewhere.test"], "dry_run": true}),
         "put_state" => json!({"domains": {domain: {}}}),
         "patch_settings" => json!({"limits.recipients": null}),
         "flush_queue" => json!({"all": true}),
