@@ -43,7 +43,7 @@ function App() {
 }
 
 /** @param {{ name: string }} props */
-const Plain = ({ name }) => html`<main class="plain" id="main"><${Lazy} key=${name} name=${name} /></main><${Toasts} />`;
+const Plain = ({ name }) => html`<main class="plain" id="main"><p class="brand"><${Mark} /><span>Pillarbox</span></p><${Lazy} key=${name} name=${name} /></main><${Toasts} />`;
 
 function Shell() {
   const { page, key } = route.value;

@@ -14,7 +14,8 @@ import { inline } from "./json.js";
 export function differences(before, after) {
   const left = flat(before);
   const right = flat(after);
-  const names = [...new Set([...left.keys(), ...right.keys()])];
+  // That a change was made at its time says nothing.
+  const names = [...new Set([...left.keys(), ...right.keys()])].filter((name) => !/(^|\.)changed_at$/.test(name));
   return names.map((name) => {
     const was = left.get(name);
     const is = right.get(name);

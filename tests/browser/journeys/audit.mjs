@@ -8,13 +8,12 @@ await journey(async (world) => {
   const page = await world.page();
   await world.open(page, "audit");
   const entries = page.locator(".audit-entry");
-  await entries.first().getByText("delete alias").waitFor();
-  await entries.first().getByText(/^deleted, with \d+ fields$/).waitFor();
+  await entries.filter({ hasText: "delete alias" }).getByText(/^deleted, with \d+ fields$/).waitFor();
 
   const changed = entries.filter({ hasText: "patch account" }).first();
   await changed.locator("summary").first().click();
-  await changed.locator("del").getByText("alice", { exact: true }).waitFor();
-  await changed.locator("ins").getByText("Alice Liddell").waitFor();
+  await changed.locator("del", { hasText: "alice" }).waitFor();
+  await changed.locator("ins", { hasText: "Alice Liddell" }).waitFor();
 
   await page.getByLabel("What", { exact: true }).fill("put_alias");
   await page.keyboard.press("Enter");
