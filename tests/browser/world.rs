@@ -45,8 +45,15 @@ fn target() -> &'static Path {
 }
 
 impl World {
-    /// A running world with mail that waits.
+    /// A running world with accounts and mail that waits.
     pub fn new() -> Self {
+        let world = Self::bare();
+        world.fill();
+        world
+    }
+
+    /// A running world in which nothing is set up yet.
+    pub fn bare() -> Self {
         let port = free_port();
         let zone = Zone::new()
             .mail("takes.test", "127.0.0.2")
@@ -65,9 +72,7 @@ impl World {
             arguments.extend(["--set", setting]);
         }
         let site = Site::serve_as(folder.path(), "mail.example.test", &arguments);
-        let world = Self { site, folder, _dns: dns, _sinks: sinks };
-        world.fill();
-        world
+        Self { site, folder, _dns: dns, _sinks: sinks }
     }
 
     fn rest(&self, method: &str, path: &str, body: &Value) {

@@ -35,7 +35,7 @@ export default function About() {
         <${Facts} of=${[
           ["Logged in as", html`<span class="wrap-anywhere">${session.value?.account ?? session.value?.display_name ?? "–"}</span>`],
           ["Roles", session.value?.roles.join(", ") || "–"],
-          ["May", html`<span class="scope-list">${(session.value?.scopes ?? []).map((scope) => html`<code key=${scope}>${scope}</code> `)}</span>`],
+          ["May", can("admin") ? "everything" : html`<span class="scope-list">${(session.value?.scopes ?? []).map((scope) => html`<code key=${scope}>${scope}</code> `)}</span>`],
         ]} />
       <//>
     <//>

@@ -80,9 +80,9 @@ function Actions({ row, onChanged }) {
     <${ConfirmDialog} open=${asked === "disable"} title=${`Disable ${row.address}`} verb="Disable" onClose=${close} onConfirm=${act("disable", `${row.address} is off.`)}>
       <p>No mail is lost. While it is off, mail for it is refused and nobody can log in.</p>
     <//>
-    <${ConfirmDialog} open=${asked === "logout"} title=${`Log out ${row.address}`} verb="Log out everywhere" onClose=${close}
-      onConfirm=${act("logout", `${row.address} is logged out everywhere.`)}>
-      <p>All its sessions end, in mail programs and browsers. Programs that keep the password log in again by themselves.</p>
+    <${ConfirmDialog} open=${asked === "logout"} title=${`Log out ${row.address}`} verb="Log out" onClose=${close}
+      onConfirm=${act("logout", `${row.address} is logged out.`)}>
+      <p>Its sessions of this page end, and every password is verified anew. A mail program that is connected stays so until it logs in again: disable the account to stop it.</p>
     <//>
     <${Compromised} row=${row} open=${asked === "compromised"} onClose=${close} onChanged=${onChanged} />
     <${ConfirmDialog} open=${asked === "delete"} title=${`Delete ${row.address}`} verb="Delete the account" danger typed=${row.address} onClose=${close}

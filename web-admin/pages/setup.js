@@ -7,6 +7,7 @@ import { Field, Form } from "../ui/form.js";
 import { useGet } from "../ui/load.js";
 import { Page } from "../ui/page.js";
 import { PasswordField } from "../ui/password.js";
+import { toast } from "../ui/toast.js";
 
 const STEPS = ["Administrator", "Server name", "First domain"];
 /** Which step asks for what the server may refuse. */
@@ -39,7 +40,8 @@ export default function Setup({ parts }) {
     const body = { setup_token: token, email: all.email.trim(), password: all.password, hostname: all.hostname.trim(),
       ...(all.first_domain.trim() && { first_domain: all.first_domain.trim() }) };
     try {
-      await post("/setup", body);
+      const { body: done } = await post("/setup", body);
+      if (done.restart_needed) toast(`The server gives itself the name ${done.hostname} from its next start on.`);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       const where = Object.entries(ASKED_IN).filter(([name]) => error.fault(`/${name}`)).map(([, step]) => step);
@@ -124,8 +126,8 @@ function ServerName({ given, guess }) {
 function FirstDomain({ given }) {
   const domain = given.first_domain ?? given.email?.split("@")[1] ?? "";
   return html`
-    <p>The domain whose mail comes here: what stands behind the @. More can be added at any time.</p>
-    <${Field} label="Domain" name="first_domain" value=${domain} hint="Empty: no domain for now." />
+    <p>Mail for the domain of your address is taken in from now on. More domains can be added at any time.</p>
+    <${Field} label="Domain" name="first_domain" value=${domain} hint="What stands behind the @ of your address." />
   `;
 }
 

@@ -57,7 +57,7 @@ export function AppPasswords({ address }) {
         ${isNew && html`
           <${Form} onSubmit=${create} submit="Create" onCancel=${() => setIsNew(false)}>
             <${Field} label="For what" name="name" required autofocus hint="For people, as in: phone, scanner" />
-            <${ChecksField} label="Logs in by" name="protocols" value=${["submission", "imap", "pop3"]} options=${PROTOCOLS} />
+            <${ChecksField} label="Logs in by" name="protocols" value=${["submission", "imap", "pop3"]} options=${PROTOCOLS.filter(([id]) => id !== "http")} />
             <${Field} label="Ends" name="expiry" pointer="/expires_at" type="select" value="never" options=${EXPIRY} />
           <//>
         `}

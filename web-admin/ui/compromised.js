@@ -1,5 +1,5 @@
 import { html } from "../vendor/preact.js";
-import { at, get, post } from "../api.js";
+import { at, post } from "../api.js";
 import { can } from "../session.js";
 import { ConfirmDialog } from "./dialog.js";
 import { plural } from "./format.js";
@@ -13,10 +13,9 @@ import { toast } from "./toast.js";
 export function Compromised({ row, open, onClose, onChanged }) {
   const queued = useGet(open && can("queue:read") ? "/queue" : null, { query: { sender: row.address, count: "true", limit: 1 } });
   const stop = async () => {
-    await post(at`/accounts/${row.address}/disable`, { hold_queue: true });
+    const { body } = await post(at`/accounts/${row.address}/disable`, { hold_queue: true });
     await post(at`/accounts/${row.address}/logout`);
-    const { count } = can("queue:read") ? await get("/queue", { sender: row.address, state: "held", count: "true", limit: 1 }) : { count: null };
-    toast(`${row.address} is off and logged out.${count === null ? "" : ` Of its mail, ${plural(count, "recipient")} held.`} Set a new password, delete its app passwords, then enable it.`);
+    toast(`${row.address} is off and logged out; ${plural(body.entries_held, "recipient")} of its mail held. Set a new password, delete its app passwords, then enable it.`);
     onChanged();
   };
   const waiting = queued.data ? `${plural(queued.data.count, "recipient")} of its mail in the queue` : "its mail in the queue";
@@ -25,7 +24,7 @@ export function Compromised({ row, open, onClose, onChanged }) {
       <p>Does somebody else have its password? This stops them at once. Nothing is lost:</p>
       <ul>
         <li>the account is <strong>disabled</strong>: nobody logs in, mail for it is refused;</li>
-        <li>its <strong>sessions end</strong>, in mail programs and browsers;</li>
+        <li>its <strong>sessions end</strong>: those of this page at once, and what an open mail program sends is refused;</li>
         <li>${waiting} is <strong>held</strong> until you release or delete it.</li>
       </ul>
       <p>After that: set a new password, delete its app passwords, look under Trace at what it sent, and enable it again.</p>
