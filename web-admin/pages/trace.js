@@ -3,6 +3,7 @@ import { html, useEffect, useRef } from "../vendor/preact.js";
 import { at } from "../api.js";
 import { go, link, setQuery } from "../router.js";
 import { Address } from "../ui/address.js";
+import { bytes } from "../ui/format.js";
 import { Icon } from "../ui/icon.js";
 import { Loaded, useGet, useList } from "../ui/load.js";
 import { Facts, Page } from "../ui/page.js";
@@ -73,15 +74,12 @@ function Search({ query }) {
 function One({ id }) {
   const story = useGet(at`/trace/${id}`, { live: "delivery queue" });
   return html`<${Page} title=${`Trace ${id}`} name=${html`Where is <span class="mono">${id}</span>?`} trail=${[["Trace", link("/trace")]]}>
-    <${Loaded} of=${story}>${(/** @type {any} */ data) => {
-      const first = data.events.find((/** @type {any} */ event) => event.sender !== null && event.sender !== undefined);
-      const named = data.events.find((/** @type {any} */ event) => event.message_id);
-      return html`<${Facts} of=${[
+    <${Loaded} of=${story}>${(/** @type {any} */ data) => html`<${Facts} of=${[
         ["First seen", html`<${Time} at=${data.at} /> <span class="quiet"><${Time} at=${data.at} clock /></span>`],
-        ["From", first && (first.sender || "the null sender")],
+        ["From", data.sender === null ? null : html`<${Address} of=${data.sender} />`],
         ["To", data.recipients.slice(0, 5).map((/** @type {any} */ one) => one.address).join(", ") + (data.recipients.length > 5 ? ` and ${data.recipients.length - 5} more` : "")],
-        ["Message-ID", named && html`<span class="mono">${named.message_id}</span>`],
-      ]} /><${Story} story=${data} reload=${story.reload} />`;
-    }}<//>
+        ["Message-ID", data.message_id && html`<span class="mono">${data.message_id}</span>`],
+        ["Size", data.size_bytes !== null && bytes(data.size_bytes)],
+      ]} /><${Story} story=${data} reload=${story.reload} />`}<//>
   <//>`;
 }

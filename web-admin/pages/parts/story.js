@@ -25,7 +25,7 @@ export function Story({ story, reload, inQueue = false }) {
     <div class=${`verdict ${kind}`} role="status"><${Icon} name=${ICONS[kind]} />
       <div><p>${verdict.sentence}</p>${verdict.next_step && html`<p class="next-step"><strong>Next:</strong> ${verdict.next_step}</p>`}</div></div>
     <div class="row">
-      ${story.redeliverable && can("queue:write") && html`<button type="button" onClick=${() => setAsking(true)}><${Icon} name="due" /> Redeliver…</button>`}
+      ${story.redeliverable !== false && story.id.startsWith("m_") && can("queue:write") && html`<button type="button" onClick=${() => setAsking(true)}><${Icon} name="due" /> Redeliver…</button>`}
       ${isQueued && !inQueue && can("queue:read") && html`<a class="button" href=${link("/message", story.id)}><${Icon} name="clock" /> In the queue</a>`}
       <${CopyButton} words label="Copy as text" text=${() => asText(story)} />
       <${CopyButton} words label="Copy the link" text=${() => `${location.origin}${location.pathname}${link("/trace", story.id)}`} />

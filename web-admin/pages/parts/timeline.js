@@ -37,7 +37,7 @@ export function facts(event) {
   return [
     `by ${event.actor}`,
     event.sender !== null && event.sender !== undefined && `from ${event.sender || "the null sender"}`,
-    event.mailbox && `mailbox ${event.mailbox}`,
+    event.mailbox && `mailbox ${event.mailbox}${event.account ? ` of ${event.account}` : ""}`,
     far && `${event.server ? "to" : "from"} ${far}`,
     event.helo && `which calls itself ${event.helo}`,
     event.stage && `at the stage “${event.stage}”`,
