@@ -75,8 +75,8 @@ pub(in crate::http) async fn get_trace(
     let subject = subject_of(&path)?;
     let caller = allowed.caller;
     let story = context.store.read(move |view| {
-        let seen = visible::part(&caller, trace::story(view, subject)?);
-        Ok(seen.map(|seen| Story::of(subject, &seen)))
+        let Some(seen) = visible::part(&caller, trace::story(view, subject)?) else { return Ok(None) };
+        Story::of(view, subject, &seen).map(Some)
     });
     let story = story.await?.ok_or_else(|| unknown(subject))?;
     Ok(show(&request, etag::of_content(&story), &story))

@@ -63,7 +63,13 @@ async fn a_message_is_redelivered_from_wherever_it_is() {
     assert_eq!(site.inbox("bob@own.test").await.len(), 2);
     site.examine();
     // From what is kept.
+    let story = async || site.get(&format!("/api/v1/trace/{id}")).await.body;
+    let seen = story().await;
+    assert_eq!((&seen["redeliverable"], &seen["body_kept_until_at"]), (&json!(true), &Value::Null), "{seen}");
     site.remove_mail(&id).await;
+    let seen = story().await;
+    let until = site.context.clock.now().plus_ms(60_000).rfc3339();
+    assert_eq!((&seen["redeliverable"], &seen["body_kept_until_at"]), (&json!(true), &json!(until)));
     site.examine();
     let kept = site.redeliver(&id, json!({"recipients": ["alice@own.test", "nobody@own.test"]})).await;
     assert_eq!(outcomes(&kept), [("alice@own.test", "delivered"), ("nobody@own.test", "rejected")]);
@@ -89,6 +95,7 @@ async fn what_is_not_kept_any_more_is_gone() {
     let reap = Reap { at: Timestamp(u64::MAX / 2), is_full: false, limit: 10 };
     assert_eq!(site.context.store.write_blocking(reap).unwrap().into_inner().messages, 1);
     site.examine();
+    assert_eq!(site.get(&format!("/api/v1/trace/{id}")).await.body["redeliverable"], false);
     let seen = site.redeliver(&id, json!({})).await;
     assert_eq!((seen.status.as_u16(), seen.problem()), (410, "body_gone"), "{}", seen.body);
     assert_eq!(site.redeliver("m_0000000000000", json!({})).await.status, 404);

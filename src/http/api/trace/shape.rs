@@ -7,7 +7,9 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::visible::Seen;
 use crate::base::{Enhanced, QueueId, limits};
+use crate::store::{Read, StoreError};
 use crate::trace::{self, Code, Direction, Event, Kind, Outcome, RecipientVerdict, Subject, Verdict};
+use crate::{kept, mailbox, queue};
 
 /// A word of a closed list, as the document knows it.
 macro_rules! word_of {
@@ -214,6 +216,10 @@ pub(in crate::http) struct Story {
     recipients: Vec<TraceRecipient>,
     /// What happened, in order.
     events: Vec<TraceEvent>,
+    /// Its content is still there: it can be redelivered.
+    redeliverable: bool,
+    /// Until when its content is kept for that, where no mailbox and no queue holds it any more.
+    body_kept_until_at: Option<String>,
 }
 
 impl TraceEntry {
@@ -237,11 +243,12 @@ impl TraceEntry {
 
 impl Story {
     /// The story as far as its reader may see it.
-    pub(super) fn of(subject: Subject, seen: &Seen) -> Self {
+    pub(super) fn of(read: &impl Read, subject: Subject, seen: &Seen) -> Result<Self, StoreError> {
+        let (redeliverable, body_kept_until_at) = content(read, subject)?;
         let Seen { events, is_whole } = seen;
         let verdict = trace::verdict(events);
         let first = |field: fn(&Event) -> Option<String>| events.iter().find_map(field);
-        Self {
+        Ok(Self {
             id: subject.to_string(),
             at: began(subject, events),
             direction: TraceWay(verdict.direction),
@@ -256,8 +263,20 @@ impl Story {
                 next_step: verdict.next_step,
             },
             events: events.iter().map(|event| TraceEvent::of(subject, event, *is_whole)).collect(),
-        }
+            redeliverable,
+            body_kept_until_at,
+        })
     }
+}
+
+/// Whether the content of a message is still there, and until when where it is only kept.
+fn content(read: &impl Read, subject: Subject) -> Result<(bool, Option<String>), StoreError> {
+    let Subject::Message(id) = subject else { return Ok((false, None)) };
+    if mailbox::holds(read, id)? || queue::message(read, id)?.is_some() {
+        return Ok((true, None));
+    }
+    let Some(kept) = kept::kept(read, id)? else { return Ok((false, None)) };
+    Ok((true, Some(kept.at.plus_ms(kept::kept_for_ms(read)?).rfc3339())))
 }
 
 impl TraceRecipient {
