@@ -78,7 +78,7 @@ impl Seen {
 fn schema() -> &'static Schema {
     static SCHEMA: OnceLock<Schema> = OnceLock::new();
     SCHEMA.get_or_init(|| {
-        let rooms: [&[&'static dyn AnyTable]; 10] = [
+        let rooms: [&[&'static dyn AnyTable]; 11] = [
             crate::settings::TABLES,
             crate::trace::TABLES,
             crate::audit::TABLES,
