@@ -23,10 +23,10 @@ const COLUMNS = [
   { id: "at", title: "When", kind: "tight", cell: (row) => html`<${Time} at=${row.at} />` },
   { id: "sentence", title: "What became of it", kind: "main", cell: (row) => html`<a href=${link("/trace", row.id)}>${row.sentence}</a>` },
   { id: "outcome", title: "Outcome", kind: "tight", cell: (row) => html`<${Outcome} outcome=${row.outcome} />` },
-  { id: "sender", title: "From", cell: (row) => (row.sender === null ? html`<span class="quiet">not named</span>` : html`<${Address} of=${row.sender} />`) },
-  { id: "to", title: "To", cell: (row) => {
+  { id: "sender", title: "From", kind: "address", cell: (row) => (row.sender === null ? html`<span class="quiet">not named</span>` : html`<${Address} of=${row.sender} />`) },
+  { id: "to", title: "To", kind: "address", cell: (row) => {
     const rest = row.recipient_count - Math.min(row.recipients.length, SHOWN_RECIPIENTS);
-    return html`${row.recipients.slice(0, SHOWN_RECIPIENTS).map((/** @type {string} */ one) => html`<div><${Address} of=${one} /></div>`)}${rest > 0 && html` <span class="quiet">and ${rest} more</span>`}`;
+    return html`<div>${row.recipients.slice(0, SHOWN_RECIPIENTS).map((/** @type {string} */ one) => html`<div><${Address} of=${one} /></div>`)}${rest > 0 && html`<span class="quiet">and ${rest} more</span>`}</div>`;
   } },
 ];
 

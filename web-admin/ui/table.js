@@ -10,7 +10,7 @@ const BODY_ROWS = 50;
 /** How far from view a body is still drawn. */
 const MARGIN = "1200px 0px";
 
-/** @typedef {{ id: string, title: string, cell: (row: any) => any, sort?: (row: any) => string | number, kind?: "number" | "tight" | "wide" | "main", hideTitle?: boolean }} Column */
+/** @typedef {{ id: string, title: string, cell: (row: any) => any, sort?: (row: any) => string | number, kind?: "number" | "tight" | "wide" | "address" | "main", hideTitle?: boolean }} Column */
 
 /**
  * @param {{ label: string, rows: any[], rowKey: (row: any) => string, columns: Column[], list?: import("./load.js").List,

@@ -1,6 +1,7 @@
 // What happened to a message, one event under the other, with the dialogue of an attempt behind a click.
 import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { at, get } from "../../api.js";
+import { link } from "../../router.js";
 import { bytes } from "../../ui/format.js";
 import { Icon } from "../../ui/icon.js";
 import { ErrorBox, Loading } from "../../ui/state.js";
@@ -21,7 +22,7 @@ function One({ id, event }) {
     <div>
       <p class="event-head"><strong>${word}</strong>${event.recipient && html` <span class="wrap-anywhere">${event.recipient}</span>`}
         <span class="quiet small event-time"><${Time} at=${event.at} clock /></span></p>
-      ${said(event) && html`<p class="event-said">${said(event)}</p>`}
+      ${said(event) && html`<p class="event-said">${linked(said(event))}</p>`}
       <p class="quiet small wrap-anywhere">${facts(event).join(" · ")}</p>
       ${hasTranscript && html`<${Transcript} id=${id} number=${event.transcript_id} />`}
     </div>
@@ -30,6 +31,9 @@ function One({ id, event }) {
 
 /** Code, enhanced code and words, as they were said. @param {any} event */
 export const said = (event) => [event.code, event.enhanced, event.text].filter((part) => part !== null && part !== undefined && part !== "").join(" ");
+
+/** Ids of other messages lead to their stories. @param {string} text */
+const linked = (text) => text.split(/(\bm_[0-9a-z]{13}\b)/).map((part, place) => (place % 2 === 1 ? html`<a href=${link("/trace", part)}>${part}</a>` : part));
 
 /** The rest that is known of an event. @param {any} event @returns {string[]} */
 export function facts(event) {
