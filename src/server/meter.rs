@@ -65,8 +65,79 @@ fn reason(event: &Event) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use prometheus_client::encoding::text::encode;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::super::{Config, House};
     use super::*;
-    use crate::base::Timestamp;
+    use crate::base::{SeededRandom, SystemClock, Timestamp};
+    use crate::net::Listener;
+
+    fn samples() -> BTreeMap<String, f64> {
+        let mut text = String::new();
+        encode(&mut text, metrics().registry()).unwrap();
+        let sample = |line: &str| line.rsplit_once(' ').map(|(name, value)| (name.to_owned(), value.parse().unwrap()));
+        text.lines().filter(|line| !line.starts_with('#')).filter_map(sample).collect()
+    }
+
+    /// Says each line once the answer to the one before has come.
+    async fn talk(house: &House, listener: Listener, lines: &[&str]) {
+        let mut pipe = house.connect(listener, "127.0.0.1".parse().unwrap());
+        let mut buffer = [0; 4096];
+        for line in lines {
+            assert!(pipe.read(&mut buffer).await.unwrap() > 0, "{line}");
+            pipe.write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
+        }
+        pipe.read_to_end(&mut Vec::new()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_sessions_do_is_counted() {
+        let config = Config { data: None, hostname: Some("localhost".into()), ..Config::default() }.for_development();
+        let house = House::open(&config, Arc::new(SystemClock), Arc::new(SeededRandom::new(1))).await.unwrap();
+        house.furnish(&config).await.unwrap();
+        let before = samples();
+        let mail = [
+            "EHLO x.test",
+            "MAIL FROM:<a@x.test>",
+            "RCPT TO:<nobody@example.test>",
+            "RCPT TO:<bob@example.test>",
+            "DATA",
+            "From: a@x.test\r\n\r\nhello\r\n.",
+            "QUIT",
+        ];
+        talk(&house, Listener::Smtp, &mail).await;
+        talk(&house, Listener::Pop3, &["USER bob@example.test", "PASS wrong", "QUIT"]).await;
+        talk(&house, Listener::Imap, &["a LOGIN bob@example.test pillarbox", "b SELECT nothing", "c LOGOUT"]).await;
+        // The refusal rides on the next batch.
+        let pushes = crate::turn::EndRunning { at: house.clock.now() };
+        house.store.write(pushes).await.map(drop).unwrap();
+        let after = samples();
+        for (series, more) in [
+            ("pillarbox_sessions_begun_total{listener=\"smtp\"}", 1.0),
+            ("pillarbox_smtp_sessions{listener=\"smtp\"}", 0.0),
+            ("pillarbox_smtp_commands_total{verb=\"EHLO\",code_class=\"2xx\"}", 1.0),
+            ("pillarbox_smtp_commands_total{verb=\"RCPT\",code_class=\"5xx\"}", 1.0),
+            ("pillarbox_smtp_commands_total{verb=\"DATA\",code_class=\"3xx\"}", 1.0),
+            ("pillarbox_smtp_commands_total{verb=\"end_of_data\",code_class=\"2xx\"}", 1.0),
+            ("pillarbox_smtp_command_duration_seconds_count{verb=\"QUIT\"}", 1.0),
+            ("pillarbox_messages_received_total{listener=\"smtp\",outcome=\"accepted\",reason=\"\"}", 1.0),
+            ("pillarbox_messages_received_total{listener=\"smtp\",outcome=\"rejected\",reason=\"address\"}", 1.0),
+            ("pillarbox_messages_delivered_total", 1.0),
+            ("pillarbox_delivery_latency_seconds_count{outcome=\"delivered\"}", 1.0),
+            ("pillarbox_pop3_commands_total{verb=\"PASS\"}", 1.0),
+            ("pillarbox_auth_attempts_total{protocol=\"pop3\",outcome=\"refused\"}", 1.0),
+            ("pillarbox_auth_attempts_total{protocol=\"imap\",outcome=\"accepted\"}", 1.0),
+            ("pillarbox_imap_commands_total{command=\"SELECT\",status=\"no\"}", 1.0),
+            ("pillarbox_db_commit_duration_seconds_count", 1.0),
+        ] {
+            let (before, after) = (before.get(series).copied().unwrap_or_default(), after.get(series).copied());
+            assert!(after.is_some_and(|after| after >= before + more), "{series}: {before}, {after:?}");
+        }
+    }
 
     #[test]
     fn labels_are_of_closed_sets() {

@@ -17,7 +17,9 @@ type Histograms = Family<[Label; 1], Histogram, fn() -> Histogram>;
 /// What is counted since the process began. An addition costs a look into a small table and an atomic.
 pub struct Metrics {
     registry: Registry,
-    sessions: Gauges,
+    smtp_sessions: Gauges,
+    imap_sessions: Gauges,
+    pop3_sessions: Gauges,
     sessions_begun: Counters<1>,
     smtp_commands: Counters<2>,
     smtp_command_seconds: Histograms,
@@ -89,7 +91,9 @@ impl Metrics {
     fn new() -> Self {
         let mut registry = Registry::with_prefix("pillarbox");
         Self {
-            sessions: add(&mut registry, "sessions", "Mail connections that are open"),
+            smtp_sessions: add(&mut registry, "smtp_sessions", "Connections of SMTP clients that are open"),
+            imap_sessions: add(&mut registry, "imap_sessions", "Connections of IMAP clients that are open"),
+            pop3_sessions: add(&mut registry, "pop3_sessions", "Connections of POP3 clients that are open"),
             sessions_begun: add(&mut registry, "sessions_begun", "Mail connections that were taken"),
             smtp_commands: add(&mut registry, "smtp_commands", "Commands of SMTP clients by the reply's class"),
             smtp_command_seconds: add_in(
@@ -146,13 +150,21 @@ impl Metrics {
 
     /// A connection of a listener was taken.
     pub fn session_begun(&self, listener: &'static str) {
-        self.sessions.get_or_create(&[("listener", listener)]).inc();
+        self.sessions(listener).get_or_create(&[("listener", listener)]).inc();
         self.sessions_begun.get_or_create(&[("listener", listener)]).inc();
     }
 
     /// It is over.
     pub fn session_ended(&self, listener: &'static str) {
-        self.sessions.get_or_create(&[("listener", listener)]).dec();
+        self.sessions(listener).get_or_create(&[("listener", listener)]).dec();
+    }
+
+    fn sessions(&self, listener: &str) -> &Gauges {
+        match listener {
+            "imap" | "imaps" => &self.imap_sessions,
+            "pop3" | "pop3s" => &self.pop3_sessions,
+            _ => &self.smtp_sessions,
+        }
     }
 
     /// An SMTP command was answered; the verb is of [`smtp_verb`], or `end_of_data`.

@@ -224,7 +224,8 @@ fn span(ms: u64) -> String {
     match ms {
         ms if ms >= 2 * DAY_MS => format!("{} days", ms / DAY_MS),
         ms if ms >= 2 * HOUR_MS => format!("{} hours", ms / HOUR_MS),
-        ms => plural(ms / MINUTE_MS, "minute"),
+        ms if ms >= MINUTE_MS => plural(ms / MINUTE_MS, "minute"),
+        _ => "less than a minute".to_owned(),
     }
 }
 
@@ -298,6 +299,7 @@ mod tests {
         check(|seen| seen.has_admin = false, "administrator", Warning, "Nobody");
         check(|seen| seen.faults = 2, "faults", Warning, "2 faults");
         check(|seen| seen.started_at = Timestamp(NOW.ms() - MINUTE_MS), "started", Ok, "1 minute ago");
+        check(|seen| seen.started_at = NOW, "started", Ok, "less than a minute ago");
     }
 
     #[test]
