@@ -179,3 +179,10 @@ fn settings() {
 fn tokens() {
     journey("tokens");
 }
+
+#[test]
+fn setup() {
+    if is_possible() {
+        World::bare().run("setup", &[]);
+    }
+}

@@ -40,7 +40,6 @@ function List({ address, mailbox }) {
   return html`
     <${Table} label=${`Messages in ${mailbox}`} rows=${list.items} list=${list} rowKey=${(/** @type {any} */ row) => row.uid} columns=${columns}
       onOpen=${(/** @type {any} */ row) => go(link("/mailboxes", address, mailbox, String(row.uid)))} empty=${html`<${EmptyState} title="No message here"><//>`} />
-    ${list.hasMore && html`<p class="row"><button type="button" onClick=${list.more}>Older messages</button></p>`}
   `;
 }
 

@@ -99,7 +99,10 @@ async function allText(page) {
       return scrollY === before;
     });
     await page.waitForTimeout(60);
-    if (isEnd && (await page.getByRole("button", { name: /^(Show more|Loading…|More|Older messages|Earlier changes)$/ }).count()) === 0) break;
+    if (!isEnd) continue;
+    const more = page.getByRole("button", { name: /^(Show more|Loading…|More|Earlier changes)$/ });
+    if ((await more.count()) === 0) break;
+    await more.first().click({ timeout: 2000 }).catch(() => {});
   }
   for (const text of await page.locator("main tr, main").allTextContents()) seen.add(text);
   return [...seen].join("\n");
@@ -152,7 +155,7 @@ async function openAll(world, page) {
 
 /** Such words in the URL, where a page may show what was asked for. */
 async function strangers(world, page) {
-  for (const text of SOME) {
+  for (const text of SOME.filter((_, number) => number % 3 === 0)) {
     const word = encodeURIComponent(text);
     for (const path of [`${word}`, `accounts?q=${word}`, `aliases?resolve=${word}`, `trace?q=${word}`, `queue?sender=${word}`, `domains/${word}`,
       `accounts/${word}`, `mailboxes/${word}`, `jobs/${word}`, `turn/${word}`, `message/${word}`, `trace/${word}`, `api/operation/${word}`, `api/schema/${word}`, `setup/${word}`]) {
