@@ -77,7 +77,8 @@ function One({ id }) {
     <${Loaded} of=${story}>${(/** @type {any} */ data) => html`<${Facts} of=${[
         ["First seen", html`<${Time} at=${data.at} /> <span class="quiet"><${Time} at=${data.at} clock /></span>`],
         ["From", data.sender === null ? null : html`<${Address} of=${data.sender} />`],
-        ["To", data.recipients.slice(0, 5).map((/** @type {any} */ one) => one.address).join(", ") + (data.recipients.length > 5 ? ` and ${data.recipients.length - 5} more` : "")],
+        ["To", data.recipients.length > 0 && html`${data.recipients.slice(0, SHOWN_RECIPIENTS).map((/** @type {any} */ one) => html`<div><${Address} of=${one.address} /></div>`)}
+          ${data.recipients.length > SHOWN_RECIPIENTS && html`<span class="quiet">and ${data.recipients.length - SHOWN_RECIPIENTS} more</span>`}`],
         ["Message-ID", data.message_id && html`<span class="mono">${data.message_id}</span>`],
         ["Size", data.size_bytes !== null && bytes(data.size_bytes)],
       ]} /><${Story} story=${data} reload=${story.reload} />`}<//>
