@@ -86,10 +86,10 @@ impl World {
     where
         O::Refused: std::fmt::Debug,
     {
-        let (written, began) = (self.store.health().written_bytes, std::time::Instant::now());
+        let written = self.store.health().written_bytes;
         let out = self.store.write(op).await.map_err(|error| format!("{error:?}")).unwrap().into_inner();
         let kib = (self.store.health().written_bytes - written) / 1024;
-        println!("{what}: {kib} KiB in {} ms", began.elapsed().as_millis());
+        println!("{what}: {kib} KiB");
         out
     }
 }

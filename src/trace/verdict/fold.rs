@@ -1,4 +1,4 @@
-use super::{Direction, Event, Kind, refusal};
+use super::{Direction, Event, Kind};
 use crate::base::Address;
 
 /// A story, sorted by recipients.
@@ -10,6 +10,8 @@ pub(super) struct Story<'a> {
     copies: Vec<Copies<'a>>,
     /// Who was told that it was given up.
     pub(super) told: Option<&'a Event>,
+    /// The message as which an operator has sent it once more.
+    pub(super) again: Option<&'a str>,
 }
 
 /// A recipient and what became of it.
@@ -61,7 +63,7 @@ pub(super) struct Copies<'a> {
 impl<'a> Story<'a> {
     pub(super) fn of(events: &'a [Event]) -> Self {
         let sender = events.iter().find_map(|event| event.sender.as_deref());
-        let mut story = Self { events, sender, tracks: Vec::new(), copies: Vec::new(), told: None };
+        let mut story = Self { events, sender, tracks: Vec::new(), copies: Vec::new(), told: None, again: None };
         for event in events {
             story.tell(event);
         }
@@ -88,7 +90,7 @@ impl<'a> Story<'a> {
     fn tell(&mut self, event: &'a Event) {
         match event.kind {
             Kind::Accepted => self.accepted(event),
-            Kind::Rejected | Kind::Aborted if refusal::is_one(event) => self.refused(event),
+            Kind::Rejected | Kind::Aborted => self.refused(event),
             Kind::Delivered => self.delivered(event),
             Kind::Copied => self.copies_for(event, |copies| copies.add(event)),
             Kind::Moved => self.copies_for(event, |copies| copies.move_one(event)),
@@ -106,8 +108,8 @@ impl<'a> Story<'a> {
             Kind::Parked => self.at(event, Place::Parked(event)),
             Kind::Uncertain => self.uncertain(event),
             Kind::Redirected => self.redirected(event),
-            Kind::Rejected | Kind::Aborted | Kind::LoginFailed | Kind::Repeated | Kind::Delayed | Kind::Redelivered => {
-            }
+            Kind::Redelivered => self.again = event.text.strip_prefix("as ").or(self.again),
+            Kind::LoginFailed | Kind::Repeated | Kind::Delayed => {}
         }
     }
 

@@ -70,7 +70,10 @@ pub fn verdict(events: &[Event]) -> Verdict {
         [only] => only.said(),
         several => words::of_several(several),
     };
-    let Said { outcome, code, sentence, next_step } = whole;
+    let Said { outcome, code, mut sentence, next_step } = whole;
+    if let Some(again) = story.again {
+        sentence.push_str(&format!(" An operator has sent it once more, as {again}."));
+    }
     Verdict { outcome, code, sentence, next_step, direction: story.direction(), recipients }
 }
 

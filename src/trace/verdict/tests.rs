@@ -210,6 +210,9 @@ fn mail_that_stays_here_is_told_of() {
     check(&after(&[by_pop3]), (Outcome::Removed, Code::RemovedPop3), &["POP3"], "mail program");
     let by_hand = to_copy(3, Kind::Expunged, "http token x", "INBOX", "the mailbox was deleted");
     check(&after(&[by_hand]), (Outcome::Removed, Code::RemovedOperator), &["operator"], "");
+    let again = Event { text: "as m_0000000000001".into(), ..event(4, Kind::Redelivered, "b@here.test") };
+    let expunged = to_copy(3, Kind::Expunged, "imap b@here.test", "INBOX", "");
+    check(&after(&[expunged, again]), (Outcome::Removed, Code::RemovedImap), &["once more, as m_0000000000001"], "");
     // By an alias; put there by APPEND; what is left when the beginning is pruned.
     check(&[accepted("smtp"), delivered("info@here.test", "b@here.test")], is_there, &["for info@here.test"], "");
     let appended = to_copy(0, Kind::Accepted, "imap b@here.test", "Drafts", "");

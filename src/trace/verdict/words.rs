@@ -22,9 +22,9 @@ pub(super) fn of_track(story: &Story<'_>, track: &Track<'_>) -> Said {
             Outcome::Waiting,
             Code::WaitingFirstAttempt,
             format!(
-                "The message for {to} is in the queue, due at once: {} has said so at {}.",
-                event.actor,
-                when(event)
+                "The message for {to} is in the queue, and due at once since {} (by {}).",
+                when(event),
+                event.actor
             ),
             "Nothing is to be done; look again in a minute.",
         ),
