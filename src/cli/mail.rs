@@ -1,5 +1,6 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -212,8 +213,8 @@ pub fn mailbox(action: MailboxAction, client: &Client, output: Output) -> Result
 pub fn message(action: MessageAction, client: &Client, output: Output) -> Result<(), Failure> {
     match action {
         MessageAction::Send(send) => send.send(client, output),
-        MessageAction::Wait { to, subject, after, timeout } => {
-            let timeout = timeout.to_string();
+        MessageAction::Wait { to, subject, after, timeout: seconds } => {
+            let timeout = seconds.to_string();
             let parameters = [
                 ("to", Some(to.as_str())),
                 ("subject", subject.as_deref()),
@@ -221,6 +222,7 @@ pub fn message(action: MessageAction, client: &Client, output: Output) -> Result
                 ("timeout_seconds", Some(timeout.as_str())),
             ];
             let path = format!("/api/v1/messages/wait?{}", query(&parameters));
+            let client = client.patient(Duration::from_secs(seconds.saturating_add(10)));
             match client.send(Method::GET, &path, &[], None)?.body {
                 Value::Null => Err(Failure::NotFound(format!("no message has arrived within {timeout} s"))),
                 arrived => output::show(&arrived, output),
