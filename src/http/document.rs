@@ -37,8 +37,7 @@ const TAGS: &[(&str, &str)] = &[
     ("state", "The whole configuration as one document."),
     ("events", "What happens now, as it happens."),
     ("jobs", "Long work in the background."),
-    ("operation", "How the server does: its log, its figures, an overview."),
-    ("health", "Whether the server lives and takes work, for supervisors."),
+    ("health", "How the server does, for people and for supervisors."),
     ("about", "The version, and this document."),
 ];
 
@@ -184,7 +183,7 @@ fn complete_operation(operation: &mut Value, method: &str, is_single: bool) {
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     for (status, response) in responses.iter_mut() {
         add_headers(response, status, is_single && method != "delete");
-        if let Some(stream) = response["content"].get_mut("text/event-stream") {
+        if let Some(stream) = response.pointer_mut("/content/text~1event-stream") {
             stream["schema"] = event_schema();
         }
         if status.starts_with(['4', '5']) {
