@@ -7,7 +7,7 @@ use pillarbox::base::{Address, Clock, DomainName, MessageIds, Random, SystemCloc
 use pillarbox::directory::{
     AccountChange, AccountFields, DomainFields, Precondition, PutDomain, Resolution, account, resolve,
 };
-use pillarbox::intake::{Accept, Origin, Outbound, Recipient, Sessions};
+use pillarbox::intake::{Accept, Body, Origin, Outbound, Recipient, Sessions};
 use pillarbox::mailbox::{DeleteAccount, Expunge, PutAccount, content, inbox, listing, runs};
 use pillarbox::message::Summary;
 use pillarbox::queue::Notify;
@@ -205,7 +205,7 @@ async fn accept(store: &Store, to: Vec<&'static str>, head: Vec<u8>, body: &[u8]
     Ok(Accept {
         id: IDS.message(at),
         at,
-        session: Arc::new(Sessions::new(&SystemRandom).open()),
+        session: Some(Arc::new(Sessions::new(&SystemRandom).open())),
         origin: Origin::default(),
         sender: Some(address("sender")),
         recipients,
@@ -213,7 +213,7 @@ async fn accept(store: &Store, to: Vec<&'static str>, head: Vec<u8>, body: &[u8]
         summary,
         header_block: head,
         delivered_to: Vec::new(),
-        body,
+        body: body.map(Body::Staged),
         message_id_field: None,
         notify: Notify::Postmaster,
         eight_bit: false,
