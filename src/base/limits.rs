@@ -256,6 +256,14 @@ pub const JSON_BODY_BYTES: usize = 1024 * 1024;
 pub const STATE_BODY_BYTES: usize = 16 * 1024 * 1024;
 /// Things that a state may name.
 pub const STATE_OBJECTS: usize = 10_000;
+/// Octets of an `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
+/// Milliseconds for which an answer is kept for its `Idempotency-Key`.
+pub const IDEMPOTENCY_MS: u64 = 24 * 60 * 60 * 1000;
+/// Answers that are kept so; the oldest go first.
+pub const IDEMPOTENT_ANSWERS: u64 = 10_000;
+/// Octets of such an answer.
+pub const IDEMPOTENT_ANSWER_BYTES: usize = 1024 * 1024;
 /// Seconds within which a JSON body must have come.
 pub const JSON_BODY_S: u64 = 30;
 /// Items of one page of a list, where the request does not say.

@@ -340,6 +340,8 @@ mod tests {
         check("pillarbox token create --name n", false);
         check("pillarbox queue list --state held --domain x.test -o json", true);
         check("pillarbox queue list --state lost", false);
+        check("pillarbox queue list --watch -o json", true);
+        check("pillarbox job watch j_0", true);
         check("pillarbox queue hold q_0 --reason later", true);
         check("pillarbox queue hold q_0", false);
         check("pillarbox queue drop q_0 --silent", true);

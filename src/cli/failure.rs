@@ -5,6 +5,14 @@ use serde_json::Value;
 
 use crate::store::OpenError;
 
+/// What to do about a problem, where its own words do not say it.
+const HINTS: [(u16, &str); 4] = [
+    (401, "give a token of this server in PILLARBOX_TOKEN, or run it as the server's user, without PILLARBOX_URL"),
+    (403, "use a token that may do this: `pillarbox token create`"),
+    (412, "somebody has changed it since: look at it again, then repeat"),
+    (507, "free some disk space, then repeat"),
+];
+
 /// Why a command failed: one line, more only for what the server lists.
 #[derive(Debug)]
 pub enum Failure {
@@ -91,6 +99,9 @@ fn write_problem(f: &mut fmt::Formatter<'_>, status: u16, problem: &Value) -> fm
             None => write!(f, "\n  {message}")?,
         }
     }
+    if let Some((_, hint)) = HINTS.iter().find(|(known, _)| *known == status) {
+        write!(f, "\n  hint: {hint}")?;
+    }
     Ok(())
 }
 
@@ -114,7 +125,9 @@ mod tests {
         let more = json!({"detail": "not ready", "errors": [{"code": "stopping", "message": "it stops"}]});
         assert_eq!(Failure::Refused(503, more).to_string(), "not ready\n  it stops");
         assert_eq!(Failure::Refused(502, Value::Null).to_string(), "the server answers 502");
-        for (status, code) in [(401, 6), (403, 6), (404, 3), (409, 4), (412, 4), (503, 1), (507, 74)] {
+        let denied = Failure::Refused(401, json!({"detail": "Send a token."})).to_string();
+        assert!(denied.starts_with("Send a token.\n  hint: give a token"), "{denied}");
+        for (status, code) in [(428, 4), (401, 6), (403, 6), (404, 3), (409, 4), (412, 4), (503, 1), (507, 74)] {
             assert_eq!(Failure::Refused(status, Value::Null).exit_code(), code);
         }
     }

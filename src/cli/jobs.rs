@@ -8,6 +8,7 @@ use super::args::Output;
 use super::client::Client;
 use super::failure::Failure;
 use super::output;
+use super::progress::Progress;
 use super::request::list;
 use crate::http::path_segment;
 
@@ -35,6 +36,11 @@ pub enum JobAction {
         /// Its id
         id: String,
     },
+    /// Shows how far one is until it has ended; one that did not succeed is a failure
+    Watch {
+        /// Its id
+        id: String,
+    },
     /// Ends one that waits or runs
     Cancel {
         /// Its id
@@ -50,6 +56,7 @@ pub fn act(action: JobAction, client: &Client, output: Output) -> Result<(), Fai
             list(client, JOBS, &parameters, limit, COLUMNS, output)
         }
         JobAction::Show { id } => show(read(&id, client)?, output),
+        JobAction::Watch { id } => started(read(&id, client)?, true, client, output),
         JobAction::Cancel { id } => show(client.send(Method::DELETE, &path(&id), &[], None)?.body, output),
     }
 }
@@ -60,19 +67,21 @@ pub fn started(job: Value, wait: bool, client: &Client, output: Output) -> Resul
     if !wait {
         return show(job, output);
     }
-    let mut shown = 0;
+    let (mut shown, progress) = (0, Progress::begin());
     let mut job = loop {
         let job = read(&id, client)?;
+        progress.show(&job);
         // The dialogue only grows.
         let dialogue = job["dialogue"].as_str().unwrap_or_default();
         let new = dialogue.get(shown..).unwrap_or_default();
-        new.lines().for_each(|line| eprintln!("{}", output::line(line)));
+        new.lines().for_each(|line| progress.say(line));
         shown = shown.max(dialogue.len());
         if !matches!(job["state"].as_str(), Some("queued" | "running")) {
             break job;
         }
         std::thread::sleep(LOOK);
     };
+    progress.end();
     let (state, problem) = (job["state"].clone(), job["problem"]["detail"].clone());
     if output == Output::Table
         && let Some(fields) = job.as_object_mut()

@@ -5,6 +5,8 @@
 mod args;
 mod client;
 mod completions;
+#[cfg(test)]
+mod coverage;
 mod directory;
 mod failure;
 mod file;
@@ -14,6 +16,7 @@ mod logs;
 mod mail;
 mod output;
 mod password;
+mod progress;
 mod queue;
 mod request;
 mod routes;
@@ -23,6 +26,7 @@ mod settings;
 mod state;
 mod trace;
 mod turn;
+mod watch;
 
 use std::process::ExitCode;
 

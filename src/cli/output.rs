@@ -11,8 +11,9 @@ use super::failure::Failure;
 pub fn print(text: &str) -> Result<(), Failure> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         // Who reads only the beginning, as `head` does, has what it wants.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Failed(format!("stdout: {error}"))),
-        _ => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => Err(Failure::Failed(format!("stdout: {error}"))),
+        Ok(()) => Ok(()),
     }
 }
 

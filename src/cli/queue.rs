@@ -6,7 +6,7 @@ use super::args::Output;
 use super::client::Client;
 use super::failure::Failure;
 use super::request::{given, list, query};
-use super::{jobs, output};
+use super::{jobs, output, watch};
 use crate::http::path_segment;
 
 /// What a list of entries shows.
@@ -18,12 +18,17 @@ const QUEUE: &str = "/api/v1/queue";
 #[derive(Subcommand)]
 pub enum QueueAction {
     /// Lists the recipients that wait
+    #[command(after_help = "Examples:\n  pillarbox queue list --state held\n  \
+        pillarbox queue list --domain example.net --watch")]
     List {
         #[command(flatten)]
         which: Which,
         /// At most so many
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
+        /// Shows them again every other second
+        #[arg(long)]
+        watch: bool,
     },
     /// Shows an entry (q_…) with its history, or a message (m_…) with its recipients
     Show {
@@ -190,7 +195,7 @@ fn word(value: impl ValueEnum) -> String {
 /// `pillarbox queue …`
 pub fn act(action: QueueAction, client: &Client, output: Output) -> Result<(), Failure> {
     match action {
-        QueueAction::List { which, limit } => {
+        QueueAction::List { which, limit, watch } => {
             let state = which.state.map(word);
             let parameters = [
                 ("state", state.as_deref()),
@@ -200,7 +205,8 @@ pub fn act(action: QueueAction, client: &Client, output: Output) -> Result<(), F
                 ("before", which.before.as_deref()),
                 ("after", which.after.as_deref()),
             ];
-            list(client, QUEUE, &parameters, limit, COLUMNS, output)
+            let list = || list(client, QUEUE, &parameters, limit, COLUMNS, output);
+            if watch { watch::watch(output, list) } else { list() }
         }
         QueueAction::Show { id } => show(&id, client, output),
         QueueAction::Summary => {

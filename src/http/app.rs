@@ -7,6 +7,7 @@ use utoipa_actix_web::AppExt;
 
 use super::context::Context;
 use super::frame::frame;
+use super::once::once;
 use super::problem::Problem;
 use super::routes::routes;
 use super::{admin, document};
@@ -24,6 +25,7 @@ pub(super) fn app(
         .into_app()
         .configure(admin::routes)
         .default_service(web::to(unknown))
+        .wrap(from_fn(once))
         .wrap(from_fn(frame))
 }
 

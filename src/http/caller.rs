@@ -256,6 +256,11 @@ fn allow(request: &HttpRequest, scope: Option<Scope>) -> Result<Caller, Problem>
     }
 }
 
+/// Who asks, in a word that stays the same; `None`: nobody who is known.
+pub(super) fn actor(request: &HttpRequest) -> Option<String> {
+    Some(identify(request, context_of(request).ok()?).ok()?.actor())
+}
+
 fn lack(caller: &Caller, scope: Scope) -> String {
     match caller {
         Caller::Session(_) => format!("This needs a role with the scope {scope}."),

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::limiter::Limiter;
 use super::live::Hub;
+use super::once::InFlight;
 use crate::base::{Clock, Random};
 use crate::directory::Authenticator;
 use crate::jobs::Jobs;
@@ -41,6 +42,8 @@ pub struct Context {
     pub exchange: Arc<exchange::Context>,
     /// Runs long work.
     pub jobs: Arc<Jobs>,
+    /// What is being done for an `Idempotency-Key`.
+    pub in_flight: InFlight,
     /// Where it comes together what happens.
     pub hub: Arc<Hub>,
     /// What came and went in each hour.

@@ -9,6 +9,7 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, O
 use utoipa::{PartialSchema, ToSchema};
 use utoipa_actix_web::AppExt;
 
+use super::once::is_done_once;
 use super::problem::{Code, Fault, Problem, ProblemDocument};
 use super::routes::routes;
 use super::scopes;
@@ -160,8 +161,32 @@ fn complete(document: &mut Value) {
         let is_single = path.ends_with('}');
         for (method, operation) in operations.as_object_mut().into_iter().flatten() {
             complete_operation(operation, method, is_single);
+            if method == "post" && is_done_once(path) {
+                complete_done_once(operation);
+            }
         }
     }
+}
+
+/// What every operation has that is done once for its `Idempotency-Key`.
+fn complete_done_once(operation: &mut Value) {
+    let parameter = json!({
+        "name": "Idempotency-Key", "in": "header", "required": false, "schema": {"type": "string", "maxLength": 255},
+        "description": "For 24 hours the same request of the same caller with the same key is answered as the first time, \
+            with `Idempotency-Replayed: true`, and not done again (a de-facto standard)",
+    });
+    match operation["parameters"].as_array_mut() {
+        Some(parameters) => parameters.push(parameter),
+        None => operation["parameters"] = json!([parameter]),
+    }
+    let Some(responses) = operation["responses"].as_object_mut() else { return };
+    for (status, response) in responses.iter_mut().filter(|(status, _)| status.starts_with('2')) {
+        add_headers(response, status, false);
+        let description = "`true`: this is the answer of an earlier request with the same Idempotency-Key";
+        response["headers"]["Idempotency-Replayed"] = json!({"description": description, "schema": {"type": "string"}});
+    }
+    let busy = json!({"description": "A request with the same Idempotency-Key is being worked on", "content": problem_content()});
+    responses.entry("409").or_insert(busy);
 }
 
 fn complete_operation(operation: &mut Value, method: &str, is_single: bool) {

@@ -2,19 +2,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Timestamp;
 use crate::postcard_row;
-use crate::store::{AnyTable, Read, StoreError, Table, Tx};
+use crate::store::{Read, StoreError, Table, Tx};
 
 /// What a desired state has named, by section and key. A row outlives the thing that it is about, until the next state
 /// is applied; a thing that was made anew since is not meant by it.
-static MANAGED: Table<(String, String), Managed> = Table::new("managed");
-/// The room's tables.
-pub const TABLES: &[&dyn AnyTable] = &[&MANAGED];
+pub(super) static MANAGED: Table<(String, String), Managed> = Table::new("managed");
 
 /// Who keeps what a state has named.
 pub(super) const STATE: &str = "state";
 
+/// That a state keeps something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Managed {
+pub(super) struct Managed {
     at: Timestamp,
 }
 postcard_row!(Managed, 1);

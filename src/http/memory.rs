@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::context::{Context, Readiness};
 use super::limiter::Limiter;
 use super::live::Hub;
+use super::once::InFlight;
 use crate::base::{Clock, Random};
 use crate::directory::Authenticator;
 use crate::exchange;
@@ -38,6 +39,7 @@ impl Context {
             readiness: Arc::new(Readiness::default()),
             delivery: exchange.delivery.clone(),
             exchange,
+            in_flight: InFlight::default(),
             hub,
             traffic,
         }

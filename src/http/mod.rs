@@ -4,6 +4,7 @@
 //! `frame` (id, host, the form of refusals), then a handler of `api`, whose first argument is who may call it.
 
 mod admin;
+mod answers;
 mod api;
 mod app;
 mod audited;
@@ -21,6 +22,7 @@ mod managed;
 #[cfg(test)]
 mod memory;
 mod metrics;
+mod once;
 mod page;
 mod problem;
 mod raw_body;
@@ -40,6 +42,9 @@ pub use context::{Context, Readiness};
 pub use document::openapi;
 pub use limiter::Limiter;
 pub use live::{Hub, Mail, News};
-pub use managed::TABLES;
+pub use once::InFlight;
 pub use segment::path_segment;
 pub use start::{Handle, Listen, StartError, socket_path, start};
+
+/// The room's tables.
+pub const TABLES: &[&dyn crate::store::AnyTable] = &[&managed::MANAGED, &answers::ANSWERS, &answers::ANSWER_ORDER];

@@ -140,6 +140,7 @@ fn open_web(config: &Config, house: &House, readiness: &Arc<http::Readiness>) ->
         delivery: Arc::clone(&house.delivery),
         exchange: Arc::clone(&house.exchange),
         jobs: Arc::clone(&house.jobs),
+        in_flight: http::InFlight::default(),
         hub: Arc::clone(&house.hub),
         traffic: Arc::clone(&house.traffic),
     });

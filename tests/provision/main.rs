@@ -1,6 +1,7 @@
 //! The same estate, made by three kinds of programs as operators write them, each run twice: the second time nothing
 //! changes. And whole states: applied, compared, a thousand accounts, at the start of the server.
 
+mod exit_codes;
 mod site;
 
 use std::fs;

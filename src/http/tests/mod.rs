@@ -11,6 +11,7 @@ mod logs;
 mod mailboxes;
 mod matrix;
 mod metrics;
+mod once;
 mod overview;
 mod peers;
 mod queue;
