@@ -9,7 +9,12 @@ use super::failure::Failure;
 
 /// Prints what was asked for.
 pub fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
+    print_octets(text.as_bytes())
+}
+
+/// The same for what may be no text.
+pub fn print_octets(octets: &[u8]) -> Result<(), Failure> {
+    match io::stdout().lock().write_all(octets) {
         // Who reads only the beginning, as `head` does, has what it wants.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         Err(error) => Err(Failure::Failed(format!("stdout: {error}"))),

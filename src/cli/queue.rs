@@ -35,6 +35,16 @@ pub enum QueueAction {
         /// The entry's or the message's id
         id: String,
     },
+    /// Prints the header block of a message that is queued
+    Headers {
+        /// The message's id (m_…)
+        id: String,
+    },
+    /// Prints a message that is queued, octet by octet
+    Raw {
+        /// The message's id (m_…)
+        id: String,
+    },
     /// Shows the queue in numbers
     Summary,
     /// Makes entries due at once
@@ -209,6 +219,14 @@ pub fn act(action: QueueAction, client: &Client, output: Output) -> Result<(), F
             if watch { watch::watch(output, list) } else { list() }
         }
         QueueAction::Show { id } => show(&id, client, output),
+        QueueAction::Headers { id } => {
+            let mut body = client.send(Method::GET, &content(&id, "headers"), &[], None)?.body;
+            let fields = body["headers"].as_array_mut().map(std::mem::take).unwrap_or_default();
+            output::list(fields, &["name", "value"], output)
+        }
+        QueueAction::Raw { id } => {
+            client.stream(&content(&id, "raw"), &[], |octets| output::print_octets(octets).map(|()| true))
+        }
         QueueAction::Summary => {
             let path = format!("{QUEUE}/summary");
             output::show(&client.send(Method::GET, &path, &[], None)?.body, output)
@@ -289,6 +307,10 @@ fn show(id: &str, client: &Client, output: Output) -> Result<(), Failure> {
     } else {
         output::show_with_list(thing, "history", HISTORY, output)
     }
+}
+
+fn content(id: &str, part: &str) -> String {
+    format!("{QUEUE}/messages/{}/{part}", path_segment(id))
 }
 
 /// Does the same to each, and shows them as they are then. The first refusal ends it.

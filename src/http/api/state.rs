@@ -1,9 +1,10 @@
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, get, put, web};
 
 use super::show;
+use crate::audit::{Act, Audited};
 use crate::base::Clock;
 use crate::directory::Authenticator;
 use crate::http::body::{LargeBody, faults_of};
@@ -14,7 +15,7 @@ use crate::http::page::NoQuery;
 use crate::http::problem::Problem;
 use crate::http::switches::Switches;
 use crate::settings::Live;
-use crate::store::Store;
+use crate::store::{Store, Tx};
 
 mod apply;
 mod diff;
@@ -110,7 +111,8 @@ pub(in crate::http) async fn put_state(
         clock: Arc::clone(&context.clock),
     };
     let expected = (!force).then_some(tag);
-    let done = apply(&site, allowed.caller, wanted, Manner { dry_run, prune }, expected).await?;
+    let act = allowed.act.clone();
+    let done = apply(&site, allowed.caller, act, wanted, Manner { dry_run, prune }, expected).await?;
     let tag = context.store.read(version).await?;
     Ok(HttpResponse::Ok().insert_header((header::ETAG, tag)).json(done))
 }
@@ -129,6 +131,7 @@ fn read(mut body: serde_json::Value) -> Result<Wanted, Problem> {
 async fn apply(
     site: &Site,
     caller: Caller,
+    act: Act,
     wanted: Wanted,
     manner: Manner,
     expected: Option<String>,
@@ -142,6 +145,7 @@ async fn apply(
         caller: Arc::new(caller),
         live: Arc::clone(&site.live),
         at: site.clock.now(),
+        told: Arc::default(),
     };
     if op.wanted.has_passwords() {
         // What else is wrong with it is said before a thousand passwords are hashed.
@@ -149,7 +153,13 @@ async fn apply(
         op.passwords = Arc::new(passwords::prepare(site, &op.wanted, manner.dry_run).await?);
     }
     op.dry_run = manner.dry_run;
-    let done = site.store.write(op).await?.into_inner();
+    if op.dry_run {
+        return Ok(site.store.write(op).await?.into_inner());
+    }
+    let (told, at) = (Arc::clone(&op.told), op.at);
+    let show = move |_: &Tx<'_>| Ok(told.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    let audited = Audited { op, act, target: "state".into(), at, show };
+    let done = site.store.write(audited).await?.into_inner();
     site.live.refresh(|| site.store.view())?;
     Ok(done)
 }

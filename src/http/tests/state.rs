@@ -215,6 +215,18 @@ async fn what_is_not_named_goes_only_when_that_is_asked() {
 }
 
 #[actix_web::test]
+async fn a_state_is_one_row_of_the_audit() {
+    let site = Site::new();
+    put(&site, "?force=true&dry_run=true", &estate()).await;
+    put(&site, "?force=true", &estate()).await;
+    let rows = site.get("/api/v1/audit").await.body["items"].clone();
+    let rows: Vec<&Value> = rows.as_array().unwrap().iter().filter(|row| row["action"] == "put_state").collect();
+    assert_eq!(rows.len(), 1, "a dry run is none");
+    assert_eq!((&rows[0]["target"], &rows[0]["after"]["count"]), (&json!("state"), &json!(11)), "{}", rows[0]);
+    assert!(!rows[0].to_string().contains("correct horse"));
+}
+
+#[actix_web::test]
 async fn mail_is_lost_only_by_name() {
     let site = Site::new();
     put(&site, "?force=true", &estate()).await;

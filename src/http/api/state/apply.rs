@@ -1,4 +1,6 @@
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, json};
 
 use super::diff;
 use super::passwords::Passwords;
@@ -33,7 +35,12 @@ pub(super) struct ApplyState {
     pub caller: Arc<Caller>,
     pub live: Arc<Live>,
     pub at: Timestamp,
+    /// What was changed, for the audit; set when it is.
+    pub told: Arc<Mutex<Option<Value>>>,
 }
+
+/// Changes that the audit tells of at most.
+const TOLD: usize = 200;
 
 /// One thing to be made or removed.
 struct Step {
@@ -70,6 +77,8 @@ impl Op for ApplyState {
     }
 
     fn check(&self, tx: &Tx<'_>) -> Result<Self::Plan, Halt<Problem>> {
+        // It may run again, in a batch without the op that broke the first.
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = None;
         if let Some(expected) = &self.expected
             && *expected != version(tx)?
         {
@@ -90,6 +99,9 @@ impl Op for ApplyState {
     fn apply(&self, tx: &mut Tx<'_>, (draft, done): Self::Plan) -> Result<StateDone, StoreError> {
         if !self.dry_run {
             tx.adopt(draft)?;
+            let first: Vec<&StateChange> = done.changes.iter().take(TOLD).collect();
+            let told = json!({"changes": first, "count": done.changes.len()});
+            *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
         }
         Ok(done)
     }

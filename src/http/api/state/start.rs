@@ -3,6 +3,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Manner, Site, apply, read};
+use crate::audit::Act;
 use crate::base::Clock;
 use crate::directory::Authenticator;
 use crate::http::caller::Caller;
@@ -35,7 +36,8 @@ pub async fn apply_state(
     let line = |problem: Problem| StateFileError(problem.line());
     let wanted = read(state.clone()).map_err(line)?;
     let manner = Manner { dry_run: false, prune: false };
-    let done = apply(&site, Caller::Owner, wanted, manner, None).await.map_err(line)?;
+    let act = Act { actor: Caller::Owner.actor(), action: "serve --state".into(), ..Act::default() };
+    let done = apply(&site, Caller::Owner, act, wanted, manner, None).await.map_err(line)?;
     for warning in &done.warnings {
         tracing::warn!(event = "state_warning", "{warning}");
     }
