@@ -2,7 +2,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::directory::{AccountFields, Action, AliasFields, DomainFields, TokenAction};
+use super::accounts::{AccountAction, AppPasswordAction};
+use super::audit::{AdminAction, AuditAction};
+use super::directory::{Action, AliasFields, DomainFields, TokenAction};
 use super::jobs::JobAction;
 use super::mail::{MailboxAction, MessageAction};
 use super::queue::QueueAction;
@@ -40,7 +42,28 @@ pub enum Command {
         #[command(flatten)]
         place: Place,
         #[command(subcommand)]
-        action: Action<AccountFields>,
+        action: AccountAction,
+    },
+    /// Passwords for single programs of an account: each can be taken back alone
+    AppPassword {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: AppPasswordAction,
+    },
+    /// Who changed what
+    Audit {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: AuditAction,
+    },
+    /// The admin page
+    Admin {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: AdminAction,
     },
     /// Addresses that lead to others
     Alias {
@@ -334,6 +357,12 @@ mod tests {
         check("pillarbox account put a@x.test --password-file - --role admin", true);
         check("pillarbox account put a@x.test --password-file - --password-hash x", false);
         check("pillarbox account set a@x.test --enabled false", true);
+        check("pillarbox account disable a@x.test --hold-queue", true);
+        check("pillarbox account logout", false);
+        check("pillarbox app-password create a@x.test --name phone --protocol imap", true);
+        check("pillarbox app-password delete a@x.test", false);
+        check("pillarbox audit list --actor root@x.test --after 2027-01-31T00:00:00Z -o json", true);
+        check("pillarbox admin link", true);
         check("pillarbox alias put i@x.test --target a@x.test --target b@x.test", true);
         check("pillarbox alias delete i@x.test --if-match \"3\"", true);
         check("pillarbox token create --name n --scope domains:read --scope accounts:read", true);

@@ -2,7 +2,9 @@
 //!
 //! Floor F6. stdout is for what was asked for, stderr for everything else.
 
+mod accounts;
 mod args;
+mod audit;
 mod client;
 mod completions;
 #[cfg(test)]
@@ -69,9 +71,10 @@ fn answer(command: Command) -> Result<(), Failure> {
         Command::Domain { place, action } => {
             directory::act(&directory::DOMAINS, action, &Client::new(&place)?, place.output)
         }
-        Command::Account { place, action } => {
-            directory::act(&directory::ACCOUNTS, action, &Client::new(&place)?, place.output)
-        }
+        Command::Account { place, action } => accounts::act(action, &Client::new(&place)?, place.output),
+        Command::AppPassword { place, action } => accounts::app_password(action, &Client::new(&place)?, place.output),
+        Command::Audit { place, action } => audit::act(action, &Client::new(&place)?, place.output),
+        Command::Admin { place, action } => audit::admin(action, &Client::new(&place)?, place.output),
         Command::Alias { place, action } => {
             directory::act(&directory::ALIASES, action, &Client::new(&place)?, place.output)
         }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ACCOUNT_TOPIC;
 use super::alias::{ALIASES, page};
+use super::app_password::remove_all;
 use super::change::{Holder, Precondition, Put, Refused, check_length, check_text, next_version, place};
 use super::domain::domain;
 use super::password::{CREDENTIALS, Credential, MAIN_PASSWORD, PasswordHash};
@@ -412,6 +413,7 @@ pub fn remove_account(tx: &mut Tx<'_>, account: &Account) -> Result<(), StoreErr
     for (key, _) in tx.rows(&CREDENTIALS, Span::prefix(&id), usize::MAX)? {
         tx.remove(&CREDENTIALS, &key)?;
     }
+    remove_all(tx, id)?;
     end_sessions(tx, id)?;
     tx.remove(&LAST_LOGINS, &id)?;
     tx.remove(&ACCOUNTS, &id)?;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
 use super::account::{Account, LastLogin, NoteLogin, Protocol, Role, account_at, last_login};
+use super::app_password::{AppPassword, AppPasswordUsed, app_passwords, print};
 use super::domain::local_domain;
 use super::password::{CREDENTIALS, MAIN_PASSWORD, PasswordHash};
 use crate::base::{AccountId, Address, Clock, Random, Secret, Timestamp, limits};
@@ -75,7 +76,19 @@ pub struct Authenticator {
 
 struct Known {
     account: Account,
-    hash: PasswordHash,
+    /// Of the main password, where there is one.
+    hash: Option<PasswordHash>,
+    /// The app passwords that it may log in with.
+    apps: Vec<AppPassword>,
+}
+
+impl Known {
+    /// The app password that `password` is, where it is good for that now. All are compared, whichever it is.
+    fn app_password(&self, password: &Secret<String>, protocol: Protocol, now: Timestamp) -> Option<AppPassword> {
+        let print = print(password.expose());
+        let given = |found, one| if AppPassword::admits(one, &print, protocol, now) { Some(one) } else { found };
+        self.apps.iter().fold(None, given).cloned()
+    }
 }
 
 impl Authenticator {
@@ -106,11 +119,13 @@ impl Authenticator {
         password: &Secret<String>,
         protocol: Protocol,
     ) -> Result<Identity, LoginError> {
-        let known = self.look_up(login)?;
-        let now = self.clock.now();
-        let print = known.as_ref().map(|known| self.fingerprint(known, password));
-        if !print.is_some_and(|print| self.remembers(&print, now)) {
-            let hash = known.as_ref().map_or_else(|| self.dummy.clone(), |known| known.hash.clone());
+        let (known, now) = (self.look_up(login)?, self.clock.now());
+        let app = known.as_ref().and_then(|known| known.app_password(password, protocol, now));
+        let hash = known.as_ref().and_then(|known| Some((&known.account, known.hash.as_ref()?)));
+        let print = hash.map(|(account, hash)| self.fingerprint(account, hash, password));
+        // An app password is 140 bits of a machine: there is nothing to be slow for.
+        if app.is_none() && !print.is_some_and(|print| self.remembers(&print, now)) {
+            let hash = hash.map_or_else(|| self.dummy.clone(), |(_, hash)| hash.clone());
             let (password, verifications) = (password.clone(), Arc::clone(&self.verifications));
             let is_right = self
                 .work(move || {
@@ -128,6 +143,10 @@ impl Authenticator {
             return Err(LoginError::Refused);
         }
         self.note(&account, protocol, now)?;
+        let is_noted = |app: &AppPassword| app.last_used_at.is_some_and(|at| now.ms_since(at) < limits::LAST_USE_MS);
+        if let Some(app) = app.filter(|app| !is_noted(app)) {
+            self.store.ride(AppPasswordUsed { account: account.id, id: app.id, at: now });
+        }
         let Account { id, address, fields, version, .. } = account;
         Ok(Identity { account: id, login: address, roles: fields.roles, version })
     }
@@ -138,16 +157,16 @@ impl Authenticator {
     /// # Errors
     /// [`LoginError::Busy`] or [`LoginError::Broken`].
     pub async fn proves(&self, login: &str, password: &Secret<String>) -> Result<Option<PasswordHash>, LoginError> {
-        let Some(known) = self.look_up(login)? else { return Ok(None) };
-        let (print, now) = (self.fingerprint(&known, password), self.clock.now());
+        let Some(Known { account, hash: Some(hash), .. }) = self.look_up(login)? else { return Ok(None) };
+        let (print, now) = (self.fingerprint(&account, &hash, password), self.clock.now());
         if !self.remembers(&print, now) {
-            let (hash, password) = (known.hash.clone(), password.clone());
+            let (hash, password) = (hash.clone(), password.clone());
             if !self.work(move || hash.verify(&password)).await? {
                 return Ok(None);
             }
             self.remember(print, now);
         }
-        Ok(Some(known.hash))
+        Ok(Some(hash))
     }
 
     /// Hashes a new password, under the same bound.
@@ -174,7 +193,8 @@ impl Authenticator {
         let place = (domain.name.as_str().to_owned(), address.local.key());
         let Some(account) = account_at(&view, &place)? else { return Ok(None) };
         let credential = view.get(&CREDENTIALS, &(account.id, MAIN_PASSWORD))?;
-        Ok(credential.map(|credential| Known { account, hash: credential.hash }))
+        let apps = app_passwords(&view, account.id)?;
+        Ok(Some(Known { account, hash: credential.map(|credential| credential.hash), apps }))
     }
 
     /// Runs the work of a hash. What waits is bounded, and so is what runs, also when nobody waits for it any more.
@@ -190,10 +210,10 @@ impl Authenticator {
         done.await.map_err(|error| broken(&error))
     }
 
-    fn fingerprint(&self, known: &Known, password: &Secret<String>) -> [u8; 32] {
+    fn fingerprint(&self, account: &Account, hash: &PasswordHash, password: &Secret<String>) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(&known.account.id.0.to_be_bytes());
-        for part in [known.hash.as_str(), password.expose().as_str()] {
+        hasher.update(&account.id.0.to_be_bytes());
+        for part in [hash.as_str(), password.expose().as_str()] {
             hasher.update(&(part.len() as u64).to_be_bytes());
             hasher.update(part.as_bytes());
         }
@@ -204,6 +224,11 @@ impl Authenticator {
         let verified = self.verified.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         // A clock that was turned back makes nothing younger: what lies ahead does not count.
         verified.get(print).is_some_and(|at| *at <= now && now.ms_since(*at) < limits::LOGIN_CACHE_MS)
+    }
+
+    /// Forgets the logins that were verified: the next of each account is verified anew.
+    pub fn forget(&self) {
+        self.verified.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clear();
     }
 
     fn remember(&self, print: [u8; 32], now: Timestamp) {

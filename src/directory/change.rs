@@ -36,6 +36,9 @@ pub enum Refused {
     /// The domain has as many accounts as it may have.
     #[error("the domain has its maximum of {0} accounts")]
     TooManyAccounts(u32),
+    /// The account has as many app passwords as it may have.
+    #[error("the account has its maximum of {} app passwords", limits::APP_PASSWORDS_PER_ACCOUNT)]
+    TooManyAppPasswords,
     /// A field's value can't be taken.
     #[error("{pointer}: {message}")]
     Invalid {

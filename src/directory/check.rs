@@ -2,9 +2,11 @@ use std::collections::HashSet;
 
 use super::account::{ACCOUNT_NAMES, ACCOUNT_ROLES, ACCOUNTS, Account, AccountRef, LAST_LOGINS, Role};
 use super::alias::ALIASES;
+use super::app_password::APP_PASSWORDS;
 use super::change::place;
 use super::domain::{AliasOf, DOMAIN_ALIASES, DOMAINS};
 use super::password::CREDENTIALS;
+use super::setup_link::SETUP_LINK;
 use super::token::TOKENS;
 use super::web_session::{WEB_SESSIONS, WEB_SESSIONS_OF};
 use crate::base::AccountId;
@@ -21,6 +23,8 @@ pub const TABLES: &[&dyn AnyTable] = &[
     &CREDENTIALS,
     &ALIASES,
     &TOKENS,
+    &APP_PASSWORDS,
+    &SETUP_LINK,
     &WEB_SESSIONS,
     &WEB_SESSIONS_OF,
 ];
@@ -77,6 +81,7 @@ fn check_accounts(view: &View, findings: &mut Findings) -> Result<(), StoreError
         }
     }
     let owners = all(view, &CREDENTIALS)?.into_iter().map(|((id, _), _)| ("credentials", id));
+    let owners = owners.chain(all(view, &APP_PASSWORDS)?.into_iter().map(|((id, _), _)| ("app_passwords", id)));
     for (table, id) in owners.chain(all(view, &LAST_LOGINS)?.into_iter().map(|(id, _)| ("last_logins", id))) {
         if !ids.contains(&id) {
             findings.add(format!("{table}: a row of account {id}, which is not there"));

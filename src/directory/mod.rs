@@ -5,6 +5,7 @@
 
 mod account;
 mod alias;
+mod app_password;
 mod authenticator;
 mod census;
 mod change;
@@ -14,6 +15,7 @@ mod password;
 mod powers;
 mod resolve;
 mod scope;
+mod setup_link;
 mod token;
 mod web_session;
 
@@ -23,6 +25,7 @@ pub use account::{
     write_account,
 };
 pub use alias::{Alias, AliasFields, DeleteAlias, PutAlias, alias, aliases};
+pub use app_password::{AppPassword, CreateAppPassword, DeleteAppPassword, app_password, app_passwords};
 pub use authenticator::{Authenticator, Identity, LoginError};
 pub use census::{Census, census};
 pub use change::{Holder, Precondition, Put, Refused};
@@ -32,11 +35,14 @@ pub use password::{HashError, PasswordHash};
 pub use powers::Powers;
 pub use resolve::{Delivery, Resolution, may_send_as, resolve, resolve_postmaster};
 pub use scope::{Scope, ScopeError};
+pub use setup_link::{MakeSetupLink, is_setup_token, needs_setup, spend_setup_link};
 pub use token::{
     CreateToken, DeleteToken, FILE_TOKEN, FileTokenError, SetFileToken, Token, TokenFields, TokenUsed, find_token,
     token, tokens,
 };
-pub use web_session::{CloseSession, OpenSession, SessionKey, SessionUsed, WebSession, find_session, sessions_of};
+pub use web_session::{
+    CloseSession, EndSessions, OpenSession, SessionKey, SessionUsed, WebSession, find_session, sessions_of,
+};
 
 /// The bus topic of a changed account; its number is the [`crate::base::AccountId`].
 pub const ACCOUNT_TOPIC: &str = "account";

@@ -225,6 +225,35 @@ impl Op for CloseSession {
     }
 }
 
+/// Ends every session of an account; says how many there were.
+#[derive(Debug, Clone)]
+pub struct EndSessions {
+    /// Whose.
+    pub account: AccountId,
+}
+
+impl Op for EndSessions {
+    type Plan = ();
+    type Out = usize;
+    type Refused = Infallible;
+
+    fn name(&self) -> &'static str {
+        "directory.end_sessions"
+    }
+
+    fn runs_when_full(&self) -> bool {
+        true
+    }
+
+    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Infallible>> {
+        Ok(())
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<usize, StoreError> {
+        end_sessions(tx, self.account)
+    }
+}
+
 /// Notes that a session was used. To be given to [`crate::store::Store::ride`], at most once a minute for each.
 #[derive(Debug, Clone)]
 pub struct SessionUsed {

@@ -22,6 +22,9 @@ pub(super) struct Body<T>(pub T);
 /// A JSON body of any form, and of more octets than others: of a whole state.
 pub(super) struct LargeBody(pub Value);
 
+/// The same where all of it may be left out: no body at all is the default.
+pub(super) struct OptionalBody<T>(pub T);
+
 /// A JSON Merge Patch (RFC 7396): an object, not yet compared with any schema.
 pub(super) struct Patch(pub Value);
 
@@ -43,6 +46,23 @@ impl FromRequest for LargeBody {
         let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move {
             read_up_to(limits::STATE_BODY_BYTES, &request, &mut payload, &["application/json"]).await.map(Self)
+        })
+    }
+}
+
+impl<T: DeserializeOwned + ToSchema + Default + 'static> FromRequest for OptionalBody<T> {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        let has = |name| request.headers().get(name).is_some_and(|value| value != "0");
+        let is_empty = !has(header::CONTENT_LENGTH) && !has(header::TRANSFER_ENCODING) && !has(header::CONTENT_TYPE);
+        Box::pin(async move {
+            if is_empty {
+                return Ok(Self(T::default()));
+            }
+            fit(read(&request, &mut payload, &["application/json"]).await?).map(Self)
         })
     }
 }

@@ -18,8 +18,6 @@ use crate::{delivery, exchange};
 pub struct Context {
     /// How often each caller may ask.
     pub limiter: Limiter,
-    /// Where a browser on this machine finds the page, once the listeners are bound.
-    pub own_url: OnceLock<String>,
     /// The file.
     pub store: Store,
     /// Hashes new passwords, under the bound that logins share.

@@ -1,4 +1,4 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::{Context, Readiness};
@@ -28,7 +28,6 @@ impl Context {
         Self {
             jobs: Jobs::new(store.clone(), clock.clone(), server.ids.clone()),
             limiter: Limiter::new(&Settings::default(), clock.clone()),
-            own_url: OnceLock::new(),
             store,
             authenticator,
             settings: Arc::new(Settings::default()),

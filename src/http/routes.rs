@@ -7,7 +7,7 @@ use super::api::{
     about, accounts, aliases, domains, events, jobs, logs, mail_routes, overview, peers, queue, redeliver, resolve,
     send, settings, state, tokens, trace, turn_sessions, wait,
 };
-use super::api::{audit, session};
+use super::api::{account_actions, app_passwords, audit, session, setup};
 use super::{health, metrics};
 
 /// Every operation of the OpenAPI document.
@@ -16,6 +16,13 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(metrics::get_metrics);
     config.service(scope("/api/v1").configure(|api| {
         api.service(audit::list_audit);
+        api.service(app_passwords::list_app_passwords)
+            .service(app_passwords::create_app_password)
+            .service(app_passwords::delete_app_password)
+            .service(account_actions::disable_account)
+            .service(account_actions::enable_account)
+            .service(account_actions::log_out_account);
+        api.service(setup::get_setup).service(setup::set_up).service(setup::create_setup_link);
         api.service(session::get_session).service(session::create_session).service(session::delete_session);
         api.service(events::get_events).service(overview::get_overview);
         api.service(logs::list_logs).service(logs::put_log_filter);

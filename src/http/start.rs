@@ -10,6 +10,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{HttpServer, web};
 
+use super::api::setup;
 use super::app::app;
 use super::context::Context;
 use super::live;
@@ -77,9 +78,22 @@ pub struct Handle {
     /// The unix socket.
     pub socket: Option<PathBuf>,
     servers: Vec<ServerHandle>,
+    context: Arc<Context>,
 }
 
 impl Handle {
+    /// Where nobody administers the server yet: a new link by which somebody can begin to, in a box for the terminal.
+    /// To be asked when the listeners are known.
+    pub async fn invitation(&self) -> Option<String> {
+        match setup::invitation(&self.context).await {
+            Ok(link) => link.map(|(url, ends_at)| invitation(&url, &ends_at.rfc3339())),
+            Err(problem) => {
+                tracing::error!(event = "no_setup_link", %problem, "there is no link to set the server up with");
+                None
+            }
+        }
+    }
+
     /// Takes no more requests, lets those that run finish (5 s at most), and removes the socket.
     pub async fn stop(self) {
         let stopping: Vec<_> = self.servers.iter().map(|server| server.stop(true)).collect();
@@ -106,6 +120,7 @@ pub fn start(context: Arc<Context>, listen: Listen) -> Result<Handle, StartError
         https: https.as_ref().and_then(|(listener, _)| listener.local_addr().ok()),
         socket: socket.as_ref().map(|(_, path)| path.clone()),
         servers: Vec::new(),
+        context: Arc::clone(&context),
     };
     tokio::spawn(live::watch(Arc::clone(&context)));
     let context = web::Data::from(context);
@@ -136,6 +151,20 @@ pub fn start(context: Arc<Context>, listen: Listen) -> Result<Handle, StartError
         handle.servers.push(run(server.run()));
     }
     Ok(handle)
+}
+
+fn invitation(url: &str, ends_at: &str) -> String {
+    let lines = [
+        "Nobody administers this server yet. Open this to set it up:",
+        "",
+        url,
+        "",
+        &format!("Good once, until {ends_at}. Another one: pillarbox admin link"),
+    ];
+    let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or_default();
+    let edge = "─".repeat(width + 2);
+    let inside: String = lines.iter().map(|line| format!("│ {line:width$} │\n")).collect();
+    format!("\n┌{edge}┐\n{inside}└{edge}┘\n")
 }
 
 fn run(server: Server) -> ServerHandle {

@@ -22,6 +22,7 @@ mod message_row;
 mod newest;
 mod row;
 mod runs;
+mod set_up;
 mod whole;
 
 pub use account::{DeleteAccount, PutAccount};
@@ -39,6 +40,7 @@ pub use member::{Changes, Member, Roster, changes, keywords, member, newest_memb
 pub use newest::newest;
 pub use row::{Mailbox, TABLES, Usage};
 pub use runs::runs;
+pub use set_up::{SetUp, SetUpPlan, SetUpRefused};
 pub use whole::{Whole, holds, place_of, whole};
 
 /// The bus topic of a changed mailbox; its number is the [`crate::base::MailboxId`].

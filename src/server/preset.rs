@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 
 use crate::base::{Address, DomainName, Secret};
 use crate::directory::{
-    AccountChange, AccountFields, CreateToken, DomainFields, Precondition, PutDomain, Refused, Scope, TokenFields,
+    AccountChange, AccountFields, CreateToken, DomainFields, Precondition, PutDomain, Refused, Role, Scope, TokenFields,
 };
 use crate::mailbox::PutAccount;
 use crate::net::Listener;
@@ -12,6 +12,9 @@ use super::{Config, House, Preset, ServerError};
 
 /// Who gets the mail that would leave a developer's machine.
 const CAPTURED: &str = "captured@example.test";
+
+/// Who may use the admin page on a developer's machine.
+const ADMINISTRATOR: &str = "admin";
 
 impl Config {
     /// The same for a developer's machine: on loopback, with accounts to play with, and no mail leaves it.
@@ -27,7 +30,7 @@ impl Preset {
     fn development() -> Self {
         Self {
             domain: "example.test".into(),
-            accounts: vec!["alice".into(), "bob".into(), "captured".into()],
+            accounts: vec!["alice".into(), "bob".into(), "captured".into(), ADMINISTRATOR.into()],
             password: "pillarbox".into(),
             print_token: true,
         }
@@ -50,7 +53,7 @@ impl Preset {
                 house.authenticator.hash(password).await.map_err(|error| ServerError::Store(error.to_string()))?;
             let account = PutAccount(AccountChange {
                 address: Address::parse(&format!("{local}@{}", self.domain)).map_err(invalid)?,
-                fields: AccountFields::default(),
+                fields: fields_of(local),
                 password: Some(password),
                 precondition: Precondition::Absent,
                 at: house.clock.now(),
@@ -65,6 +68,14 @@ impl Preset {
         made(house.store.write(token).await)?;
         Ok(Some(secret))
     }
+}
+
+fn fields_of(local: &str) -> AccountFields {
+    let mut fields = AccountFields::default();
+    if local == ADMINISTRATOR {
+        fields.roles.push(Role::Admin);
+    }
+    fields
 }
 
 /// What is there already is as good as made.
@@ -91,6 +102,7 @@ impl Preset {
         if let Some(token) = token {
             text.push_str(&format!("  admin token  {}\n", token.expose()));
             if let Some((_, http)) = bound.iter().find(|(listener, _)| *listener == Listener::Http) {
+                text.push_str(&format!("  admin page   http://{http}/admin/ as {ADMINISTRATOR}@{}\n", self.domain));
                 let variables = format!("PILLARBOX_URL=http://{http} PILLARBOX_TOKEN={}", token.expose());
                 text.push_str(&format!("\nFor the command line: export {variables}\n"));
             }

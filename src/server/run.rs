@@ -1,7 +1,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -57,6 +57,11 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     }
     if let Some(preset) = &config.preset {
         preset.welcome(&bound, &house.settings.delivery_capture_to, token.as_ref());
+    }
+    if config.preset.is_none()
+        && let Some(invitation) = web.invitation().await
+    {
+        eprintln!("{invitation}");
     }
     let signal = signals.next().await;
     tracing::info!(signal, sessions = house.sessions.count(), "stopping");
@@ -124,7 +129,6 @@ fn open_doors(config: &Config, house: &House) -> Result<Vec<(Listener, SocketAdd
 fn open_web(config: &Config, house: &House, readiness: &Arc<http::Readiness>) -> Result<http::Handle, ServerError> {
     let context = Arc::new(http::Context {
         limiter: http::Limiter::new(&house.settings, Arc::clone(&house.clock)),
-        own_url: OnceLock::new(),
         store: house.store.clone(),
         authenticator: Arc::clone(&house.authenticator),
         settings: Arc::clone(&house.settings),

@@ -1,8 +1,10 @@
 //! The operations under `/api/v1`: each reads its request, calls the rooms below, and shapes the answer.
 
 pub(super) mod about;
+pub(super) mod account_actions;
 pub(super) mod accounts;
 pub(super) mod aliases;
+pub(super) mod app_passwords;
 pub(super) mod audit;
 pub(super) mod domains;
 pub(super) mod events;
@@ -22,6 +24,7 @@ pub(super) mod send;
 mod sent;
 pub(super) mod session;
 pub(super) mod settings;
+pub(super) mod setup;
 pub(super) mod state;
 pub(super) mod tokens;
 pub(super) mod trace;
@@ -61,7 +64,9 @@ impl Refusal for Refused {
         match self {
             Self::NotFound => Problem::new(Code::NotFound, "There is no such thing."),
             Self::Precondition => Problem::new(Code::PreconditionFailed, "It was changed meanwhile: read it again."),
-            Self::Conflict(_) | Self::NotEmpty | Self::TooManyAccounts(_) => Problem::new(Code::Conflict, detail),
+            Self::Conflict(_) | Self::NotEmpty | Self::TooManyAccounts(_) | Self::TooManyAppPasswords => {
+                Problem::new(Code::Conflict, detail)
+            }
             Self::NoDomain(_) => Problem::invalid(vec![Fault::parameter("address", "no_such_domain", detail)]),
             Self::Invalid { pointer, code, message } => Problem::invalid(vec![Fault::body(pointer, code, message)]),
         }

@@ -1,5 +1,6 @@
 //! The interface in process, on a store in memory. Every answer is compared with the OpenAPI document.
 
+mod accounts;
 mod audit;
 mod conventions;
 mod events;
@@ -21,6 +22,7 @@ mod routes;
 mod send;
 mod session;
 mod settings;
+mod setup;
 mod state;
 mod trace;
 
@@ -79,7 +81,7 @@ impl Seen {
 fn schema() -> &'static Schema {
     static SCHEMA: OnceLock<Schema> = OnceLock::new();
     SCHEMA.get_or_init(|| {
-        let rooms: [&[&'static dyn AnyTable]; 11] = [
+        let rooms: &[&[&'static dyn AnyTable]] = &[
             crate::settings::TABLES,
             crate::trace::TABLES,
             crate::audit::TABLES,
@@ -92,7 +94,7 @@ fn schema() -> &'static Schema {
             intake::TABLES,
             crate::http::TABLES,
         ];
-        Schema { version: 1, tables: Box::leak(rooms.concat().into_boxed_slice()), checks: &[] }
+        Schema { version: 1, tables: Box::leak(rooms.concat().into_boxed_slice()), checks: directory::CHECKS }
     })
 }
 

@@ -1,0 +1,137 @@
+use actix_web::http::Method;
+use serde_json::{Value, json};
+
+use super::session::{PASSWORD, browse};
+use super::{Site, ask};
+use crate::base::Secret;
+use crate::directory::{LoginError, Protocol, Scope};
+
+const ANN: &str = "/api/v1/accounts/ann@x.test";
+
+impl Site {
+    async fn logs_in(&self, password: &str, protocol: Protocol) -> bool {
+        let password = Secret::new(password.to_owned());
+        match self.context.authenticator.authenticate("ann@x.test", &password, protocol).await {
+            Ok(_) => true,
+            Err(LoginError::Refused) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    async fn app_password(&self, body: Value) -> (String, String) {
+        let seen = self.write(Method::POST, &format!("{ANN}/app-passwords"), body).await;
+        assert_eq!(seen.status, 201, "{}", seen.body);
+        let text = |name: &str| seen.body[name].as_str().unwrap().to_owned();
+        (text("id"), text("secret"))
+    }
+}
+
+#[actix_web::test]
+async fn an_app_password_is_for_one_program() {
+    let site = Site::new();
+    site.person("ann@x.test", &["user"]).await;
+    let (id, secret) = site.app_password(json!({"name": "phone", "protocols": ["imap", "submission"]})).await;
+    assert_eq!((secret.len(), secret.split('-').count()), (34, 7));
+    let before = site.context.authenticator.verifications();
+    for (protocol, expected) in
+        [(Protocol::Imap, true), (Protocol::Submission, true), (Protocol::Pop3, false), (Protocol::Http, false)]
+    {
+        assert_eq!(site.logs_in(&secret, protocol).await, expected, "{protocol}");
+    }
+    // No slow hash for what a machine has made: only where it was none of them.
+    assert_eq!(site.context.authenticator.verifications(), before + 2);
+    assert!(site.logs_in(&secret.replace('-', " ").to_uppercase(), Protocol::Imap).await);
+    assert!(site.logs_in(&secret.replace('-', ""), Protocol::Imap).await);
+    assert!(!site.logs_in(&secret[..33], Protocol::Imap).await);
+    assert!(site.logs_in(PASSWORD, Protocol::Imap).await, "the main password stays good");
+    assert_eq!(site.send(site.login("ann@x.test", &secret)).await.status, 401, "never for the page");
+    let (_, other) = site.app_password(json!({"name": "laptop"})).await;
+    assert!(site.logs_in(&other, Protocol::Pop3).await);
+    // Its use is noted, and its secret is shown nowhere again.
+    site.write(Method::PUT, "/api/v1/domains/y.test", json!({})).await;
+    let list = site.get(&format!("{ANN}/app-passwords")).await;
+    let row = list.body["items"].as_array().unwrap().iter().find(|row| row["id"] == id.as_str()).unwrap().clone();
+    assert_eq!((&row["name"], &row["protocols"]), (&json!("phone"), &json!(["imap", "submission"])));
+    assert!(row["last_used_at"].is_string() && row.get("secret").is_none());
+    assert!(!list.body.to_string().contains(&secret));
+    assert_eq!(site.send(site.admin(Method::DELETE, &format!("{ANN}/app-passwords/{id}"))).await.status, 204);
+    assert_eq!(site.send(site.admin(Method::DELETE, &format!("{ANN}/app-passwords/{id}"))).await.status, 404);
+    assert!(!site.logs_in(&secret, Protocol::Imap).await);
+    assert!(site.logs_in(&other, Protocol::Imap).await);
+    // They go with the account.
+    assert_eq!(site.send(site.admin(Method::DELETE, ANN)).await.status, 204);
+    site.person("ann@x.test", &["user"]).await;
+    assert!(!site.logs_in(&other, Protocol::Imap).await);
+    assert_eq!(site.context.store.check().unwrap().lines(), [] as [&str; 0]);
+}
+
+#[actix_web::test]
+async fn an_app_password_ends_and_is_held_to_its_account() {
+    let site = Site::new();
+    site.person("ann@x.test", &["user"]).await;
+    let end = site.context.clock.now().plus_ms(60_000).rfc3339();
+    let (_, secret) = site.app_password(json!({"name": "short", "expires_at": end})).await;
+    let (_, long) = site.app_password(json!({"name": "long"})).await;
+    assert!(site.logs_in(&secret, Protocol::Imap).await);
+    site.clock.advance_ms(60_000);
+    assert!(!site.logs_in(&secret, Protocol::Imap).await);
+    // What the account may not, its app passwords may not.
+    site.write(Method::PATCH, ANN, json!({"protocols": ["pop3"]})).await;
+    assert!(!site.logs_in(&long, Protocol::Imap).await);
+    assert!(site.logs_in(&long, Protocol::Pop3).await);
+    site.write(Method::PATCH, ANN, json!({"enabled": false})).await;
+    assert!(!site.logs_in(&long, Protocol::Pop3).await);
+    for (body, pointer) in [
+        (json!({"name": "n", "protocols": ["http"]}), "/protocols/0"),
+        (json!({"name": "n", "protocols": []}), "/protocols"),
+        (json!({"name": "n", "expires_at": end}), "/expires_at"),
+        (json!({"name": "n", "expires_at": "soon"}), "/expires_at"),
+        (json!({"name": ""}), "/name"),
+    ] {
+        let seen = site.write(Method::POST, &format!("{ANN}/app-passwords"), body.clone()).await;
+        assert_eq!((seen.status.as_u16(), seen.faults()[0].0.as_str()), (422, pointer), "{body}");
+    }
+    // An account without a main password logs in by app password alone.
+    site.write(Method::PUT, "/api/v1/accounts/bare@x.test", json!({})).await;
+    let made = site.write(Method::POST, "/api/v1/accounts/bare@x.test/app-passwords", json!({"name": "n"})).await;
+    let password = Secret::new(made.body["secret"].as_str().unwrap().to_owned());
+    assert!(site.context.authenticator.authenticate("bare@x.test", &password, Protocol::Imap).await.is_ok());
+}
+
+#[actix_web::test]
+async fn a_compromised_account_is_stopped_in_one_call() {
+    let site = Site::new();
+    site.person("ann@own.test", &["admin"]).await;
+    let ann = "/api/v1/accounts/ann@own.test";
+    let cookie = site.cookie("ann@own.test").await;
+    let ids = site.queue(60, "ann@own.test", &["b@far.test", "c@far.test"]);
+    let other = site.queue(30, "bob@own.test", &["b@far.test"]);
+    let seen = site.write(Method::POST, &format!("{ann}/disable"), json!({"hold_queue": true})).await;
+    let expected = json!({"address": "ann@own.test", "enabled": false, "sessions_ended": 1, "entries_held": 2});
+    assert_eq!((seen.status.as_u16(), &seen.body), (200, &expected));
+    assert_eq!(site.send(browse(Method::GET, "/api/v1/session", &cookie)).await.status, 401);
+    assert_eq!(site.send(site.login("ann@own.test", PASSWORD)).await.status, 401);
+    for (id, state) in [(&ids[0], "held"), (&ids[1], "held"), (&other[0], "waiting")] {
+        assert_eq!(site.get(&format!("/api/v1/queue/{id}")).await.body["state"], state, "{id}");
+    }
+    let seen = site.send(site.admin(Method::POST, &format!("{ann}/enable"))).await;
+    assert_eq!((seen.status.as_u16(), &seen.body["enabled"]), (200, &json!(true)), "{}", seen.body);
+    assert_eq!(site.send(browse(Method::GET, "/api/v1/session", &cookie)).await.status, 401, "it stays ended");
+    assert_eq!(site.get(&format!("/api/v1/queue/{}", ids[0])).await.body["state"], "held");
+    // Without a body nothing is held.
+    let (one, two) = (site.cookie("ann@own.test").await, site.cookie("ann@own.test").await);
+    let seen = site.send(site.admin(Method::POST, &format!("{ann}/logout"))).await;
+    assert_eq!((seen.status.as_u16(), &seen.body["sessions_ended"]), (200, &json!(2)));
+    for cookie in [one, two] {
+        assert_eq!(site.send(browse(Method::GET, "/api/v1/session", &cookie)).await.status, 401);
+    }
+    assert_eq!(site.send(site.admin(Method::POST, &format!("{ann}/disable"))).await.body["entries_held"], 0);
+    for token in [site.token(&[Scope::AccountsWrite], &[]), site.token(&[Scope::AccountsWrite], &["elsewhere.test"])] {
+        for verb in ["disable", "enable", "logout"] {
+            let request = ask(Method::POST, &format!("{ann}/{verb}"), &token);
+            assert_eq!(site.send(request).await.status, 403, "{verb}: an administrator's");
+        }
+        let request = ask(Method::POST, &format!("{ann}/app-passwords"), &token).set_json(json!({"name": "n"}));
+        assert_eq!(site.send(request).await.status, 403);
+    }
+}
