@@ -29,7 +29,8 @@ export default function Setup({ parts }) {
   if (!token || refusal?.status === 403) return html`<${Spent} refusal=${refusal} />`;
 
   const next = async (/** @type {any} */ values) => {
-    const all = { ...given, ...values };
+    // Another address is in another domain: that is proposed anew.
+    const all = { ...given, ...(values.email !== undefined && { first_domain: undefined }), ...values };
     check(values);
     setGiven(all);
     setRefusal(null);

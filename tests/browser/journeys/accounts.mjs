@@ -63,6 +63,10 @@ await journey(async (world) => {
   assert(late[2].startsWith("535"), `the phone is out: ${late[2]}`);
   await world.survey("account", "accounts/carol%40example.test");
 
+  await world.send("alice@example.test", "somebody@lost.test", "waits");
+  const sent = () => world.rest("GET", "/queue?sender=alice@example.test").then((answer) => answer.items);
+  await world.until("its mail to wait", async () => (await sent()).every((one) => one.state === "waiting"));
+
   // Compromised: off, logged out, and what it has sent is held.
   await world.open(page, "accounts/alice%40example.test");
   await page.getByRole("button", { name: "Compromised…" }).click();
@@ -70,7 +74,7 @@ await journey(async (world) => {
   await dialog.getByRole("button", { name: "Stop it now" }).click();
   await page.getByText("is off and logged out").waitFor();
   await page.locator(".facts").getByText("disabled").waitFor();
-  const { items } = await world.rest("GET", "/queue?sender=alice@example.test");
+  const items = await sent();
   assert(items.length > 0 && items.every((one) => one.state === "held"), "its mail is held");
   await page.getByRole("button", { name: "Enable" }).click();
   await page.getByText("alice@example.test is on again.").waitFor();
