@@ -13,7 +13,7 @@ use crate::http::path_segment;
 #[derive(Subcommand)]
 pub enum AccountAction {
     #[command(flatten)]
-    Common(Action<AccountFields>),
+    Common(Action<Box<AccountFields>>),
     /// Switches one off: nobody logs in, and mail for it is refused
     Disable {
         /// Its address

@@ -255,7 +255,7 @@ impl Fields for DomainFields {
     }
 }
 
-impl Fields for AccountFields {
+impl Fields for Box<AccountFields> {
     fn json(self, asks: bool) -> Result<Map<String, Value>, Failure> {
         let password = match &self.password_file {
             Some(file) => Some(password::from_file(file)?),
@@ -383,7 +383,7 @@ mod tests {
         );
         check::<DomainFields>("domain set x.test --catch-all ", json!({"catch_all": null}));
         check::<DomainFields>("domain set x.test --alias ", json!({"aliases": []}));
-        check::<AccountFields>(
+        check::<Box<AccountFields>>(
             "account put a@x.test --role admin --send-as @x.test --password-hash $6$x",
             json!({"roles": ["admin"], "send_as": ["@x.test"], "password_hash": "$6$x"}),
         );

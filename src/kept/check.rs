@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 
-use super::row::{BY_TIME, KEPT};
-use crate::base::BlobId;
+use super::row::{BY_TIME, KEPT, Kept};
+use crate::base::{BlobId, MessageId};
 use crate::store::{CrossCheck, Findings, Read, Span, StoreError, View};
 
 /// The room's cross-checks.
@@ -22,20 +22,7 @@ pub fn references(view: &View, mut each: impl FnMut(BlobId)) -> Result<(), Store
 fn check_kept(view: &View, findings: &mut Findings) -> Result<(), StoreError> {
     let mut broken = Ok(());
     view.scan(&KEPT, Span::all(), |id, kept| {
-        let mut look = || -> Result<(), StoreError> {
-            if !view.has(&BY_TIME, &(kept.at, id))? {
-                findings.add(format!("kept: {id} does not stand at its time"));
-            }
-            let body = match kept.blob {
-                Some(blob) => view.blob(blob)?.map(|blob| blob.size_bytes),
-                None => Some(0),
-            };
-            if body != Some(kept.body_bytes) {
-                findings.add(format!("kept: the body of {id} is not of the size that it says"));
-            }
-            Ok(())
-        };
-        broken = look();
+        broken = check_one(view, findings, id, &kept);
         if broken.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     broken?;
@@ -53,4 +40,18 @@ fn check_kept(view: &View, findings: &mut Findings) -> Result<(), StoreError> {
         }
     })?;
     broken
+}
+
+fn check_one(view: &View, findings: &mut Findings, id: MessageId, kept: &Kept) -> Result<(), StoreError> {
+    if !view.has(&BY_TIME, &(kept.at, id))? {
+        findings.add(format!("kept: {id} does not stand at its time"));
+    }
+    let body = match kept.blob {
+        Some(blob) => view.blob(blob)?.map(|blob| blob.size_bytes),
+        None => Some(0),
+    };
+    if body != Some(kept.body_bytes) {
+        findings.add(format!("kept: the body of {id} is not of the size that it says"));
+    }
+    Ok(())
 }

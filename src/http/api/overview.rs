@@ -275,7 +275,7 @@ fn deferred(view: &crate::store::View) -> Result<Deferred, StoreError> {
         let Some(last) = one.entry.last else { continue };
         deferred.count += 1;
         let domain = one.entry.recipient.host.to_string();
-        deferred.oldest.get_or_insert_with(|| (domain, last.words.text));
+        deferred.oldest.get_or_insert((domain, last.words.text));
     }
     Ok(deferred)
 }

@@ -226,7 +226,8 @@ async fn each_role_does_what_it_may() {
     }
     site.person("root@own.test", &["admin"]).await;
     site.person("foreign@own.test", &["domain_admin:other.test"]).await;
-    let cases: [(&str, &[&str], &[(Method, &str, u16)]); 4] = [
+    type Case<'a> = (&'a str, &'a [&'a str], &'a [(Method, &'a str, u16)]);
+    let cases: [Case<'_>; 4] = [
         (
             "nobody@own.test",
             &["user"],

@@ -5,8 +5,10 @@ use std::fmt;
 
 /// Who gets mail, and what their servers say.
 pub const LOCALS: [&str; 2] = ["bob@example.test", "carol@example.test"];
-/// Recipients elsewhere: local part, domain, the reply to RCPT, and what is true after it.
-pub const REMOTES: [(&str, &str, Option<&str>, (&str, &str)); 8] = [
+/// A recipient elsewhere: local part, domain, the reply to RCPT, and what is true after it.
+type Remote = (&'static str, &'static str, Option<&'static str>, (&'static str, &'static str));
+/// Recipients elsewhere.
+pub const REMOTES: [Remote; 8] = [
     ("taken", "far.test", None, ("handed_over", "handed_over")),
     ("other", "far.test", None, ("handed_over", "handed_over")),
     ("nobody", "far.test", Some("550 5.1.1 no such user"), ("bounced", "bounced_no_such_address")),
