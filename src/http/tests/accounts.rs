@@ -111,7 +111,7 @@ async fn a_compromised_account_is_stopped_in_one_call() {
     assert_eq!((seen.status.as_u16(), &seen.body), (200, &expected));
     assert_eq!(site.send(browse(Method::GET, "/api/v1/session", &cookie)).await.status, 401);
     assert_eq!(site.send(site.login("ann@own.test", PASSWORD)).await.status, 401);
-    for (id, state) in [(&ids[0], "held"), (&ids[1], "held"), (&other[0], "waiting")] {
+    for (id, state) in [(&ids[0], "held"), (&ids[1], "held"), (&other[0], "due")] {
         assert_eq!(site.get(&format!("/api/v1/queue/{id}")).await.body["state"], state, "{id}");
     }
     let seen = site.send(site.admin(Method::POST, &format!("{ann}/enable"))).await;
