@@ -7,6 +7,17 @@ import { Icon } from "./ui/icon.js";
 import { Page } from "./ui/page.js";
 import { ErrorBox, Loading } from "./ui/state.js";
 import { Toasts } from "./ui/toast.js";
+// What nearly every page is made of comes with the shell, so that a page waits for its own lines alone.
+import "./ui/badge.js";
+import "./ui/checks.js";
+import "./ui/copy.js";
+import "./ui/dialog.js";
+import "./ui/form.js";
+import "./ui/load.js";
+import "./ui/password.js";
+import "./ui/search.js";
+import "./ui/table.js";
+import "./ui/time.js";
 
 /** @typedef {{ name: string, title: string, group: string, scope?: string, whole?: boolean }} Entry
  *   group "": not in the menu; whole: not for who is restricted to some domains */
