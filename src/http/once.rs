@@ -76,8 +76,9 @@ pub(super) async fn once(
     let is_meant = request.method() == Method::POST && is_done_once(request.path());
     let key = request.headers().get(&KEY).filter(|_| is_meant).map(read_key);
     let context = request.app_data::<web::Data<Context>>().cloned();
-    // Who is not known is told so by the handler.
-    let (Some(key), Some(context), Some(actor)) = (key, context, caller::actor(request.request())) else {
+    // Looked up only for a key, since it counts as a try; who is not known is told so by the handler.
+    let actor = key.as_ref().and_then(|_| caller::actor(request.request()));
+    let (Some(key), Some(context), Some(actor)) = (key, context, actor) else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
     let key = match key {

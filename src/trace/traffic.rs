@@ -144,9 +144,10 @@ impl Op for SaveTraffic {
 mod tests {
     use super::*;
     use crate::base::{MessageId, SystemClock};
-    use crate::schema::SCHEMA;
-    use crate::store::Options;
-    use crate::trace::{Event, Record, Subject};
+    use crate::store::{Options, Schema};
+    use crate::trace::{self, Event, Record, Subject};
+
+    static SCHEMA: Schema = Schema { version: 1, tables: trace::TABLES, checks: trace::CHECKS };
 
     #[test]
     fn events_are_counted_by_their_hour_and_outlive_a_start() {

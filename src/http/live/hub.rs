@@ -170,15 +170,17 @@ mod tests {
 
     use super::*;
     use crate::base::TurnedClock;
-    use crate::store::Options;
+    use crate::store::{Options, Schema};
     use crate::telemetry::Since;
 
     const PING: Duration = Duration::from_secs(1);
+    /// A hub hears the store and reads nothing of it.
+    static SCHEMA: Schema = Schema { version: 1, tables: &[], checks: &[] };
 
     #[test]
     fn nothing_is_kept_while_nobody_follows() {
         let clock = Arc::new(TurnedClock::new(Timestamp(1_000_000)));
-        let store = Store::open(Options::memory(clock.clone()), &crate::schema::SCHEMA).unwrap();
+        let store = Store::open(Options::memory(clock.clone()), &SCHEMA).unwrap();
         let hub = Hub::new(&store, clock.clone(), PING);
         let tell = || hub.tell(News::Health(json!({})));
         tell();
@@ -202,7 +204,7 @@ mod tests {
     #[test]
     fn places_are_bounded_and_given_back() {
         let clock = Arc::new(TurnedClock::new(Timestamp(1_000_000)));
-        let store = Store::open(Options::memory(clock.clone()), &crate::schema::SCHEMA).unwrap();
+        let store = Store::open(Options::memory(clock.clone()), &SCHEMA).unwrap();
         let hub = Hub::new(&store, clock, PING);
         let mut own: Vec<_> = (0..limits::EVENT_STREAMS_PER_CALLER).map(|_| hub.sit("a").unwrap()).collect();
         assert!(hub.sit("a").is_none());
@@ -218,7 +220,7 @@ mod tests {
     #[test]
     fn an_id_names_its_run() {
         let clock = Arc::new(TurnedClock::new(Timestamp(1_000_000)));
-        let store = Store::open(Options::memory(clock.clone()), &crate::schema::SCHEMA).unwrap();
+        let store = Store::open(Options::memory(clock.clone()), &SCHEMA).unwrap();
         let hub = Hub::new(&store, clock, PING);
         assert_eq!((hub.id(7).as_str(), hub.number(&hub.id(7))), ("f4240-7", Some(7)));
         for other in ["", "7", "f4241-7", "f4240-", "f4240-x", "-7"] {
