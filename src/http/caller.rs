@@ -15,7 +15,7 @@ use super::problem::{Code, Problem};
 use super::via::is_socket;
 use crate::audit::Act;
 use crate::base::{Address, DomainName, Timestamp, limits};
-use crate::directory::{self, Account, Powers, Scope, SessionKey, SessionUsed, Token, TokenFields, TokenUsed};
+use crate::directory::{self, Account, Powers, Role, Scope, SessionKey, SessionUsed, Token, TokenFields, TokenUsed};
 
 /// Who asks.
 pub(super) enum Caller {
@@ -123,6 +123,18 @@ impl Caller {
         let is_within = !self.is_restricted()
             || (!fields.restrict_domains.is_empty() && fields.restrict_domains.iter().all(|d| self.reaches(d)));
         is_within && fields.scopes.iter().all(|scope| self.has(*scope)) && self.outlasts(fields)
+    }
+
+    /// 403 unless it may do everything that somebody with that role may, whenever and from wherever they ask.
+    pub fn need_role(&self, role: &Role) -> Result<(), Problem> {
+        let Powers { scopes, restrict_domains } = Powers::of(std::slice::from_ref(role));
+        restrict_domains.iter().try_for_each(|domain| self.need_domain(domain))?;
+        if self.covers(&TokenFields { scopes, restrict_domains, ..TokenFields::default() }) {
+            return Ok(());
+        }
+        let detail =
+            format!("{} may do less than the role {role}, so that it can't give or take it over.", self.subject());
+        Err(Problem::new(Code::Forbidden, detail))
     }
 
     /// Whether a token with those fields is good only when and where the caller is. Somebody who has logged in is

@@ -94,6 +94,8 @@ impl Limiter {
     pub(super) fn login(&self, ip: Option<IpAddr>, account: &str) -> Result<(), TooOften> {
         self.attempt(ip)?;
         let account = print(account.as_bytes());
+        // Behind an exempt address, as that of a proxy on this machine, anybody may be.
+        let ip = ip.filter(|ip| !self.exempt.contains(*ip));
         let is_known = ip.is_some_and(|ip| self.known().contains_key(&(account, network_of(ip))));
         if is_known { Ok(()) } else { self.accounts.take(account).map(drop) }
     }

@@ -237,7 +237,7 @@ pub(super) fn may_set(
     for role in fields.roles.iter().filter(|role| !had(role)) {
         match role {
             directory::Role::User => {}
-            directory::Role::DomainAdmin(domain) => caller.need_domain(domain)?,
+            directory::Role::DomainAdmin(_) => caller.need_role(role)?,
             directory::Role::Operator | directory::Role::Admin => {
                 caller.need_admin("give the roles operator and admin")?
             }
@@ -247,12 +247,15 @@ pub(super) fn may_set(
         may_change(caller, old)?;
     }
     let had = |name: &String| old.is_some_and(|old| old.fields.send_as.contains(name));
-    for name in fields.send_as.iter().filter(|name| !had(name)) {
-        if let Some(domain) = name.rsplit_once('@').and_then(|(_, domain)| DomainName::parse(domain).ok()) {
-            caller.need_domain(&domain)?;
-        }
+    fields.send_as.iter().filter(|name| !had(name)).try_for_each(|name| may_send_as(caller, name))
+}
+
+/// Whether the caller reaches the domain of an address that an account may send as.
+fn may_send_as(caller: &crate::http::caller::Caller, name: &str) -> Result<(), Problem> {
+    match name.rsplit_once('@').and_then(|(_, domain)| DomainName::parse(domain).ok()) {
+        Some(domain) => caller.need_domain(&domain),
+        None => caller.need_unrestricted("let anybody send as an address that is in no domain"),
     }
-    Ok(())
 }
 
 /// Who sets an administrator's password is an administrator; who deletes one makes room for another.
@@ -262,9 +265,10 @@ pub(super) fn may_change(caller: &crate::http::caller::Caller, account: &directo
     }
     // Nor does anybody reach by another's password what they don't reach by themselves.
     account.fields.roles.iter().try_for_each(|role| match role {
-        directory::Role::DomainAdmin(domain) => caller.need_domain(domain),
+        directory::Role::DomainAdmin(_) => caller.need_role(role),
         _ => Ok(()),
-    })
+    })?;
+    account.fields.send_as.iter().try_for_each(|name| may_send_as(caller, name))
 }
 
 fn both_passwords() -> Problem {

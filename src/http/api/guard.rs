@@ -24,6 +24,7 @@ impl Guard {
         let asked = expect(request, current)?;
         let as_read = match (asked, current) {
             (Precondition::None, Some(version)) => Precondition::Version(version),
+            (Precondition::None, None) => Precondition::Absent,
             (asked, _) => asked,
         };
         Ok(Self { asked, as_read })
@@ -59,7 +60,7 @@ mod tests {
 
     #[test]
     fn a_write_hangs_on_what_was_read_and_blames_nobody() {
-        check(("x-none", ""), None, Precondition::None, 409);
+        check(("x-none", ""), None, Precondition::Absent, 409);
         check(("x-none", ""), Some(3), Precondition::Version(3), 409);
         check(("if-match", "\"3\""), Some(3), Precondition::Version(3), 412);
         check(("if-none-match", "*"), None, Precondition::Absent, 412);

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
+use super::accounts::may_change;
 use super::{Listed, address_of, page_of, path_segment, show, stored};
 use crate::base::{MailboxId, Uid, mailbox_name};
 use crate::directory;
@@ -187,6 +188,7 @@ pub(in crate::http) async fn put_mailbox(
     body: Body<MailboxInput>,
 ) -> Result<HttpResponse, Problem> {
     let account = account(&context, &allowed.caller, &path.0)?;
+    may_change(&allowed.caller, &account)?;
     let name = name_of(&path.1)?;
     let MailboxInput { special_use, subscribed } = body.0;
     let target = format!("{}/{name}", account.address);
@@ -235,6 +237,7 @@ pub(in crate::http) async fn delete_mailbox(
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
     let account = account(&context, &allowed.caller, &path.0)?;
+    may_change(&allowed.caller, &account)?;
     let name = name_of(&path.1)?;
     let old = find(&context, &account, &name)?.ok_or_else(|| Problem::not_found("mailbox", &name))?;
     etag::expect_content(&request, &etag::of_content(&old))?;

@@ -7,6 +7,7 @@ use super::message::MailboxMessage;
 use super::{account, mailbox_of, no_message, uid_of};
 use crate::base::{MailboxId, ModSeq, SystemFlags, Uid, limits};
 use crate::directory::Precondition;
+use crate::http::api::accounts::may_change;
 use crate::http::api::show;
 use crate::http::body::Body;
 use crate::http::caller::{Allowed, Caller, MessagesWrite};
@@ -147,6 +148,7 @@ fn find(
     (address, name, uid): &(String, String, String),
 ) -> Result<(MailboxId, Member), Problem> {
     let account = account(context, caller, address)?;
+    may_change(caller, &account)?;
     let uid: Uid = uid_of(uid)?;
     let view = context.store.view()?;
     let mailbox = mailbox_of(&view, &account, name)?;
