@@ -226,7 +226,10 @@ impl Session {
                 Effect::Verify { account, name } => Input::Verified(policy::verify(&context, &account, &name)),
                 Effect::Authenticate { mechanism, credentials } => {
                     self.asked = state.facts().map(|facts| Asked::login(&facts, &credentials.login, mechanism.name()));
-                    Input::Login(self.authenticate(mechanism, credentials).await)
+                    let login = self.authenticate(mechanism, credentials).await;
+                    // Nobody knows whether it would have been right: there is nothing to tell.
+                    self.asked = self.asked.take().filter(|_| !matches!(login, Err(LoginRefusal::Unchecked(_))));
+                    Input::Login(login)
                 }
                 Effect::ReceiveData { facts, line_ends, bytes_max } => {
                     self.asked = state.receiving().map(|transaction| Asked::data(&facts, transaction));
