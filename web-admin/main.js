@@ -1,7 +1,7 @@
 // The shell: who is logged in, where we are, and the page that belongs there, loaded when it is first wanted.
 import { html, render, useEffect, useErrorBoundary, useRef, useSignal, useState } from "./vendor/preact.js";
 import { link, route } from "./router.js";
-import { begin, can, failure, logOut, refresh, session } from "./session.js";
+import { begin, can, failure, isWhole, logOut, refresh, session } from "./session.js";
 import { connection } from "./live.js";
 import { Icon } from "./ui/icon.js";
 import { Page } from "./ui/page.js";
@@ -91,7 +91,7 @@ function Shell() {
 }
 
 /** Whether who is logged in may see that page. @param {Entry} page */
-const isFor = ({ scope, whole }) => (!scope || can(scope)) && !(whole && (session.value?.restrict_domains.length ?? 0) > 0);
+const isFor = ({ scope, whole }) => (!scope || can(scope)) && (!whole || isWhole());
 
 /** @param {{ current?: string }} props */
 function Menu({ current }) {

@@ -57,6 +57,9 @@ export function can(scope) {
   return scopes.includes("admin") || scopes.includes(scope);
 }
 
+/** Whether who is logged in sees the whole server, and not some domains alone. */
+export const isWhole = () => (session.value?.restrict_domains.length ?? 0) === 0;
+
 /** @param {Session | null} found */
 function settle(found) {
   const who = session.peek()?.account;

@@ -1,5 +1,5 @@
 import { html } from "../vendor/preact.js";
-import { can } from "../session.js";
+import { can, isWhole } from "../session.js";
 import { CopyButton } from "./copy.js";
 import { Loaded, useGet } from "./load.js";
 import { Section } from "./page.js";
@@ -22,7 +22,7 @@ const WAYS = [
 export function ClientSetup({ account }) {
   const version = useGet("/version");
   // Who may not see the overview is shown the usual ports.
-  const overview = useGet(can("queue:read") ? "/overview" : null);
+  const overview = useGet(can("queue:read") && isWhole() ? "/overview" : null);
   const listeners = overview.data?.listeners;
   return html`
     <${Section} title="In a mail program">

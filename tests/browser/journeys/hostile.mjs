@@ -119,7 +119,9 @@ async function read(world, page) {
   await page.getByRole("button", { name: "Show the messages" }).click();
   await world.settled(page);
   await says(page, "INBOX", first.items.flatMap((one) => [one.subject, one.from]));
-  for (const { uid, subject } of first.items.filter((_, place) => place % 9 === 0)) {
+  // Reports of what could not be sent lie among them.
+  const written = first.items.filter((one) => PAYLOADS.includes(one.subject));
+  for (const { uid, subject } of written.filter((_, place) => place % 9 === 0)) {
     await page.evaluate((to) => { location.hash = to; }, `#/mailboxes/alice%40example.test/INBOX/${uid}`);
     await page.locator(".subject").filter({ hasText: subject }).or(page.locator(".subject")).first().waitFor();
     await world.settled(page);

@@ -2,9 +2,9 @@
 
     terminal.py SECONDS [--when TEXT KEYS]... PROGRAM ARGUMENT...
 
-When the program shows the first TEXT, the first KEYS are pressed; then the second TEXT is waited for, and so on. A lone "y"
-is pressed again whenever the program has shown nothing for three seconds: alpine throws away what was typed before it
-drew a question, and draws it first. When it has not ended after SECONDS, it is ended, and what it showed last is printed.
+When the program shows the first TEXT (or TEXT|OTHER, either), the first KEYS are pressed; then the second TEXT is waited
+for, and so on. A lone "y" or "q" is pressed again whenever the program has shown nothing for three seconds: alpine throws
+away what was typed before it drew a question, and draws it first. When it has not ended after SECONDS, it is ended, and what it showed last is printed.
 """
 
 import fcntl
@@ -35,7 +35,7 @@ def main():
     shown, seen, deadline, pressed = b"", 0, time.monotonic() + int(seconds), b""
     while time.monotonic() < deadline:
         if not select.select([terminal], [], [], 3)[0]:
-            if pressed == b"y":
+            if pressed in (b"y", b"q"):
                 os.write(terminal, pressed)
             continue
         try:
@@ -46,7 +46,7 @@ def main():
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             break
         shown += piece
-        if answers and answers[0][0] in shown[seen:]:
+        if answers and any(text in shown[seen:] for text in answers[0][0].split(b"|")):
             seen = len(shown)
             pressed = answers.pop(0)[1]
             os.write(terminal, pressed)
