@@ -46,7 +46,7 @@ pub(in crate::http) struct AccountDone {
 #[utoipa::path(
     tag = "directory",
     params(("address" = String, Path, description = "The account's address, percent-encoded")),
-    request_body(content = DisableInput, description = "May be left out"),
+    request_body(content = Option<DisableInput>, description = "May be left out"),
     responses(
         (status = 200, description = "It is off", body = AccountDone),
         (status = 404, description = "There is no such account"),

@@ -55,6 +55,24 @@ pub(in crate::http) struct AliasInput {
     note: String,
 }
 
+/// What is changed of an alias (RFC 7396): what is left out stays.
+// For the document alone: a patch is read as the `AliasInput` that it makes of the alias.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "the document alone has it")]
+pub(in crate::http) struct AliasPatch {
+    /// Where it leads: accounts, other aliases, addresses elsewhere.
+    #[schema(min_items = 1, max_items = 1000, nullable = false)]
+    targets: Option<Vec<String>>,
+    /// A disabled alias takes no mail.
+    enabled: Option<bool>,
+    /// Only mail from an authenticated account goes there.
+    internal_only: Option<bool>,
+    /// For people.
+    #[schema(max_length = 1000)]
+    note: Option<String>,
+}
+
 page_of! {
     /// Aliases by domain and name.
     AliasPage of Alias
@@ -185,7 +203,7 @@ pub(in crate::http) async fn put_alias(
 #[utoipa::path(
     tag = "directory",
     params(("address" = String, Path, description = "The alias's address, percent-encoded")),
-    request_body(content = AliasInput, content_type = "application/merge-patch+json"),
+    request_body(content = AliasPatch, content_type = "application/merge-patch+json"),
     responses(
         (status = 200, description = "Changed", body = Alias),
         (status = 409, description = "Somebody changed it at the same moment"),

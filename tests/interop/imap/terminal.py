@@ -3,8 +3,9 @@
     terminal.py SECONDS [--when TEXT KEYS]... PROGRAM ARGUMENT...
 
 When the program shows the first TEXT (or TEXT|OTHER, either), the first KEYS are pressed; then the second TEXT is waited
-for, and so on. A lone "y" or "q" is pressed again whenever the program has shown nothing for three seconds: alpine throws
-away what was typed before it drew a question, and draws it first. When it has not ended after SECONDS, it is ended, and what it showed last is printed.
+for, and so on. A lone "y" or "q" is pressed again while the program is silent for three seconds and shows nothing of what
+is waited for: alpine throws away what was typed before it drew a question, and draws it first. When it has not ended after
+SECONDS, it is ended, and what it showed last is printed.
 """
 
 import fcntl
@@ -50,8 +51,6 @@ def main():
             seen = len(shown)
             pressed = answers.pop(0)[1]
             os.write(terminal, pressed)
-        else:
-            pressed = b""
     else:
         os.kill(pid, signal.SIGKILL)
         status = f"no end in {seconds} s"
