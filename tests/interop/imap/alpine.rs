@@ -67,7 +67,7 @@ fn alpine() {
     run_in_terminal("alpine", &arguments, &FIRST, folder.path());
     account.assert_holds("INBOX: one \\Seen, two \\Flagged, eight\nArchive: three\nNew box: four");
 
-    let sends: Vec<_> = SECOND.into_iter().chain([("essage sent|Fcc DONE", "q")]).collect();
+    let sends: Vec<_> = SECOND.into_iter().chain([("essage sent|DONE]", "q")]).collect();
     run_in_terminal("alpine", &arguments, &sends, folder.path());
     let held = account.read();
     let flags =
