@@ -8,7 +8,7 @@ use actix_web::rt::time::timeout;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::document;
@@ -85,8 +85,19 @@ impl FromRequest for Patch {
 
 impl Patch {
     /// Applies it to what is there and compares the result with the schema of `T`.
+    ///
+    /// A `null` for a field that no `T` has is refused like any unknown field, though there is nothing to remove: it is a
+    /// misspelt name, and whoever sent it believes that something is gone.
     pub fn apply<T: Serialize + DeserializeOwned + ToSchema>(self, target: &T) -> Result<T, Problem> {
         let mut target = serde_json::to_value(target).map_err(Problem::internal)?;
+        let mut named = target.clone();
+        merge_with(&mut named, self.0.clone(), &|fields, name| {
+            fields.insert(name, Value::Null);
+        });
+        let unknown: Vec<Fault> = faults_of::<T>(&named).into_iter().filter(Fault::is_unknown_field).collect();
+        if !unknown.is_empty() {
+            return Err(Problem::invalid(unknown));
+        }
         merge(&mut target, self.0);
         fit(target)
     }
@@ -94,6 +105,13 @@ impl Patch {
 
 /// RFC 7396 §2, MergePatch.
 fn merge(target: &mut Value, patch: Value) {
+    merge_with(target, patch, &|fields, name| {
+        fields.remove(&name);
+    });
+}
+
+/// The same, where `remove` says what a `null` does.
+fn merge_with(target: &mut Value, patch: Value, remove: &dyn Fn(&mut Map<String, Value>, String)) {
     let Value::Object(patch) = patch else {
         *target = patch;
         return;
@@ -104,9 +122,9 @@ fn merge(target: &mut Value, patch: Value) {
     let Some(fields) = target.as_object_mut() else { return };
     for (name, value) in patch {
         if value.is_null() {
-            fields.remove(&name);
+            remove(fields, name);
         } else {
-            merge(fields.entry(name).or_insert(Value::Null), value);
+            merge_with(fields.entry(name).or_insert(Value::Null), value, remove);
         }
     }
 }

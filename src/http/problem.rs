@@ -116,7 +116,15 @@ impl Fault {
     pub fn reason(code: &str, message: impl Into<String>) -> Self {
         Self { pointer: None, parameter: None, code: code.into(), message: message.into() }
     }
+
+    /// Whether it is about a name that the schema does not have.
+    pub fn is_unknown_field(&self) -> bool {
+        self.code == UNKNOWN_FIELD
+    }
 }
+
+/// The code of a [`Fault`] about a name that the schema does not have.
+pub(super) const UNKNOWN_FIELD: &str = "unknown_field";
 
 /// What every refusal looks like (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]

@@ -1,6 +1,6 @@
 use serde_json::{Map, Value};
 
-use super::problem::Fault;
+use super::problem::{Fault, UNKNOWN_FIELD};
 
 /// Levels of nesting that a body may have.
 const DEPTH: usize = 32;
@@ -119,7 +119,7 @@ impl Check<'_> {
                 None if schema["additionalProperties"] == false => {
                     let names: Vec<&str> = known.keys().map(String::as_str).collect();
                     let names = names.join(", ");
-                    self.fault(&place, "unknown_field", format!("there is no field {name:?} here; known are {names}"));
+                    self.fault(&place, UNKNOWN_FIELD, format!("there is no field {name:?} here; known are {names}"));
                 }
                 None if schema["additionalProperties"].is_object() => {
                     self.value(&schema["additionalProperties"], value, &place, depth + 1);

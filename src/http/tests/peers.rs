@@ -40,6 +40,11 @@ async fn a_peer_lives() {
     let patched = patch(&site, json!({"tls": null, "host": null, "direction": "accept", "enabled": false})).await;
     assert_eq!((&patched.body["tls"], &patched.body["host"]), (&json!({"mode": "pkix"}), &Value::Null));
     assert_eq!(patch(&site, json!({"secret": "x"})).await.faults(), [("/secret".into(), "unknown_field".into())]);
+    // Nor is a misspelt name taken for one that is gone already; one that is known may be.
+    for (body, pointer) in [(json!({"hots": null}), "/hots"), (json!({"auth": {"sceret": null}}), "/auth/sceret")] {
+        assert_eq!(patch(&site, body).await.faults(), [(pointer.into(), "unknown_field".into())]);
+    }
+    assert_eq!(patch(&site, json!({"host": null})).await.status, 200);
     assert_eq!(site.get("/api/v1/turn/peers").await.body["items"][0]["name"], "branch");
     let stale = site.admin(Method::DELETE, PATH).insert_header((header::IF_MATCH, created.header(header::ETAG)));
     assert_eq!(site.send(stale).await.status, 412);

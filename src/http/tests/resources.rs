@@ -30,6 +30,10 @@ async fn a_domain_lives() {
     assert_eq!(replaced.status, 200);
     check_fields(&replaced.body, json!({"enabled": true, "aliases": [], "subaddress_sep": ""}));
     assert_eq!(site.write(Method::PATCH, path, json!({"nme": 1})).await.faults()[0].1, "unknown_field");
+    assert_eq!(
+        site.write(Method::PATCH, path, json!({"": null})).await.faults(),
+        [("/".into(), "unknown_field".into())]
+    );
     assert_eq!(site.write(Method::PATCH, path, json!([])).await.status, 422);
     assert_eq!(site.write(Method::PATCH, "/api/v1/domains/none.test", json!({})).await.status, 404);
     // Names are held once, by whatever holds them.
