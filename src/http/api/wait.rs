@@ -75,7 +75,7 @@ pub(in crate::http) async fn wait_for_message(
     let wanted = Wanted::of(&context, to, query.filter("subject").map(fold), after)?;
     let stop = context.delivery.stop.clone();
     let arrived = tokio::select! {
-        arrived = timeout(Duration::from_secs(patience), wanted.wait(&context)) => arrived.ok().transpose()?.flatten(),
+        arrived = wanted.wait(&context, Duration::from_secs(patience)) => arrived?,
         () = stop.cancelled() => None,
     };
     let Some(arrived) = arrived else { return Ok(HttpResponse::NoContent().finish()) };
@@ -112,26 +112,43 @@ impl Wanted {
         Ok(Self { accounts, exactly: (!is_own).then_some(to), subject, after })
     }
 
-    /// Looks now, and again whenever a mailbox has changed; `None` when the server stops.
-    async fn wait(self, context: &Context) -> Result<Option<Arrived>, StoreError> {
+    /// Looks now, and again whenever a mailbox has changed; `None` when the patience or the server ends.
+    async fn wait(self, context: &Context, patience: Duration) -> Result<Option<Arrived>, StoreError> {
         // Before the first look: what comes in meanwhile is heard of.
         let mut watch = context.store.bus().watch(MAILBOX_TOPIC);
-        loop {
-            let wanted = self.clone();
-            if let Some(arrived) = context.store.read(move |view| wanted.find(view)).await? {
-                return Ok(Some(arrived));
-            }
-            loop {
-                let Some(topic) = watch.next().await else { return Ok(None) };
-                let Ok(mailbox) = u32::try_from(topic.1) else { continue };
-                // 0: some were missed.
-                let row = mailbox::row(&context.store.view()?, MailboxId(mailbox))?;
-                if mailbox == 0 || row.is_some_and(|row| self.accounts.iter().any(|account| account.id == row.account))
-                {
-                    break;
+        // The first look is not a matter of patience: with none at all it still says what is there.
+        let arrived = self.look(context).await?;
+        if arrived.is_some() {
+            return Ok(arrived);
+        }
+        let until_it_is_there = async {
+            while let Some(topic) = watch.next().await {
+                if self.may_have_changed(context, topic.1)? {
+                    let arrived = self.look(context).await?;
+                    if arrived.is_some() {
+                        return Ok(arrived);
+                    }
                 }
             }
+            Ok(None)
+        };
+        timeout(patience, until_it_is_there).await.unwrap_or(Ok(None))
+    }
+
+    async fn look(&self, context: &Context) -> Result<Option<Arrived>, StoreError> {
+        let wanted = self.clone();
+        context.store.read(move |view| wanted.find(view)).await
+    }
+
+    /// Whether what the bus says of this mailbox is about one of the accounts.
+    fn may_have_changed(&self, context: &Context, mailbox: u64) -> Result<bool, StoreError> {
+        let Ok(mailbox) = u32::try_from(mailbox) else { return Ok(false) };
+        if mailbox == 0 {
+            // Some were missed.
+            return Ok(true);
         }
+        let row = mailbox::row(&context.store.view()?, MailboxId(mailbox))?;
+        Ok(row.is_some_and(|row| self.accounts.iter().any(|account| account.id == row.account)))
     }
 
     /// The oldest that fits.
