@@ -20,12 +20,13 @@ pub struct Kind {
     pub columns: &'static [&'static str],
 }
 
-pub const DOMAINS: Kind = Kind { folder: "domains", columns: &["name", "enabled", "aliases", "catch_all"] };
+pub const DOMAINS: Kind =
+    Kind { folder: "domains", columns: &["name", "enabled", "aliases", "catch_all", "managed_by"] };
 pub const ACCOUNTS: Kind = Kind {
     folder: "accounts",
-    columns: &["address", "display_name", "enabled", "roles", "used_bytes", "message_count"],
+    columns: &["address", "display_name", "enabled", "roles", "used_bytes", "message_count", "managed_by"],
 };
-pub const ALIASES: Kind = Kind { folder: "aliases", columns: &["address", "targets", "enabled"] };
+pub const ALIASES: Kind = Kind { folder: "aliases", columns: &["address", "targets", "enabled", "managed_by"] };
 const TOKENS: &[&str] = &["id", "name", "scopes", "expires_at", "last_used_at"];
 
 /// What can be done with a kind of thing.
@@ -302,7 +303,7 @@ pub fn act<F: Args + Fields, L: Args + Wanted>(
         Action::Show { name } => output::show(&client.send(Method::GET, &path(&name), &[], None)?.body, output),
         Action::Put { name, fields, only } => {
             let fields = Value::Object(fields.json(true)?);
-            output::show(&client.send(Method::PUT, &path(&name), &only.fields(), Some(&fields))?.body, output)
+            show_stored(&client.send(Method::PUT, &path(&name), &only.fields(), Some(&fields))?.body, output)
         }
         Action::Set { name, fields, only } => {
             let fields = fields.json(false)?;
@@ -310,10 +311,18 @@ pub fn act<F: Args + Fields, L: Args + Wanted>(
                 return Err(Failure::Usage("nothing to set: see --help".into()));
             }
             let fields = Value::Object(fields);
-            output::show(&client.send(Method::PATCH, &path(&name), &only.fields(), Some(&fields))?.body, output)
+            show_stored(&client.send(Method::PATCH, &path(&name), &only.fields(), Some(&fields))?.body, output)
         }
         Action::Delete { name, only } => client.send(Method::DELETE, &path(&name), &only.fields(), None).map(|_| ()),
     }
+}
+
+/// Shows a thing that was changed, and says so where that is not for long.
+pub fn show_stored(thing: &Value, output: Output) -> Result<(), Failure> {
+    if thing["managed_by"] == "state" {
+        eprintln!("note: a state keeps it as it was: the next one that is applied sets it back");
+    }
+    output::show(thing, output)
 }
 
 impl Only {

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::args::Output;
 use super::client::Client;
-use super::directory::Only;
+use super::directory::{Only, show_stored};
 use super::failure::Failure;
 use super::request::{given, list};
 use super::{output, password};
 use crate::http::path_segment;
 
-const COLUMNS: &[&str] = &["name", "match", "kind", "host", "port", "peer", "tls"];
+const COLUMNS: &[&str] = &["name", "match", "kind", "host", "port", "peer", "tls", "managed_by"];
 const ROUTES: &str = "/api/v1/routes";
 
 #[derive(Subcommand)]
@@ -114,7 +114,7 @@ pub fn act(action: RouteAction, client: &Client, output: Output) -> Result<(), F
         RouteAction::Show { name } => output::show(&client.send(Method::GET, &path(&name), &[], None)?.body, output),
         RouteAction::Put { name, fields, only } => {
             let body = fields.json()?;
-            output::show(&client.send(Method::PUT, &path(&name), &only.fields(), Some(&body))?.body, output)
+            show_stored(&client.send(Method::PUT, &path(&name), &only.fields(), Some(&body))?.body, output)
         }
         RouteAction::Delete { name, only } => client.send(Method::DELETE, &path(&name), &only.fields(), None).map(drop),
     }

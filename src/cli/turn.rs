@@ -12,8 +12,10 @@ use super::request::{given, list, several, text_or_none};
 use super::{jobs, output, password};
 use crate::http::path_segment;
 
-const PEERS: Kind =
-    Kind { folder: "turn/peers", columns: &["name", "verbs", "direction", "host", "port", "domains", "enabled"] };
+const PEERS: Kind = Kind {
+    folder: "turn/peers",
+    columns: &["name", "verbs", "direction", "host", "port", "domains", "enabled", "managed_by"],
+};
 const COLUMNS: &[&str] = &["id", "peer", "verb", "role_before", "state", "sent", "received", "started_at", "outcome"];
 const SESSIONS: &str = "/api/v1/turn/sessions";
 

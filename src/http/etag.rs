@@ -2,12 +2,19 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName};
 use serde::Serialize;
 
+use super::managed::ManagedBy;
 use super::problem::{Code, Problem};
 use crate::directory::Precondition;
 
 /// The ETag (RFC 9110 §8.8.3) of a resource that shows its row in this version and nothing else.
 pub(super) fn of(version: u64) -> String {
     format!("\"{version}\"")
+}
+
+/// The same of one that also shows what keeps it as it is, which comes and goes without an edit of the row: `If-Match`
+/// compares the version alone.
+pub(super) fn managed(version: u64, managed_by: Option<ManagedBy>) -> String {
+    managed_by.map_or_else(|| of(version), |_| moving(version, &[1]))
 }
 
 /// The ETag of one that also shows figures that move without anybody having edited it, as an account's use of its
@@ -169,5 +176,6 @@ mod tests {
         assert_eq!(etag, "\"3.ff.1\"");
         assert!(is_fresh("\"3.ff.1\"") && is_fresh("W/\"3.ff.1\"") && is_fresh("*"));
         assert!(!is_fresh("\"3.fe.1\"") && !is_fresh("\"3\""));
+        assert_eq!((managed(3, None), managed(3, Some(ManagedBy::State))), ("\"3\"".into(), "\"3.1\"".into()));
     }
 }

@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::base::Timestamp;
 use crate::postcard_row;
@@ -8,8 +9,13 @@ use crate::store::{Read, StoreError, Table, Tx};
 /// is applied; a thing that was made anew since is not meant by it.
 pub(super) static MANAGED: Table<(String, String), Managed> = Table::new("managed");
 
-/// Who keeps what a state has named.
-pub(super) const STATE: &str = "state";
+/// What keeps a thing as it is. It can be changed by hand all the same: the next state that is applied sets it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ManagedBy {
+    /// A desired state that was applied has named it.
+    State,
+}
 
 /// That a state keeps something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,15 +24,15 @@ pub(super) struct Managed {
 }
 postcard_row!(Managed, 1);
 
-/// Who keeps the thing of that section and key as it is: `state`, or nobody.
+/// What keeps the thing of that section and key as it is; `None`: people alone.
 pub(super) fn managed_by(
     read: &impl Read,
     section: &str,
     key: &str,
     created_at: Timestamp,
-) -> Result<Option<&'static str>, StoreError> {
+) -> Result<Option<ManagedBy>, StoreError> {
     let row = read.get(&MANAGED, &(section.to_owned(), key.to_owned()))?;
-    Ok(row.filter(|row| created_at <= row.at).map(|_| STATE))
+    Ok(row.filter(|row| created_at <= row.at).map(|_| ManagedBy::State))
 }
 
 /// Marks the thing as kept by a state.

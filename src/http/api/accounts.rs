@@ -1,6 +1,7 @@
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, put, web};
 use serde_json::Value;
 
+use super::state::Section;
 use super::{Guard, address_of, list, show, stored};
 use crate::base::{Address, DomainName, Secret};
 use crate::directory::{self, AccountChange, AccountFields, LoginError, PasswordHash};
@@ -184,8 +185,10 @@ fn shows(address: &Address) -> impl Fn(&Tx<'_>) -> Result<Option<Value>, StoreEr
 fn seen(read: &impl Read, row: &directory::Account) -> Result<(Account, String), StoreError> {
     let usage = mailbox::usage(read, row.id)?;
     let login = directory::last_login(read, row.id)?;
-    let moving = [usage.size_bytes, usage.messages, login.as_ref().map_or(0, |login| login.at.ms())];
-    let account = Account::of(row, &usage, directory::password_changed_at(read, row.id)?, login);
+    let managed_by = Section::Accounts.managed_by(read, &row.address.key(), row.created_at)?;
+    let login_at = login.as_ref().map_or(0, |login| login.at.ms());
+    let moving = [usage.size_bytes, usage.messages, login_at, managed_by.is_some().into()];
+    let account = Account::of(row, &usage, directory::password_changed_at(read, row.id)?, login, managed_by);
     Ok((account, etag::moving(row.version, &moving)))
 }
 

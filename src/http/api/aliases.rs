@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::state::Section;
 use super::{Guard, address_of, list, page_of, parse_all, show, stored};
 use crate::base::Address;
 use crate::directory::{self, AliasFields, DeleteAlias, Precondition, PutAlias};
@@ -11,9 +12,10 @@ use crate::http::body::{Body, Patch};
 use crate::http::caller::{AccountsRead, AccountsWrite, Allowed};
 use crate::http::context::Context;
 use crate::http::etag;
+use crate::http::managed::ManagedBy;
 use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::Problem;
-use crate::store::{StoreError, Tx};
+use crate::store::{Read, StoreError, Tx};
 
 /// An address that leads to others: an alias with one target, a group with more.
 #[derive(Serialize, ToSchema)]
@@ -28,6 +30,9 @@ pub(in crate::http) struct Alias {
     internal_only: bool,
     /// For people.
     note: String,
+    /// What keeps it as it is: `state` where a desired state that was applied has named it, else null. It can be changed
+    /// by hand all the same: the next state that is applied sets it back.
+    managed_by: Option<ManagedBy>,
     /// When it was created.
     created_at: String,
     /// When it was last changed.
@@ -83,13 +88,14 @@ fn yes() -> bool {
 }
 
 impl Alias {
-    fn of(row: &directory::Alias) -> Self {
+    fn of(row: &directory::Alias, managed_by: Option<ManagedBy>) -> Self {
         Self {
             address: row.address.to_string(),
             targets: row.fields.targets.iter().map(Address::to_string).collect(),
             enabled: row.fields.enabled,
             internal_only: row.fields.internal_only,
             note: row.fields.note.clone(),
+            managed_by,
             created_at: row.created_at.rfc3339(),
             changed_at: row.changed_at.rfc3339(),
         }
@@ -147,10 +153,10 @@ pub(in crate::http) async fn list_aliases(
                     && (has_part(&row.address) || row.fields.targets.iter().any(has_part))
             };
             let key = |row: &directory::Alias| row.address.clone();
-            list(&query, after, fetch, keep, key)
+            list(&query, after, fetch, keep, key)?.try_map(|row| Ok(seen(view, &row)?.0))
         })
         .await?;
-    Ok(found.answer::<AliasPage, _>(&request, Alias::of))
+    Ok(found.answer_as::<AliasPage>(&request))
 }
 
 /// Shows an alias.
@@ -169,8 +175,10 @@ pub(in crate::http) async fn get_alias(
 ) -> Result<HttpResponse, Problem> {
     let (address, domain) = address_of(&path)?;
     allowed.caller.need_domain(&domain)?;
-    let alias = find(&context, &address)?.ok_or_else(|| Problem::not_found("alias", &address))?;
-    Ok(show(&request, etag::of(alias.version), &Alias::of(&alias)))
+    let view = context.store.view()?;
+    let row = directory::alias(&view, &address)?.ok_or_else(|| Problem::not_found("alias", &address))?;
+    let (alias, etag) = seen(&view, &row)?;
+    Ok(show(&request, etag, &alias))
 }
 
 /// Creates or replaces an alias.
@@ -253,10 +261,19 @@ fn find(context: &Context, address: &Address) -> Result<Option<directory::Alias>
     Ok(directory::alias(&context.store.view()?, address)?)
 }
 
+/// The alias as it is shown, and its ETag.
+fn seen(read: &impl Read, row: &directory::Alias) -> Result<(Alias, String), StoreError> {
+    let managed_by = Section::Aliases.managed_by(read, &row.address.key(), row.created_at)?;
+    Ok((Alias::of(row, managed_by), etag::managed(row.version, managed_by)))
+}
+
 /// Shows the alias, for the audit.
 fn shows(address: &Address) -> impl Fn(&Tx<'_>) -> Result<Option<Value>, StoreError> + use<> {
     let address = address.clone();
-    move |tx| Ok(shown(directory::alias(tx, &address)?.map(|row| Alias::of(&row))))
+    move |tx| match directory::alias(tx, &address)? {
+        Some(row) => Ok(shown(Some(seen(tx, &row)?.0))),
+        None => Ok(None),
+    }
 }
 
 async fn write(
@@ -270,6 +287,6 @@ async fn write(
     let op = PutAlias { address: address.clone(), fields, precondition, at: context.clock.now() };
     let put = allowed.write(context, &address, op, shows(&address)).await;
     let put = put.map_err(|error| guard.problem(error))?.into_inner();
-    let etag = etag::of(put.row.version);
-    Ok(stored(put.created, "aliases", &put.row.address.to_string(), etag, &Alias::of(&put.row)))
+    let (alias, etag) = seen(&context.store.view()?, &put.row)?;
+    Ok(stored(put.created, "aliases", &put.row.address.to_string(), etag, &alias))
 }

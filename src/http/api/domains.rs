@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::state::Section;
 use super::{Guard, domain_of, list, page_of, parse_all, show, stored};
 use crate::base::{Address, DomainName};
 use crate::directory::{self, DeleteDomain, DomainFields, PutDomain};
@@ -11,10 +12,11 @@ use crate::http::body::{Body, Patch};
 use crate::http::caller::{Allowed, Caller, DomainsRead, DomainsWrite};
 use crate::http::context::Context;
 use crate::http::etag;
+use crate::http::managed::ManagedBy;
 use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Fault, Problem};
 use crate::settings::Settings;
-use crate::store::{StoreError, Tx};
+use crate::store::{Read, StoreError, Tx};
 
 /// A domain that this server takes mail for.
 #[derive(Serialize, ToSchema)]
@@ -33,6 +35,9 @@ pub(in crate::http) struct Domain {
     default_quota_bytes: Option<u64>,
     /// How many accounts it may have.
     max_accounts: Option<u32>,
+    /// What keeps it as it is: `state` where a desired state that was applied has named it, else null. It can be changed
+    /// by hand all the same: the next state that is applied sets it back.
+    managed_by: Option<ManagedBy>,
     /// When it was created.
     created_at: String,
     /// When it was last changed.
@@ -79,7 +84,7 @@ fn yes() -> bool {
 }
 
 impl Domain {
-    fn of(domain: &directory::Domain) -> Self {
+    fn of(domain: &directory::Domain, managed_by: Option<ManagedBy>) -> Self {
         let fields = &domain.fields;
         Self {
             name: domain.name.to_string(),
@@ -89,6 +94,7 @@ impl Domain {
             subaddress_sep: fields.subaddress_sep.clone(),
             default_quota_bytes: fields.default_quota_bytes,
             max_accounts: fields.max_accounts,
+            managed_by,
             created_at: domain.created_at.rfc3339(),
             changed_at: domain.changed_at.rfc3339(),
         }
@@ -154,10 +160,10 @@ pub(in crate::http) async fn list_domains(
             let fetch = |after: Option<&DomainName>, limit| directory::domains(view, after, limit);
             let keep = |row: &directory::Domain| allowed.caller.reaches(&row.name) && row.name.as_str().contains(&part);
             let key = |row: &directory::Domain| row.name.clone();
-            list(&query, after, fetch, keep, key)
+            list(&query, after, fetch, keep, key)?.try_map(|row| Ok(seen(view, &row)?.0))
         })
         .await?;
-    Ok(found.answer::<DomainPage, _>(&request, Domain::of))
+    Ok(found.answer_as::<DomainPage>(&request))
 }
 
 /// Shows a domain.
@@ -176,8 +182,10 @@ pub(in crate::http) async fn get_domain(
 ) -> Result<HttpResponse, Problem> {
     let name = domain_of(&path)?;
     allowed.caller.need_domain(&name)?;
-    let domain = find(&context, &name)?.ok_or_else(|| Problem::not_found("domain", &name))?;
-    Ok(show(&request, etag::of(domain.version), &Domain::of(&domain)))
+    let view = context.store.view()?;
+    let row = directory::domain(&view, &name)?.ok_or_else(|| Problem::not_found("domain", &name))?;
+    let (domain, etag) = seen(&view, &row)?;
+    Ok(show(&request, etag, &domain))
 }
 
 /// Creates or replaces a domain.
@@ -275,10 +283,19 @@ fn may_set(caller: &Caller, fields: &DomainFields, old: Option<&directory::Domai
     fields.aliases.iter().filter(|alias| !had(alias)).try_for_each(|alias| caller.need_domain(alias))
 }
 
+/// The domain as it is shown, and its ETag.
+fn seen(read: &impl Read, row: &directory::Domain) -> Result<(Domain, String), StoreError> {
+    let managed_by = Section::Domains.managed_by(read, row.name.as_str(), row.created_at)?;
+    Ok((Domain::of(row, managed_by), etag::managed(row.version, managed_by)))
+}
+
 /// Shows the domain, for the audit.
 fn shows(name: &DomainName) -> impl Fn(&Tx<'_>) -> Result<Option<Value>, StoreError> + use<> {
     let name = name.clone();
-    move |tx| Ok(shown(directory::domain(tx, &name)?.map(|row| Domain::of(&row))))
+    move |tx| match directory::domain(tx, &name)? {
+        Some(row) => Ok(shown(Some(seen(tx, &row)?.0))),
+        None => Ok(None),
+    }
 }
 
 async fn write(
@@ -290,6 +307,6 @@ async fn write(
 ) -> Result<HttpResponse, Problem> {
     let op = PutDomain { name: name.clone(), fields, precondition: guard.as_read, at: context.clock.now() };
     let put = allowed.write(context, &name, op, shows(&name)).await.map_err(|error| guard.problem(error))?.into_inner();
-    let (row, etag) = (&put.row, etag::of(put.row.version));
-    Ok(stored(put.created, "domains", row.name.as_str(), etag, &Domain::of(row)))
+    let (domain, etag) = seen(&context.store.view()?, &put.row)?;
+    Ok(stored(put.created, "domains", put.row.name.as_str(), etag, &domain))
 }

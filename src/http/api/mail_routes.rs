@@ -1,6 +1,7 @@
 use actix_web::{HttpRequest, HttpResponse, delete, get, put, web};
 use serde_json::Value;
 
+use super::state::Section;
 use super::{Guard, list, show, stored};
 use crate::http::audited::shown;
 use crate::http::body::Body;
@@ -10,7 +11,7 @@ use crate::http::etag;
 use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Code, Fault, Problem, Refusal};
 use crate::queue::{self, DeleteRoute, PutRoute, RouteRefused};
-use crate::store::{StoreError, Tx};
+use crate::store::{Read, StoreError, Tx};
 
 mod shape;
 
@@ -39,10 +40,11 @@ pub(in crate::http) async fn list_routes(
         .store
         .read(move |view| {
             let fetch = |after: Option<&String>, limit| queue::routes(view, after.map(String::as_str), limit);
-            list(&query, after, fetch, |_| true, |row: &queue::Route| row.name.clone())
+            let listed = list(&query, after, fetch, |_| true, |row: &queue::Route| row.name.clone())?;
+            listed.try_map(|row| Ok(seen(view, &row)?.0))
         })
         .await?;
-    Ok(found.answer::<RoutePage, _>(&request, Route::of))
+    Ok(found.answer_as::<RoutePage>(&request))
 }
 
 /// Shows a route.
@@ -60,8 +62,10 @@ pub(in crate::http) async fn get_route(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     allowed.caller.need_unrestricted(WHAT)?;
-    let row = find(&context, &path)?.ok_or_else(|| Problem::not_found("route", &path))?;
-    Ok(show(&request, etag::of(row.version), &Route::of(&row)))
+    let view = context.store.view()?;
+    let row = queue::route(&view, &path)?.ok_or_else(|| Problem::not_found("route", &path))?;
+    let (route, etag) = seen(&view, &row)?;
+    Ok(show(&request, etag, &route))
 }
 
 /// Creates or replaces a route. Without `auth.secret` the secret that is there stays, as long as it goes to the same user
@@ -93,7 +97,8 @@ pub(in crate::http) async fn put_route(
     let op = PutRoute { name: name.clone(), fields, precondition: guard.as_read, at: context.clock.now() };
     let put = allowed.write(&context, &name, op, shows(&name)).await;
     let put = put.map_err(|error| guard.problem(error))?.into_inner();
-    Ok(stored(put.created, "routes", &put.row.name, etag::of(put.row.version), &Route::of(&put.row)))
+    let (route, etag) = seen(&context.store.view()?, &put.row)?;
+    Ok(stored(put.created, "routes", &put.row.name, etag, &route))
 }
 
 /// Deletes a route: its mail goes by the other routes, or by the DNS.
@@ -118,10 +123,19 @@ pub(in crate::http) async fn delete_route(
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// The route as it is shown, and its ETag.
+fn seen(read: &impl Read, row: &queue::Route) -> Result<(Route, String), StoreError> {
+    let managed_by = Section::Routes.managed_by(read, &row.name, row.created_at)?;
+    Ok((Route::of(row, managed_by), etag::managed(row.version, managed_by)))
+}
+
 /// Shows the route, for the audit.
 fn shows(name: &str) -> impl Fn(&Tx<'_>) -> Result<Option<Value>, StoreError> + use<> {
     let name = name.to_owned();
-    move |tx| Ok(shown(queue::route(tx, &name)?.map(|row| Route::of(&row))))
+    move |tx| match queue::route(tx, &name)? {
+        Some(row) => Ok(shown(Some(seen(tx, &row)?.0))),
+        None => Ok(None),
+    }
 }
 
 fn find(context: &Context, name: &str) -> Result<Option<queue::Route>, Problem> {

@@ -1,6 +1,7 @@
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, put, web};
 use serde_json::Value;
 
+use super::state::Section;
 use super::{Guard, list, show, stored};
 use crate::http::audited::shown;
 use crate::http::body::{Body, Patch};
@@ -155,8 +156,9 @@ fn find(context: &Context, name: &str) -> Result<Option<turn::Peer>, Problem> {
 fn seen(read: &impl Read, row: &turn::Peer) -> Result<(Peer, String), StoreError> {
     let last = turn::sessions(read, Some(&row.name), None, 1)?.pop();
     let ended_at = last.as_ref().and_then(|(_, session)| session.ended_at).map_or(0, |at| at.ms());
-    let figures = [last.as_ref().map_or(0, |(id, _)| id.0), ended_at];
-    Ok((Peer::of(row, last), etag::moving(row.version, &figures)))
+    let managed_by = Section::Peers.managed_by(read, &row.name, row.created_at)?;
+    let figures = [last.as_ref().map_or(0, |(id, _)| id.0), ended_at, managed_by.is_some().into()];
+    Ok((Peer::of(row, last, managed_by), etag::moving(row.version, &figures)))
 }
 
 /// Shows the peer, for the audit.

@@ -26,6 +26,7 @@ mod start;
 mod step;
 
 use apply::ApplyState;
+pub(super) use section::Section;
 use section::{seen, version};
 use shape::{StateDone, StateInput, StateSeen, Wanted};
 pub use start::{StateFileError, apply_state};

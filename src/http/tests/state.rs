@@ -344,3 +344,57 @@ async fn a_thousand_accounts_are_one_change_of_the_file() {
     assert_eq!(changes(&put(&site, "?force=true", &state).await), [] as [&str; 0]);
     assert_eq!(site.context.store.check().unwrap().lines(), [] as [&str; 0]);
 }
+
+#[actix_web::test]
+async fn what_a_state_keeps_is_shown_to_be_kept() {
+    let site = Site::new();
+    site.write(Method::PUT, "/api/v1/domains/own.test", json!({})).await;
+    put(&site, "?force=true&dry_run=true", &estate()).await;
+    let before = site.get("/api/v1/domains/own.test").await;
+    assert_eq!((&before.body["managed_by"], before.header(header::ETAG)), (&json!(null), "\"1\""));
+    put(&site, "?force=true", &estate()).await;
+    let things = [
+        ("domains", "x.test", json!({"max_accounts": 50})),
+        ("accounts", "alice@x.test", json!({"display_name": "By hand"})),
+        ("aliases", "info@x.test", json!({"note": "by hand"})),
+        ("turn/peers", "branch", json!({"note": "by hand"})),
+        ("routes", "smart", json!(null)),
+    ];
+    for (folder, name, patch) in &things {
+        let path = format!("/api/v1/{folder}/{name}");
+        assert_eq!(site.get(&path).await.body["managed_by"], "state", "{path}");
+        let list = site.get(&format!("/api/v1/{folder}")).await.body["items"].clone();
+        let kept = list.as_array().unwrap().iter().filter(|item| item["managed_by"] == "state").count();
+        assert!(kept >= 1 && list.as_array().unwrap().iter().all(|item| item.get("managed_by").is_some()), "{list}");
+        if patch.is_null() {
+            continue;
+        }
+        // By hand it can be changed, and the answer says what keeps it.
+        let seen = site.write(Method::PATCH, &path, patch.clone()).await;
+        assert_eq!((seen.status.as_u16(), &seen.body["managed_by"]), (200, &json!("state")), "{path}: {}", seen.body);
+        assert_eq!(site.get(&path).await.header(header::ETAG), seen.header(header::ETAG), "{path}");
+    }
+    let mut back = changes(&put(&site, "?force=true", &estate()).await);
+    back.sort();
+    let expected = ["accounts/Alice@x.test/display_name", "aliases/info@x.test/note", "domains/x.test/max_accounts"];
+    let expected: Vec<String> = expected.iter().map(|path| format!("change /{path}")).collect();
+    assert_eq!(back, [expected, vec!["change /peers/branch/note".into()]].concat());
+    // Of what nobody has edited, the ETag changes with what is shown.
+    assert_eq!(site.get("/api/v1/domains/own.test").await.body["managed_by"], json!(null));
+    put(&site, "?force=true", &json!({"domains": {"own.test": {"subaddress_sep": "+"}}})).await;
+    let known = ask(Method::GET, "/api/v1/domains/own.test", &site.admin);
+    let after = site.send(known.insert_header((header::IF_NONE_MATCH, before.header(header::ETAG)))).await;
+    assert_eq!((after.status.as_u16(), &after.body["managed_by"]), (200, &json!("state")));
+    let edit = site.admin(Method::PATCH, "/api/v1/domains/own.test").insert_header((header::IF_MATCH, "\"1\""));
+    assert_eq!(site.send(edit.set_json(json!({"enabled": false}))).await.status, 200, "nobody has edited it");
+    // What is made anew by hand is nobody's but theirs.
+    assert_eq!(site.send(site.admin(Method::DELETE, "/api/v1/domains/own.test")).await.status, 204);
+    site.clock.advance_ms(1);
+    site.write(Method::PUT, "/api/v1/domains/own.test", json!({})).await;
+    assert_eq!(site.get("/api/v1/domains/own.test").await.body["managed_by"], json!(null));
+    let one = async || site.get("/api/v1/settings/limits.recipients").await.body["managed_by"].clone();
+    assert_eq!(one().await, "state");
+    let by_hand = site.admin(Method::PATCH, "/api/v1/settings?force=true").set_json(json!({"limits.recipients": 5}));
+    assert_eq!(site.send(by_hand).await.status, 200);
+    assert_eq!(one().await, json!(null));
+}

@@ -7,6 +7,7 @@ use crate::directory::{self, AccountFields, LastLogin, PasswordHash, Protocol, R
 use crate::http::api::secret::SecretState;
 use crate::http::api::{page_of, parse_all};
 use crate::http::caller::Caller;
+use crate::http::managed::ManagedBy;
 use crate::http::problem::{Fault, Problem};
 use crate::mailbox::Usage;
 
@@ -35,6 +36,9 @@ pub(in crate::http) struct Account {
     password: SecretState,
     /// The last time that somebody logged in.
     last_login: Option<Login>,
+    /// What keeps it as it is: `state` where a desired state that was applied has named it, else null. It can be changed
+    /// by hand all the same: the next state that is applied sets it back.
+    managed_by: Option<ManagedBy>,
     /// When it was created.
     created_at: String,
     /// When it was last changed.
@@ -103,6 +107,7 @@ impl Account {
         usage: &Usage,
         password_changed_at: Option<Timestamp>,
         last_login: Option<LastLogin>,
+        managed_by: Option<ManagedBy>,
     ) -> Self {
         let fields = &row.fields;
         Self {
@@ -117,6 +122,7 @@ impl Account {
             send_as: fields.send_as.clone(),
             password: SecretState::new(password_changed_at.is_some(), password_changed_at),
             last_login: last_login.map(|login| Login { at: login.at.rfc3339(), protocol: login.protocol.to_string() }),
+            managed_by,
             created_at: row.created_at.rfc3339(),
             changed_at: row.changed_at.rfc3339(),
         }

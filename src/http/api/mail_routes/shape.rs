@@ -4,6 +4,7 @@ use utoipa::ToSchema;
 use crate::base::{Address, DomainName, Host};
 use crate::http::api::page_of;
 use crate::http::api::secret::SecretState;
+use crate::http::managed::ManagedBy;
 use crate::http::problem::{Fault, Problem};
 use crate::queue::{self, Login, Match, RouteFields, RouteKind, TlsUse};
 
@@ -32,6 +33,9 @@ pub(in crate::http) struct Route {
     tls: Option<RouteTls>,
     /// For people.
     note: String,
+    /// What keeps it as it is: `state` where a desired state that was applied has named it, else null. It can be changed
+    /// by hand all the same: the next state that is applied sets it back.
+    managed_by: Option<ManagedBy>,
     /// When it was created.
     created_at: String,
     /// When it was last changed.
@@ -143,7 +147,7 @@ page_of! {
 }
 
 impl Route {
-    pub(in crate::http::api) fn of(row: &queue::Route) -> Self {
+    pub(in crate::http::api) fn of(row: &queue::Route, managed_by: Option<ManagedBy>) -> Self {
         let mut route = Self {
             name: row.name.clone(),
             matches: RouteMatch::of(&row.fields.matches),
@@ -154,6 +158,7 @@ impl Route {
             auth: None,
             tls: None,
             note: row.fields.note.clone(),
+            managed_by,
             created_at: row.created_at.rfc3339(),
             changed_at: row.changed_at.rfc3339(),
         };

@@ -5,6 +5,7 @@ use crate::base::{DomainName, Host, Network, Networks, SessionId};
 use crate::http::api::secret::SecretState;
 use crate::http::api::turn_sessions::TurnSession;
 use crate::http::api::{page_of, parse_all};
+use crate::http::managed::ManagedBy;
 use crate::http::problem::{Fault, Problem};
 use crate::queue::Login;
 use crate::turn::{self, Direction, PeerFields, ServerTls, Verb};
@@ -39,6 +40,9 @@ pub(in crate::http) struct Peer {
     note: String,
     /// The last session with it, without its dialogue.
     last_session: Option<TurnSession>,
+    /// What keeps it as it is: `state` where a desired state that was applied has named it, else null. It can be changed
+    /// by hand all the same: the next state that is applied sets it back.
+    managed_by: Option<ManagedBy>,
     /// When it was created.
     created_at: String,
     /// When it was last changed.
@@ -166,7 +170,11 @@ fn yes() -> bool {
 }
 
 impl Peer {
-    pub(super) fn of(row: &turn::Peer, last: Option<(SessionId, turn::Session)>) -> Self {
+    pub(super) fn of(
+        row: &turn::Peer,
+        last: Option<(SessionId, turn::Session)>,
+        managed_by: Option<ManagedBy>,
+    ) -> Self {
         let fields = &row.fields;
         let auth = |login: &Login| PeerAuth {
             sasl_user: login.user.clone(),
@@ -185,6 +193,7 @@ impl Peer {
             enabled: fields.enabled,
             note: fields.note.clone(),
             last_session: last.map(|(id, session)| TurnSession::of(id, &session)),
+            managed_by,
             created_at: row.created_at.rfc3339(),
             changed_at: row.changed_at.rfc3339(),
         }

@@ -4,9 +4,10 @@ use utoipa::openapi::{ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::base::Timestamp;
+use crate::http::managed::ManagedBy;
 use crate::http::problem::{Fault, Problem};
 use crate::http::validate::below;
-use crate::settings::{Key, Kind, Live, SettingError, SettingRow, Source};
+use crate::settings::{Key, Kind, Live, Setter, SettingError, SettingRow, Source};
 
 /// A setting.
 #[derive(Serialize, ToSchema)]
@@ -31,6 +32,9 @@ pub(in crate::http) struct Setting {
     stored_value: Option<SettingValue>,
     /// Whether the environment or a flag is in force over what the data file holds.
     overridden: bool,
+    /// What keeps the value in the data file as it is: `state` where a desired state that was applied has set it, else
+    /// null. It can be changed by hand all the same: the next state that is applied sets it back.
+    managed_by: Option<ManagedBy>,
     /// When the value in the data file was set.
     changed_at: Option<String>,
 }
@@ -136,6 +140,7 @@ impl Setting {
             needs_restart: key.needs_restart(),
             in_force: !key.needs_restart() || at_start == value,
             stored_value: row.map(|row| SettingValue::of(key.kind, &row.value)),
+            managed_by: row.filter(|row| row.setter == Setter::State).map(|_| ManagedBy::State),
             overridden: row.is_some() && source > Source::Page,
             changed_at: row.map(|row| Timestamp::rfc3339(row.changed_at)),
         })

@@ -8,13 +8,14 @@ use crate::http::api::domains::DomainInput;
 use crate::http::api::mail_routes::Route;
 use crate::http::api::peers::PeerInput;
 use crate::http::api::settings::SettingValue;
+use crate::http::managed::{self, ManagedBy};
 use crate::settings::{self, SETTINGS};
 use crate::store::{Read, StoreError};
 use crate::{directory, queue, turn};
 
 /// A part of the state: one kind of thing. The order is that in which they are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Section {
+pub(in crate::http::api) enum Section {
     Settings,
     Domains,
     Accounts,
@@ -41,6 +42,19 @@ impl Section {
     /// All of them.
     pub const ALL: [Self; 6] =
         [Self::Settings, Self::Domains, Self::Accounts, Self::Aliases, Self::Peers, Self::Routes];
+
+    /// What keeps a thing of the section as it is; settings say it by their setter.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn managed_by(
+        self,
+        read: &impl Read,
+        key: &str,
+        created_at: Timestamp,
+    ) -> Result<Option<ManagedBy>, StoreError> {
+        managed::managed_by(read, self.name(), key, created_at)
+    }
 
     /// Its name in the document.
     pub fn name(self) -> &'static str {
@@ -74,7 +88,7 @@ impl Section {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn find(self, read: &impl Read, name: &str) -> Result<Option<Seen>, StoreError> {
+    pub(super) fn find(self, read: &impl Read, name: &str) -> Result<Option<Seen>, StoreError> {
         Ok(match self {
             Self::Settings => read.get(&SETTINGS, &name.to_owned())?.and_then(|row| setting(name.to_owned(), &row)),
             Self::Domains => match DomainName::parse(name) {
@@ -98,7 +112,7 @@ impl Section {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn all(self, read: &impl Read) -> Result<Vec<Seen>, StoreError> {
+    pub(super) fn all(self, read: &impl Read) -> Result<Vec<Seen>, StoreError> {
         Ok(match self {
             Self::Settings => {
                 let rows = settings::stored(read)?;
@@ -184,7 +198,7 @@ fn peer(row: &turn::Peer) -> Seen {
 }
 
 fn route(row: &queue::Route) -> Seen {
-    let mut value = plain(Route::of(row));
+    let mut value = plain(Route::of(row, None));
     for field in ["name", "created_at", "changed_at", "managed_by"] {
         value.as_object_mut().and_then(|fields| fields.remove(field));
     }
