@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::accounts::may_change;
 use super::{address_of, stored};
 use crate::base::{AccountId, Timestamp};
-use crate::directory::{self, CreateAppPassword, DeleteAppPassword, Protocol};
+use crate::directory::{self, CreateAppPassword, DeleteAppPassword, Protocol, Scope};
 use crate::http::audited::shown;
 use crate::http::body::Body;
 use crate::http::caller::{AccountsRead, AccountsWrite, Allowed, Caller};
@@ -14,7 +14,7 @@ use crate::http::context::Context;
 use crate::http::etag;
 use crate::http::page::NoQuery;
 use crate::http::path_segment;
-use crate::http::problem::{Fault, Problem};
+use crate::http::problem::{Code, Fault, Problem};
 use crate::store::{StoreError, Tx};
 
 /// A password for one program; it is shown once, when it is made.
@@ -127,7 +127,8 @@ pub(in crate::http) async fn list_app_passwords(
     Ok(web::Json(AppPasswordList { items: rows.iter().map(AppPassword::of).collect() }))
 }
 
-/// Makes a password for one program, which can be taken back alone. With it one logs in to mail, and never here.
+/// Makes a password for one program, which can be taken back alone. With it one logs in to mail, and never here. One for
+/// POP3 or IMAP gives somebody's mail: of an account that isn't the caller's own it needs the scope `messages:read` too.
 #[utoipa::path(
     tag = "directory",
     params(("address" = String, Path, description = "The account's address, percent-encoded")),
@@ -149,6 +150,7 @@ pub(in crate::http) async fn create_app_password(
     let account = account(&context, &allowed.caller, &path)?;
     may_change(&allowed.caller, &account)?;
     let AppPasswordInput { name, protocols, expires_at } = body.0;
+    may_read_by(&allowed.caller, &account, &protocols)?;
     let now = context.clock.now();
     let expires_at = expires_at.map(|text| Timestamp::parse_rfc3339(&text).ok_or_else(not_a_time)).transpose()?;
     let protocols = protocols.into_iter().map(AppProtocol::read).collect();
@@ -187,6 +189,19 @@ pub(in crate::http) async fn delete_app_password(
     let op = DeleteAppPassword { account: account.id, id: id.clone() };
     allowed.write(&context, target, op, shows(account.id, &id)).await?.into_inner();
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Whether the caller may have a password by which the account's mail is read. Nobody sees its use on the account, as one
+/// sees that a main password has been set anew.
+fn may_read_by(caller: &Caller, account: &directory::Account, protocols: &[AppProtocol]) -> Result<(), Problem> {
+    let is_own = matches!(caller, Caller::Session(login) if login.account.id == account.id);
+    let reads = protocols.iter().any(|protocol| *protocol != AppProtocol::Submission);
+    if is_own || !reads || caller.has(Scope::MessagesRead) {
+        return Ok(());
+    }
+    let detail = "An app password for POP3 or IMAP reads somebody's mail: for another's account it needs the scope \
+                  messages:read too. One for submission alone doesn't.";
+    Err(Problem::new(Code::Forbidden, detail))
 }
 
 fn not_a_time() -> Problem {

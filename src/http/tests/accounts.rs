@@ -135,3 +135,35 @@ async fn a_compromised_account_is_stopped_in_one_call() {
         assert_eq!(site.send(request).await.status, 403);
     }
 }
+
+#[actix_web::test]
+async fn app_passwords_that_read_need_two_scopes() {
+    let site = Site::new();
+    site.person("ann@x.test", &["user"]).await;
+    site.person("op@x.test", &["operator"]).await;
+    site.person("local@x.test", &["domain_admin:x.test"]).await;
+    let path = format!("{ANN}/app-passwords");
+    let (writes, reads) = (Scope::AccountsWrite, Scope::MessagesRead);
+    let [one, both] = [site.token(&[writes], &[]), site.token(&[writes, reads], &[])];
+    let (operator, local) = (site.cookie("op@x.test").await, site.cookie("local@x.test").await);
+    let body = |protocols: &[&str]| json!({"name": "n", "protocols": protocols});
+    let everywhere = json!({"name": "n"});
+    for (body, status) in [
+        (body(&["submission"]), 201),
+        (body(&["imap"]), 403),
+        (body(&["pop3"]), 403),
+        (body(&["submission", "imap"]), 403),
+        (everywhere, 403),
+    ] {
+        let by_token = site.send(ask(Method::POST, &path, &one).set_json(&body)).await;
+        assert_eq!(by_token.status, status, "{body}: {}", by_token.body);
+        assert!(status == 201 || by_token.body["detail"].as_str().unwrap().contains("messages:read"));
+        for cookie in [&operator, &local] {
+            assert_eq!(site.send(browse(Method::POST, &path, cookie).set_json(&body)).await.status, status, "{body}");
+        }
+        assert_eq!(site.send(ask(Method::POST, &path, &both).set_json(&body)).await.status, 201, "{body}");
+    }
+    // To read one's own mail one needs nobody's leave.
+    let own = browse(Method::POST, "/api/v1/accounts/local@x.test/app-passwords", &local).set_json(body(&["imap"]));
+    assert_eq!(site.send(own).await.status, 201);
+}

@@ -144,6 +144,8 @@ fn body(operation: &str, domain: &str) -> Option<Value> {
             json!({"setup_token": "x", "email": email, "password": "12345678", "hostname": "x.test"})
         }
         "create_token" => json!({"name": "n", "scopes": ["tokens:write"]}),
+        // One that reads mail needs `messages:read` besides: app_passwords_that_read_need_two_scopes.
+        "create_app_password" => json!({"name": "n", "protocols": ["submission"]}),
         "put_route" => json!({"match": {"domain": domain}, "kind": "mx"}),
         "put_peer" => json!({"verbs": ["etrn"], "domains": [domain], "networks": ["192.0.2.0/24"]}),
         "put_log_filter" => json!({"filter": "-", "seconds": 1}),
