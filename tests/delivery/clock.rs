@@ -38,18 +38,20 @@ impl Scene {
         self.settle().await;
     }
 
-    async fn pass(&self, seconds: u64) {
-        self.site.pass(seconds);
-        self.settle().await;
-    }
-
-    /// Delivery has nothing to wait for but the clock: what it does, it does at once.
+    /// Delivery has nothing to wait for but the clock: what it must not do, it would do at once.
     async fn settle(&self) {
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
 
     fn attempts(&self) -> Option<u32> {
         self.site.entry(self.id, 0).map(|entry| entry.attempts)
+    }
+
+    /// That it comes to so many attempts, and to no more; `None`: the entry is gone.
+    async fn check_attempts(&self, expected: Option<u32>, when: &str) {
+        self.site.until(&format!("{expected:?} attempts {when}"), |_| self.attempts() == expected).await;
+        self.settle().await;
+        assert_eq!(self.attempts(), expected, "{when}");
     }
 
     /// New mail is tried at once, whatever the clock shows.
@@ -63,12 +65,12 @@ impl Scene {
 #[tokio::test(flavor = "multi_thread")]
 async fn time_that_passes_makes_the_next_attempt_and_no_more() {
     let scene = Scene::open().await;
-    scene.pass(40 * 60).await;
-    assert_eq!(scene.attempts(), Some(1));
-    scene.pass(30 * 60).await;
-    assert_eq!(scene.attempts(), Some(2));
+    scene.site.pass(40 * 60);
+    scene.check_attempts(Some(1), "in 40 minutes").await;
+    scene.site.pass(30 * 60);
+    scene.check_attempts(Some(2), "in 70 minutes").await;
     scene.sink.heal();
-    scene.pass(70 * 60).await;
+    scene.site.pass(70 * 60);
     scene.site.until_empty().await;
     assert_eq!(scene.sink.count(), 1);
     scene.site.stop().await;
@@ -81,19 +83,16 @@ async fn a_jump_is_no_attempt_and_no_end() {
         scene.jump(jump).await;
         assert_eq!(scene.attempts(), Some(1), "after a jump of {jump} s");
         scene.check_new_mail(jump).await;
-        scene.pass(40 * 60).await;
+        scene.site.pass(40 * 60);
         // A jump of half an hour ends before the hour that it was to wait: half an hour is left of it.
         let early = if jump == 1800 { 2 } else { 1 };
-        assert_eq!(scene.attempts(), Some(early), "40 minutes after a jump of {jump} s");
-        scene.pass(30 * 60).await;
-        let attempts = scene.attempts();
-        if jump < 5 * DAY as i64 {
-            assert_eq!(attempts, Some(2), "70 minutes after a jump of {jump} s");
-        } else {
-            // Behind its end: it had its attempt, and then it was over.
-            assert_eq!(attempts, None, "70 minutes after a jump of {jump} s");
-            assert!(scene.site.story(scene.id).contains("Expired"), "{}", scene.site.story(scene.id));
-        }
+        scene.check_attempts(Some(early), &format!("40 minutes after a jump of {jump} s")).await;
+        scene.site.pass(30 * 60);
+        // Behind its end, it had its attempt, and then it was over.
+        let is_over = jump >= 5 * DAY as i64;
+        let late = if is_over { None } else { Some(2) };
+        scene.check_attempts(late, &format!("70 minutes after a jump of {jump} s")).await;
+        assert_eq!(scene.site.story(scene.id).contains("Expired"), is_over, "{}", scene.site.story(scene.id));
         scene.site.stop().await;
     }
 }
@@ -107,8 +106,10 @@ async fn jumps_there_and_back_again_make_no_storm() {
     }
     assert_eq!(scene.attempts(), Some(1));
     for hour in 2..=4 {
-        scene.pass(70 * 60).await;
-        assert!(scene.attempts() <= Some(hour) && scene.attempts() >= Some(2), "{:?} in hour {hour}", scene.attempts());
+        scene.site.pass(70 * 60);
+        scene.site.until("another attempt", |_| scene.attempts() >= Some(2)).await;
+        scene.settle().await;
+        assert!(scene.attempts() <= Some(hour), "{:?} in hour {hour}", scene.attempts());
     }
     scene.check_new_mail(0).await;
     scene.site.stop().await;
