@@ -24,7 +24,7 @@ pub use append::{Append, AppendRefused, Appended, AppendedAt};
 pub use check::{CHECKS, needs_story};
 pub use incoming::{Incoming, IncomingRefused, Taken};
 pub use newest::newest_id;
-pub use original::has_content;
+pub use original::{Source, has_content};
 pub use outbound::Outbound;
 pub use received::{Received, received, received_here};
 pub use recipient::recipient;

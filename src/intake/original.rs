@@ -2,11 +2,14 @@ use crate::base::{Address, BlobId, MailboxId, MessageId, Uid};
 use crate::store::{Read, StoreError};
 use crate::{kept, mailbox, message, queue};
 
-/// Where the content of a message still is.
+/// Where the content of a message was found: it may be elsewhere a moment later, or nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub enum Source {
+    /// In a mailbox.
     Mailbox(MailboxId, Uid),
+    /// In the queue.
     Queue,
+    /// Among what is kept for some time.
     Kept,
 }
 
@@ -16,6 +19,8 @@ pub(super) struct Original {
     pub(super) source: Source,
     /// The sender of the envelope; `None`: the null sender, or there was no envelope.
     pub(super) sender: Option<Address>,
+    /// It came by an envelope; else its owner put it into a mailbox.
+    pub(super) is_mail: bool,
     /// Our trace fields and its header block.
     pub(super) head: Vec<u8>,
     pub(super) blob: Option<BlobId>,
@@ -48,21 +53,21 @@ pub(super) fn original_in(read: &impl Read, id: MessageId, source: Source) -> Re
     Ok(match source {
         Source::Mailbox(mailbox, uid) => {
             mailbox::whole(read, mailbox, uid)?.filter(|whole| whole.id == id).map(|whole| {
-                let mailbox::Whole { sender, head, blob, body_bytes, .. } = whole;
-                Original { source, sender, head, blob, body_bytes }
+                let mailbox::Whole { sender, is_mail, head, blob, body_bytes, .. } = whole;
+                Original { source, sender, is_mail, head, blob, body_bytes }
             })
         }
         Source::Queue => match queue::message(read, id)? {
             Some(message) => {
                 let head = without_delivered_to(queue::head(read, id)?.unwrap_or_default());
                 let queue::Message { sender, blob, body_bytes, .. } = message;
-                Some(Original { source, sender, head, blob, body_bytes })
+                Some(Original { source, sender, is_mail: true, head, blob, body_bytes })
             }
             None => None,
         },
         Source::Kept => kept::kept(read, id)?.map(|kept| {
             let kept::Kept { sender, head, blob, body_bytes, .. } = kept;
-            Original { source, sender, head: without_delivered_to(head), blob, body_bytes }
+            Original { source, sender, is_mail: true, head: without_delivered_to(head), blob, body_bytes }
         }),
     })
 }

@@ -1,7 +1,8 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::accept::{Accept, Accepted, Body, Origin, Plan, Recipient, Refused};
-use super::original::{Original, Source, original, original_in};
+use super::original::{Original, Source, has_content, original, original_in};
 use super::outbound::Outbound;
 use super::received::received_here;
 use crate::base::{Address, MessageId, Timestamp};
@@ -15,7 +16,6 @@ use crate::trace::{self, Event, Kind, Subject};
 /// mailbox that still holds it. The stories of both name each other.
 pub struct Redeliver {
     of: MessageId,
-    source: Source,
     accept: Accept,
 }
 
@@ -23,6 +23,8 @@ pub struct Redeliver {
 pub struct Wish {
     /// The message.
     pub of: MessageId,
+    /// Where it was a moment ago: [`Redeliverable::source`].
+    pub source: Source,
     /// Everybody who gets it, as resolved.
     pub recipients: Vec<Recipient>,
     /// Who asks for it, as in `http token 1f2e`, and from where.
@@ -53,6 +55,13 @@ pub struct Redeliverable {
     pub size_bytes: u64,
     /// The recipients as its sender had named them, where the trace tells: each once.
     pub recipients: Vec<Address>,
+    /// The keys of all addresses that have had it: those recipients, and whose mailbox it was put into.
+    pub known_to: HashSet<String>,
+    /// It came by an envelope. What its owner has put into a mailbox, as a draft or a copy of what was sent, was never
+    /// mail to somebody.
+    pub is_mail: bool,
+    /// Where it is.
+    pub source: Source,
 }
 
 /// What is known of a message; `None` when its content is not kept any more. A long read: use [`Store::read`].
@@ -61,34 +70,45 @@ pub struct Redeliverable {
 /// [`StoreError`]
 pub fn redeliverable(read: &impl Read, id: MessageId) -> Result<Option<Redeliverable>, StoreError> {
     let Some(original) = original(read, id)? else { return Ok(None) };
-    let mut recipients: Vec<Address> = Vec::new();
+    let address = |text: Option<&str>| text.and_then(|text| Address::parse(text).ok());
+    let (mut recipients, mut known_to, mut owners) = (Vec::new(), HashSet::new(), HashSet::new());
     for event in trace::story(read, Subject::Message(id))? {
-        if matches!(event.kind, Kind::Delivered | Kind::Queued)
-            && let Some(address) = event.recipient.as_deref().and_then(|text| Address::parse(text).ok())
-            && recipients.iter().all(|known| known.key() != address.key())
+        if !matches!(event.kind, Kind::Delivered | Kind::Queued) {
+            continue;
+        }
+        if let Some(address) = address(event.recipient.as_deref())
+            && known_to.insert(address.key())
         {
             recipients.push(address);
         }
+        owners.extend(address(event.account.as_deref()).map(|owner| owner.key()));
     }
-    let size_bytes = original.head.len() as u64 + original.body_bytes;
-    Ok(Some(Redeliverable { sender: original.sender, size_bytes, recipients }))
+    known_to.extend(owners);
+    let Original { source, sender, is_mail, head, body_bytes, .. } = original;
+    let size_bytes = head.len() as u64 + body_bytes;
+    Ok(Some(Redeliverable { sender, size_bytes, recipients, known_to, is_mail, source }))
 }
 
 impl Redeliver {
-    /// Reads the message, for [`Store::write`]; `None` when its content is not kept any more.
+    /// Reads the message, for [`Store::write`]; `None` when its content is not kept any more, or it is no mail.
     ///
     /// # Errors
     /// [`StoreError`]
     pub async fn prepare(store: &Store, wish: Wish) -> Result<Option<Self>, StoreError> {
-        let Wish { of, recipients, origin, at, outbound } = wish;
+        let Wish { of, source, recipients, origin, at, outbound } = wish;
         let found = store
             .read(move |view| {
-                let Some(original) = original(view, of)? else { return Ok(None) };
+                // It may have gone elsewhere since it was seen there.
+                let found = match original_in(view, of, source)? {
+                    None => original(view, of)?,
+                    found => found,
+                };
+                let Some(original) = found.filter(|original| original.is_mail) else { return Ok(None) };
                 let notify = notify(view, original.sender.as_ref())?;
                 Ok(Some((original, notify)))
             })
             .await?;
-        let Some((Original { source, sender, head, blob, body_bytes }, notify)) = found else { return Ok(None) };
+        let Some((Original { sender, head, blob, body_bytes, .. }, notify)) = found else { return Ok(None) };
         let (mut scanner, mut eight_bit) = (StructureScanner::new(&head), !head.is_ascii());
         if let Some(blob) = blob {
             let mut body = store.blob_reader(blob);
@@ -101,8 +121,7 @@ impl Redeliver {
                     Ok(None) => break,
                     // It may have been let go while it was read.
                     Err(error) => {
-                        let is_there = store.read(move |view| original_in(view, of, source)).await?.is_some();
-                        return if is_there { Err(error) } else { Ok(None) };
+                        return if has_content(&store.view()?, of)? { Err(error) } else { Ok(None) };
                     }
                 }
             }
@@ -132,7 +151,7 @@ impl Redeliver {
             eight_bit,
             outbound,
         };
-        Ok(Some(Self { of, source, accept }))
+        Ok(Some(Self { of, accept }))
     }
 }
 
@@ -159,13 +178,9 @@ impl Op for Redeliver {
     }
 
     fn check(&self, tx: &Tx<'_>) -> Result<Plan, Halt<RedeliverRefused>> {
-        // Its body must have a user at this moment: this one takes a further reference.
-        let blob = match &self.accept.body {
-            Some(Body::Stored { blob, .. }) => Some(*blob),
-            _ => None,
-        };
-        let original = original_in(tx, self.of, self.source)?;
-        if original.is_none_or(|original| original.blob != blob) {
+        // Its body must have a user at this moment, of which this one takes a further reference. Who that is does not
+        // matter: wherever the message has gone since it was read, it has taken its body along.
+        if !has_content(tx, self.of)? {
             return Err(Halt::Refused(RedeliverRefused::BodyGone));
         }
         self.accept.check(tx).map_err(|halt| match halt {

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 use super::sent::{RecipientResult, Resolved};
 use super::{parse_all, wrong_id};
 use crate::base::{Address, MessageId};
+use crate::directory::Scope;
 use crate::http::audited::nothing;
 use crate::http::body::Body;
 use crate::http::caller::{Allowed, Caller, QueueWrite};
@@ -40,15 +41,17 @@ pub(in crate::http) struct Redelivery {
 }
 
 /// Delivers a message once more, as a new one: from the copy that is kept for some time after its last user has let it go
-/// (`queue.keep_delivered_seconds`), or from the mailbox or the queue that still holds it.
+/// (`queue.keep_delivered_seconds`), or from the mailbox or the queue that still holds it. Who has not had it reads it
+/// then: for a recipient who is none of those that it had, the scope `messages:read` is needed besides.
 #[utoipa::path(
     tag = "trace",
     params(("mid" = String, Path, description = "The message's id")),
     request_body = RedeliveryInput,
     responses(
         (status = 202, description = "It is on disk, or would be", body = Redelivery),
+        (status = 403, description = "The caller lacks the scope, or `messages:read` for a recipient who has not had it, or is restricted to other domains"),
         (status = 404, description = "Nothing is known of this message"),
-        (status = 409, description = "A mailbox has become full meanwhile"),
+        (status = 409, description = "A mailbox has become full meanwhile; or it never was mail to somebody: its owner has put it into a mailbox"),
         (status = 410, description = "Its content is not kept any more: `body_gone`"),
     )
 )]
@@ -71,6 +74,10 @@ pub(in crate::http) async fn redeliver_message(
     let known = context.store.read(move |view| intake::redeliverable(view, of)).await?;
     let known = known.ok_or_else(|| missing(&context, of))?;
     let wanted = recipients_for(&allowed.caller, of, &known, named)?;
+    if !known.is_mail {
+        let detail = "Its owner has put it into a mailbox; it never was mail to somebody.";
+        return Err(Problem::new(Code::Conflict, detail));
+    }
     let resolved = {
         let view = context.store.view()?;
         Resolved::of(&view, &context, &wanted, known.size_bytes)?
@@ -85,7 +92,8 @@ pub(in crate::http) async fn redeliver_message(
         ..Origin::default()
     };
     let outbound = context.delivery.outbound.clone();
-    let wish = Wish { of, recipients: resolved.recipients.clone(), origin, at: context.clock.now(), outbound };
+    let recipients = resolved.recipients.clone();
+    let wish = Wish { of, source: known.source, recipients, origin, at: context.clock.now(), outbound };
     let op = Redeliver::prepare(&context.store, wish).await?.ok_or_else(gone)?;
     let accepted = allowed.write(&context, of, op, nothing).await?.into_inner();
     let id = Some(accepted.id.to_string());
@@ -109,6 +117,12 @@ fn recipients_for(
         Some(named) => {
             if let Some(other) = named.iter().find(|address| !is_own && !reaches(address)) {
                 let detail = format!("The token is restricted to domains, and {other} is in none of them.");
+                return Err(Problem::new(Code::Forbidden, detail));
+            }
+            let is_new = |address: &&Address| !known.known_to.contains(&address.key());
+            if let Some(new) = named.iter().find(is_new).filter(|_| !caller.has(Scope::MessagesRead)) {
+                let scope = Scope::MessagesRead;
+                let detail = format!("{new} has not had the message, and would read it: this needs the scope {scope}.");
                 return Err(Problem::new(Code::Forbidden, detail));
             }
             named

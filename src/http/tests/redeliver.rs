@@ -2,8 +2,9 @@ use actix_web::http::Method;
 use serde_json::{Value, json};
 
 use super::{Seen, Site, ask};
-use crate::base::Timestamp;
+use crate::base::{Address, Timestamp};
 use crate::directory::Scope;
+use crate::intake::{self, Origin, Redeliver, Wish};
 use crate::kept::{KeepFor, Reap};
 
 impl Site {
@@ -107,7 +108,7 @@ async fn domains_hold_for_redelivery_too() {
     let (site, id) = Site::with_mail().await;
     let path = format!("/api/v1/trace/{id}/redeliver");
     let check = async |domain: &str, body: Value, status: u16| {
-        let token = site.token(&[Scope::QueueWrite], &[domain]);
+        let token = site.token(&[Scope::QueueWrite, Scope::MessagesRead], &[domain]);
         let seen = site.send(ask(Method::POST, &path, &token).set_json(&body)).await;
         assert_eq!(seen.status, status, "{domain} {body}: {}", seen.body);
     };
@@ -117,4 +118,68 @@ async fn domains_hold_for_redelivery_too() {
     check("far.test", json!({"recipients": ["y@far.test"], "dry_run": true}), 202).await;
     check("far.test", json!({"recipients": ["bob@own.test"]}), 403).await;
     check("other.test", json!({"recipients": ["z@other.test"]}), 404).await;
+}
+
+#[actix_web::test]
+async fn who_has_not_had_it_may_not_be_given_it_without_the_scope_to_read() {
+    let (site, id) = Site::with_mail().await;
+    let path = format!("/api/v1/trace/{id}/redeliver");
+    let check = async |scopes: &[Scope], body: Value, status: u16| {
+        let seen = site.send(ask(Method::POST, &path, &site.token(scopes, &[])).set_json(&body)).await;
+        assert_eq!(seen.status, status, "{scopes:?} {body}: {}", seen.body);
+    };
+    let (writes, reads) = ([Scope::QueueWrite], [Scope::QueueWrite, Scope::MessagesRead]);
+    check(&writes, json!({"dry_run": true}), 202).await;
+    check(&writes, json!({"recipients": ["BOB@own.test", "x@far.test"], "dry_run": true}), 202).await;
+    check(&writes, json!({"recipients": ["bob@own.test", "alice@own.test"], "dry_run": true}), 403).await;
+    check(&writes, json!({"recipients": ["y@far.test"]}), 403).await;
+    check(&reads, json!({"recipients": ["y@far.test"]}), 202).await;
+    check(&[Scope::MessagesRead], json!({"recipients": ["y@far.test"]}), 403).await;
+}
+
+#[actix_web::test]
+async fn what_its_owner_has_put_into_a_mailbox_is_not_redelivered() {
+    let site = Site::with_people().await;
+    let path = "/api/v1/accounts/alice@own.test/mailboxes/Drafts/messages";
+    let draft = site.admin(Method::POST, path).insert_header(("Content-Type", "message/rfc822"));
+    let put = site.send(draft.set_payload("Subject: draft\r\n\r\ntext\r\n")).await;
+    assert_eq!(put.status, 201, "{}", put.body);
+    let id = put.body["id"].as_str().unwrap();
+    assert_eq!(site.get(&format!("/api/v1/trace/{id}")).await.body["redeliverable"], false);
+    let seen = site.redeliver(id, json!({"recipients": ["bob@own.test"]})).await;
+    assert_eq!((seen.status.as_u16(), seen.problem()), (409, "conflict"), "{}", seen.body);
+    assert!(site.inbox("bob@own.test").await.is_empty());
+}
+
+#[actix_web::test]
+async fn a_message_that_moves_meanwhile_is_followed() {
+    let (site, id) = Site::with_mail().await;
+    let (store, of) = (&site.context.store, id.parse().unwrap());
+    let known = intake::redeliverable(&store.view().unwrap(), of).unwrap().unwrap();
+    assert_eq!(known.source, intake::Source::Queue);
+    let bob = Address::parse("bob@own.test").unwrap();
+    let bob = intake::recipient(&store.view().unwrap(), &bob, known.size_bytes).unwrap().unwrap();
+    let prepare = || {
+        let outbound = site.context.delivery.outbound.clone();
+        let (source, at) = (known.source, site.context.clock.now());
+        Redeliver::prepare(
+            store,
+            Wish { of, source, recipients: vec![bob.clone()], origin: Origin::default(), at, outbound },
+        )
+    };
+    // Between the look at it and the transaction, and between the look and the preparation.
+    let prepared = prepare().await.unwrap().unwrap();
+    site.remove_mail(&id).await;
+    store.write(prepared).await.unwrap().into_inner();
+    let prepared = prepare().await.unwrap().unwrap();
+    store.write(prepared).await.unwrap().into_inner();
+    assert_eq!(site.inbox("bob@own.test").await.len(), 2);
+    site.examine();
+    // What is gone in between is gone.
+    let prepared = prepare().await.unwrap().unwrap();
+    let reap = Reap { at: Timestamp(u64::MAX / 2), is_full: false, limit: 10 };
+    store.write(reap).await.unwrap().into_inner();
+    assert!(store.write(prepared).await.is_err());
+    assert!(prepare().await.unwrap().is_none());
+    site.examine();
 }

@@ -246,6 +246,8 @@ impl Story {
     pub(super) fn of(read: &impl Read, subject: Subject, seen: &Seen) -> Result<Self, StoreError> {
         let (redeliverable, body_kept_until_at) = content(read, subject)?;
         let Seen { events, is_whole } = seen;
+        // What its owner has put into a mailbox never was mail to somebody.
+        let is_filed = events.iter().any(|event| event.kind == Kind::Accepted && event.mailbox.is_some());
         let verdict = trace::verdict(events);
         let first = |field: fn(&Event) -> Option<String>| events.iter().find_map(field);
         Ok(Self {
@@ -263,7 +265,7 @@ impl Story {
                 next_step: verdict.next_step,
             },
             events: events.iter().map(|event| TraceEvent::of(subject, event, *is_whole)).collect(),
-            redeliverable,
+            redeliverable: redeliverable && !is_filed,
             body_kept_until_at,
         })
     }
