@@ -16,6 +16,7 @@ use super::context::Context;
 use super::live;
 use super::via::note;
 use crate::base::limits;
+use crate::net;
 
 /// Octets of a socket's path that every system takes.
 const SOCKET_PATH_BYTES: usize = 100;
@@ -178,7 +179,7 @@ fn run(server: Server) -> ServerHandle {
 }
 
 fn bind(name: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).map_err(|error| StartError::Bind { name, address, error })
+    net::bind_with(address, TcpListener::bind).map_err(|error| StartError::Bind { name, address, error })
 }
 
 fn bind_socket(path: &Path) -> Result<UnixListener, StartError> {

@@ -1,9 +1,10 @@
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,27 @@ pub struct Door {
 /// # Errors
 /// The operating system's: port taken, no permission.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    bind_with(address, bind_exactly)
+}
+
+/// Binds by `bind`: all of IPv6 takes IPv4 along, and is all of IPv4 where the machine has no IPv6.
+///
+/// # Errors
+/// The operating system's.
+pub fn bind_with<T>(address: SocketAddr, bind: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    match bind(address) {
+        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && is_no_ipv6(&error) => {
+            bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()))
+        }
+        bound => bound,
+    }
+}
+
+fn is_no_ipv6(error: &io::Error) -> bool {
+    [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+fn bind_exactly(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -147,7 +169,7 @@ mod tests {
     use crate::base::Networks;
     use crate::net::PermitLimits;
 
-    const SOON: Duration = Duration::from_secs(5);
+    const SOON: Duration = Duration::from_secs(60);
 
     struct Server {
         address: SocketAddr,
@@ -155,6 +177,23 @@ mod tests {
         sessions: Sessions,
         stop: CancellationToken,
         accepting: tokio::task::JoinHandle<()>,
+    }
+
+    #[test]
+    fn where_there_is_no_ipv6_all_of_it_is_all_of_ipv4() {
+        let check = |asked: &str, errno: Errno, expected: Result<&str, Errno>| {
+            let bind = |address: SocketAddr| match address.is_ipv6() {
+                true => Err(io::Error::from(errno)),
+                false => Ok(address.to_string()),
+            };
+            let bound = bind_with(asked.parse().unwrap(), bind);
+            let bound = bound.map_err(|error| error.raw_os_error());
+            assert_eq!(bound, expected.map(Into::into).map_err(|errno| Some(errno.raw_os_error())), "{asked}");
+        };
+        check("[::]:443", Errno::AFNOSUPPORT, Ok("0.0.0.0:443"));
+        check("[::]:443", Errno::ADDRNOTAVAIL, Ok("0.0.0.0:443"));
+        check("[::]:443", Errno::ADDRINUSE, Err(Errno::ADDRINUSE));
+        check("[::1]:443", Errno::AFNOSUPPORT, Err(Errno::AFNOSUPPORT));
     }
 
     /// A server that greets, reads a line's worth, and closes.

@@ -186,21 +186,11 @@ impl Config {
     }
 }
 
-/// Binds; all of IPv6 takes IPv4 along, and is all of IPv4 where the machine has no IPv6.
+/// Binds, and says where.
 fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let any_v4 = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port());
-    let socket = match net::bind(address) {
-        Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && is_no_ipv6(&error) => net::bind(any_v4)?,
-        bound => bound?,
-    };
+    let socket = net::bind(address)?;
     let address = socket.local_addr()?;
     Ok((socket, address))
-}
-
-fn is_no_ipv6(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let errno = error.raw_os_error();
-    errno == Some(Errno::AFNOSUPPORT.raw_os_error()) || errno == Some(Errno::ADDRNOTAVAIL.raw_os_error())
 }
 
 struct Signals {

@@ -1,6 +1,6 @@
 //! Servers that are down, slow, or answer no: their mail waits, and nobody else's does.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pillarbox::queue::{Action, Stage as At};
 
@@ -86,12 +86,11 @@ async fn a_server_that_does_not_answer_slows_nobody_else() {
         site.send(&["b@bad.test"]).await;
     }
     tokio::task::block_in_place(|| bad.wait_for_sessions(1, SOON));
-    let began = Instant::now();
     for _ in 0..50 {
         site.send(&["b@good.test"]).await;
     }
     tokio::task::block_in_place(|| good.wait_for(50, SOON));
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    // All of them while the others still wait: nobody waited for a server in trouble.
     assert!(bad.sessions().len() <= 4, "{} sessions wait", bad.sessions().len());
     bad.down();
     site.stop().await;

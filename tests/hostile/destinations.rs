@@ -20,7 +20,7 @@ use crate::sink::{Sink, free_port};
 /// The only addresses that count as public here.
 const PUBLIC: &str = "127.0.0.9,127.0.0.10";
 const START: Timestamp = Timestamp(1_795_341_900_000);
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A server that delivers, with servers that would take anything on addresses that must not be dialled.
 struct Site {

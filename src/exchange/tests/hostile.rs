@@ -14,7 +14,7 @@ use crate::smtp::server::Profile;
 use crate::turn::{Session, SessionState, Verb};
 use crate::{exchange, turn};
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(60);
 
 /// One end of a connection, moved by hand.
 struct Hand(Connection);

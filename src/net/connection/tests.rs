@@ -10,7 +10,7 @@ use crate::store::{Options, Schema, Store};
 use crate::tls::{self, Certificates, Certified, Protocol, Roots};
 
 static SCHEMA: Schema = Schema { version: 1, tables: tls::TABLES, checks: &[] };
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(60);
 const NEVER: Duration = Duration::from_millis(20);
 
 fn pair(bytes: usize) -> (Connection, DuplexStream) {

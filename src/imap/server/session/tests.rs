@@ -26,7 +26,7 @@ use crate::tls::{self, Certificates, Protocol as Spoken};
 use crate::trace;
 
 const NOW: Timestamp = Timestamp(1_795_341_900_123);
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 const LOOPBACK: &str = "127.0.0.1:50000";
 const OUTSIDE: &str = "192.0.2.1:50000";
 const LOGIN: &str = "LOGIN alice@example.test secret";

@@ -26,7 +26,7 @@ use crate::store::{Options, Schema, Store};
 use crate::trace;
 
 const NOW: Timestamp = Timestamp(1_795_341_900_123);
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// A store in memory with alice@example.test, and what a session needs.
 pub(super) struct House {
