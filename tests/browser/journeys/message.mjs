@@ -34,5 +34,6 @@ await journey(async (world) => {
   await world.allowing([404], async () => {
     await page.getByRole("button", { name: "Remove 1" }).click();
     await page.getByText("It is not in the queue any more").waitFor();
+    await page.context().close();
   });
 });

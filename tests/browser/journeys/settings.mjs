@@ -36,5 +36,5 @@ await journey(async (world) => {
     await row.locator(".error-box").waitFor();
   });
   await world.survey("settings", "settings");
-  await world.survey("setting-edit", "settings?q=retry", { act: (view) => view.getByRole("button", { name: "Change" }).first().click().catch(() => {}) });
+  await world.survey("setting-edit", "settings?q=delay notice", { act: (view) => view.getByRole("button", { name: /^Change/ }).first().click() });
 });
