@@ -75,8 +75,9 @@ export function useList(path, { query, live = "", limit = 100 } = {}) {
     const old = latest.current.key === key ? latest.current : empty;
     let items = isMore ? old.items : [];
     let cursor = isMore ? old.cursor : "";
-    // A list that is looked at anew keeps its length, in as few requests as may be.
-    const wanted = isMore ? items.length + limit : Math.max(limit, old.items.length);
+    // A list that is looked at anew keeps its length, and the longer it is, the more comes at a time: 10,000 rows in some
+    // twenty requests.
+    const wanted = isMore ? items.length + Math.min(PAGE_MAX, Math.max(limit, items.length)) : Math.max(limit, old.items.length);
     let asked = 0;
     try {
       do {

@@ -7,10 +7,12 @@ import { keysOn } from "./keys.js";
 import { ErrorBox, Loading } from "./state.js";
 
 const BODY_ROWS = 50;
+/** A table of no more bodies than these is always drawn whole. */
+const BODIES_SHORT = 2;
 /** How far from view a body is still drawn. */
 const MARGIN = "1200px 0px";
 
-/** @typedef {{ id: string, title: string, cell: (row: any) => any, sort?: (row: any) => string | number, kind?: "number" | "tight" | "wide" | "address" | "main", hideTitle?: boolean }} Column */
+/** @typedef {{ id: string, title: string, cell: (row: any) => any, sort?: (row: any) => string | number, kind?: "number" | "tight" | "wide" | "address" | "main" | "when", hideTitle?: boolean }} Column */
 
 /**
  * @param {{ label: string, rows: any[], rowKey: (row: any) => string, columns: Column[], list?: import("./load.js").List,
@@ -126,7 +128,7 @@ export function Table({ label, rows, rowKey, columns, list, filter, selected, on
             : column.hideTitle ? html`<span class="visually-hidden">${column.title}</span>` : column.title}</th>`)}
       </tr></thead>
       ${bodies.map((body, place) => html`<${Body} key=${place} rows=${body} from=${place * BODY_ROWS} rowKey=${rowKey} name=${name}
-        columns=${columns} selected=${selected} current=${current} span=${span}
+        columns=${columns} selected=${selected} current=${current} span=${span} isShort=${bodies.length <= BODIES_SHORT}
         onCurrent=${setCurrent} onToggle=${select} />`)}
     </table>
     ${shown.length === 0 && html`<p class="quiet table-none">${word ? `No row has “${word}”.` : "Nothing so far."}</p>`}
@@ -135,20 +137,21 @@ export function Table({ label, rows, rowKey, columns, list, filter, selected, on
 }
 
 /** 50 rows, or as much empty room while they are far from view. @param {any} props */
-function Body({ rows, from, rowKey, name, columns, selected, current, span, onCurrent, onToggle }) {
+function Body({ rows, from, rowKey, name, columns, selected, current, span, isShort, onCurrent, onToggle }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   const height = useRef(0);
-  const [isNear, setNear] = useState(from < BODY_ROWS * 2);
+  const [isNear, setNear] = useState(from < BODY_ROWS * BODIES_SHORT);
+  const isDrawn = isNear || isShort;
   useLayoutEffect(() => {
-    if (isNear && box.current) height.current = box.current.offsetHeight;
+    if (isDrawn && box.current) height.current = box.current.offsetHeight;
   });
   useEffect(() => {
-    if (!box.current) return undefined;
+    if (!box.current || isShort) return undefined;
     const watch = new IntersectionObserver((seen) => setNear(seen[seen.length - 1].isIntersecting), { rootMargin: MARGIN });
     watch.observe(box.current);
     return () => watch.disconnect();
-  }, []);
-  if (!isNear) {
+  }, [isShort]);
+  if (!isDrawn) {
     const size = height.current || rows.length * 44;
     return html`<tbody ref=${box} role="rowgroup" data-from=${from}><tr role="row"><td role="cell" class="spacer" colspan=${span} height=${size}></td></tr></tbody>`;
   }
