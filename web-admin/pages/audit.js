@@ -2,6 +2,7 @@ import { html, useState } from "../vendor/preact.js";
 import { link, setQuery } from "../router.js";
 import { Diff, differences } from "../ui/diff.js";
 import { Filters } from "../ui/filters.js";
+import { plural } from "../ui/format.js";
 import { useList } from "../ui/load.js";
 import { Page } from "../ui/page.js";
 import { EmptyState, ErrorBox, Loading } from "../ui/state.js";
@@ -71,8 +72,10 @@ function Entry({ row }) {
  */
 function summary(row, changed) {
   if (row.before === null && row.after === null) return "details";
-  if (row.before === null) return `made, with ${changed.length} fields`;
-  if (row.after === null) return `deleted, with ${changed.length} fields`;
+  // A look at content changes nothing.
+  if (row.action.startsWith("get_")) return "what was looked at";
+  if (row.before === null) return `made, with ${plural(changed.length, "field")}`;
+  if (row.after === null) return `deleted, with ${plural(changed.length, "field")}`;
   const names = changed.map((change) => change.name);
   return names.length === 0 ? "no field changed" : `changed: ${names.slice(0, 4).join(", ")}${names.length > 4 ? ` and ${names.length - 4} more` : ""}`;
 }

@@ -2,6 +2,7 @@ import { html, useState } from "../vendor/preact.js";
 import { at, patch, remove } from "../api.js";
 import { go, link } from "../router.js";
 import { can } from "../session.js";
+import { Address } from "../ui/address.js";
 import { ConfirmDialog } from "../ui/dialog.js";
 import { bytes } from "../ui/format.js";
 import { Loaded, useGet } from "../ui/load.js";
@@ -56,13 +57,13 @@ function Head({ row, path, back, onChanged }) {
   return html`
     <h2 class="subject wrap-anywhere"><bdi>${row.subject || "(no subject)"}</bdi></h2>
     <${Facts} of=${[
-      ["From", html`<bdi class="wrap-anywhere">${people(row.from)}</bdi>`],
-      ["To", html`<bdi class="wrap-anywhere">${people(row.to)}</bdi>`],
+      ["From", html`<bdi><${Address} of=${people(row.from)} /></bdi>`],
+      ["To", html`<bdi><${Address} of=${people(row.to)} none="nobody is named" /></bdi>`],
       ["Cc", row.cc && html`<bdi class="wrap-anywhere">${people(row.cc)}</bdi>`],
       ["Received", html`<${Time} at=${row.at} />`],
       ["Size", bytes(row.size_bytes)],
       ["Flags", row.flags.length > 0 ? row.flags.map(flagName).join(", ") : html`<span class="quiet">none</span>`],
-      ["Its story", html`<a class="mono" href=${link("/trace", row.id)}>${row.id}</a>`],
+      ["Where it has been", html`<a class="mono" href=${link("/trace", row.id)}>${row.id}</a>`],
     ]} />
     <div class="row">
       <a class="button" href=${`/api/v1${path}/raw`} download=${`${row.id}.eml`}>Download</a>

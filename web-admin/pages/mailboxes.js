@@ -2,6 +2,7 @@ import { html, useState } from "../vendor/preact.js";
 import { at, put, remove } from "../api.js";
 import { go, link, setQuery } from "../router.js";
 import { can } from "../session.js";
+import { Address } from "../ui/address.js";
 import { ConfirmDialog, Dialog } from "../ui/dialog.js";
 import { Field, Form } from "../ui/form.js";
 import { bytes, count, plural } from "../ui/format.js";
@@ -33,7 +34,7 @@ function Owners({ query }) {
   const columns = [
     { id: "address", title: "Account", kind: "main", sort: (/** @type {any} */ row) => row.address,
       cell: (/** @type {any} */ row) => html`
-        <a class="wrap-anywhere" href=${link("/mailboxes", row.address)}>${row.address}</a>
+        <a href=${link("/mailboxes", row.address)}><${Address} of=${row.address} /></a>
         ${row.display_name && html`<div class="quiet wrap-anywhere">${row.display_name}</div>`}
       ` },
     { id: "messages", title: "Messages", kind: "number", sort: (/** @type {any} */ row) => row.message_count, cell: (/** @type {any} */ row) => count(row.message_count) },

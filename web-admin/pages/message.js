@@ -68,8 +68,8 @@ function Queued({ message, reload }) {
       <ul class="recipients">${all.map((/** @type {any} */ entry) => html`<li key=${entry.id} class="card">
         <p class="row"><strong><${Address} of=${entry.recipient} /></strong> <${State} entry=${entry} />
           ${entry.original_recipient && html`<span class="quiet">for ${entry.original_recipient}</span>`}</p>
+        <p class="wrap-anywhere"><span class="visually-hidden">Said last:</span> <${Last} entry=${entry} /></p>
         <${Facts} of=${[
-          ["Said last", html`<${Last} entry=${entry} />`],
           [entry.state === "held" ? "Held" : "Next try", html`<${Next} entry=${entry} />`],
           ["Tries", count(entry.attempts)],
           ["Given up", entry.expires_at ? html`<${Time} at=${entry.expires_at} />` : "not while it is held"],

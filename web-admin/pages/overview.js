@@ -25,14 +25,14 @@ const QUEUE = [
   ["held", "Held", "held", "by you, or for a peer"],
 ];
 
-/** @type {[string, string, string][]} field, label, colour */
+/** @type {[string, string, string, string][]} field, label, colour, what of the trace it is about */
 const TRAFFIC = [
-  ["received", "Taken in", "info"],
-  ["delivered", "Into mailboxes", "ok"],
-  ["relayed", "Sent on", "ok"],
-  ["refused", "Refused at the door", "warn"],
-  ["deferred", "Put off", "warn"],
-  ["bounced", "Bounced", "bad"],
+  ["received", "Taken in", "info", ""],
+  ["delivered", "Into mailboxes", "ok", "?outcome=in_mailbox"],
+  ["relayed", "Sent on", "ok", "?outcome=handed_over"],
+  ["refused", "Refused at the door", "warn", "?outcome=refused"],
+  ["deferred", "Put off", "warn", "?outcome=waiting"],
+  ["bounced", "Bounced", "bad", "?outcome=bounced"],
 ];
 
 export default function Overview() {
@@ -48,14 +48,17 @@ function Shown({ verdict, checks, queue, traffic, disk, file_bytes, domains, acc
   const { kind } = STATES[verdict.state] ?? STATES.warning;
   const failing = checks.filter((/** @type {any} */ check) => check.state !== "ok");
   failing.sort((/** @type {any} */ a, /** @type {any} */ b) => STATE_ORDER.indexOf(a.state) - STATE_ORDER.indexOf(b.state));
+  // The verdict of a single fault has all of its words already.
+  const isSaid = failing.length === 1 && verdict.sentence.includes(failing[0].detail) && verdict.sentence.includes(failing[0].fix);
   const fine = checks.filter((/** @type {any} */ check) => check.state === "ok");
-  const bars = TRAFFIC.map(([field, label, colour]) => {
+  const bars = TRAFFIC.map(([field, label, colour, query]) => {
     const values = traffic.map((/** @type {any} */ hour) => ({ at: hour.hour_at, value: hour[field] ?? 0 }));
-    return html`<div class="card" key=${field}><${Bars} label=${label} kind=${colour} values=${values} /></div>`;
+    const chart = html`<${Bars} label=${label} kind=${colour} values=${values} />`;
+    return can("trace:read") ? html`<a class="card tile" key=${field} href=${`${link("/trace")}${query}`}>${chart}</a>` : html`<div class="card" key=${field}>${chart}</div>`;
   });
   return html`
     <p class=${`verdict ${kind}`} role="status"><${Icon} name=${kind} /> <span>${verdict.sentence}</span></p>
-    ${failing.length > 0 && html`<${Section} title=${failing.length === 1 ? "One check fails" : `${failing.length} checks fail`}>
+    ${failing.length > 0 && !isSaid && html`<${Section} title=${failing.length === 1 ? "One check fails" : `${failing.length} checks fail`}>
       <ul class="check-list">${failing.map((/** @type {any} */ check) => html`<${Check} key=${check.id} check=${check} />`)}</ul><//>`}
     <${Section} title="Queue" actions=${html`<a href=${link("/queue")}>All that waits</a>`}>
       <ul class="tiles">${QUEUE.map(([state, word, icon, meaning]) => html`<li key=${state}>
@@ -66,7 +69,7 @@ function Shown({ verdict, checks, queue, traffic, disk, file_bytes, domains, acc
         ? html`${bytes(queue.bytes ?? 0)} in all; the oldest came in <${Time} at=${queue.oldest_at} />.`
         : "Nothing waits: all mail for elsewhere is on its way."}</p>
     <//>
-    <${Section} title="The last 24 hours"><div class="cards">${bars}</div><//>
+    <${Section} title="The last 24 hours"><div class="cards charts">${bars}</div><//>
     <${Section} title="Server">
       <${Facts} of=${[
         ["Free disk space", disk.free_bytes !== null && html`${bytes(disk.free_bytes)} <span class="quiet">(${bytes(disk.reserve_bytes)} are kept back)</span>`],
@@ -93,7 +96,7 @@ function Check({ check }) {
 
 /** @param {{ not_after: string, self_signed: boolean }} props */
 const Certificate = ({ not_after, self_signed }) => html`
-  ${self_signed ? html`<${Badge} kind="warn">self-signed<//> ` : ""}<span title=${absolute(not_after)}>ends <${Time} at=${not_after} /></span>`;
+  ${self_signed ? html`<${Badge} kind="warn">self-signed<//> ` : ""}<span title=${absolute(not_after)}>${Date.parse(not_after) < Date.now() ? "ended" : "ends"} <${Time} at=${not_after} /></span>`;
 
 /** @param {{ listeners: { name: string, port: number, tls: string }[] }} props */
 function Listeners({ listeners }) {

@@ -39,10 +39,9 @@ const COLUMNS = [
     <span class="under">from <${Address} of=${row.sender} /></span>` },
   { id: "state", title: "State", kind: "tight", sort: (row) => row.state, cell: (row) => html`<${State} entry=${row} />` },
   { id: "last", title: "Said last", kind: "wide", cell: (row) => html`<span class="clamp"><${Last} entry=${row} /></span>` },
-  { id: "next", title: "Next try", sort: (row) => row.next_attempt_at ?? "~", cell: (row) => html`<${Next} entry=${row} />` },
+  { id: "next", title: "Next try", kind: "when", sort: (row) => row.next_attempt_at ?? "~", cell: (row) => html`<div><${Next} entry=${row} /></div>` },
   { id: "attempts", title: "Tries", kind: "number", sort: (row) => row.attempts, cell: (row) => count(row.attempts) },
-  { id: "queued", title: "Came in", kind: "tight", sort: (row) => row.queued_at, cell: (row) => html`<${Time} at=${row.queued_at} />` },
-  { id: "size", title: "Size", kind: "number", sort: (row) => row.size_bytes, cell: (row) => bytes(row.size_bytes) },
+  { id: "queued", title: "Came in", kind: "tight", sort: (row) => row.queued_at, cell: (row) => html`<div><${Time} at=${row.queued_at} /><span class="under">${bytes(row.size_bytes)}</span></div>` },
 ];
 
 /** @param {{ query: Record<string, string> }} props */

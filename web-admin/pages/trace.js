@@ -3,7 +3,7 @@ import { html, useEffect, useRef } from "../vendor/preact.js";
 import { at } from "../api.js";
 import { go, link, setQuery } from "../router.js";
 import { Address } from "../ui/address.js";
-import { bytes } from "../ui/format.js";
+import { bytes, count } from "../ui/format.js";
 import { Icon } from "../ui/icon.js";
 import { Loaded, useGet, useList } from "../ui/load.js";
 import { Facts, Page } from "../ui/page.js";
@@ -12,6 +12,7 @@ import { Table } from "../ui/table.js";
 import { keysOn } from "../ui/keys.js";
 import { Time } from "../ui/time.js";
 import { Story } from "./parts/story.js";
+import { spoken } from "./parts/timeline.js";
 import { OUTCOME_LIST, Outcome, outcomeWord } from "./parts/words.js";
 
 const SHOWN_RECIPIENTS = 2;
@@ -20,14 +21,16 @@ const DIRECTIONS = [["", "any direction"], ["in", "from outside"], ["out", "to o
 
 /** @type {import("../ui/table.js").Column[]} */
 const COLUMNS = [
-  { id: "at", title: "When", kind: "tight", cell: (row) => html`<${Time} at=${row.at} />` },
-  { id: "sentence", title: "What became of it", kind: "main", cell: (row) => html`<a href=${link("/trace", row.id)}>${row.sentence}</a>` },
-  { id: "outcome", title: "Outcome", kind: "tight", cell: (row) => html`<${Outcome} outcome=${row.outcome} />` },
-  { id: "sender", title: "From", kind: "address", cell: (row) => (row.sender === null ? html`<span class="quiet">not named</span>` : html`<${Address} of=${row.sender} />`) },
-  { id: "to", title: "To", kind: "address", cell: (row) => {
+  { id: "to", title: "Recipient", kind: "main", cell: (row) => {
     const rest = row.recipient_count - Math.min(row.recipients.length, SHOWN_RECIPIENTS);
-    return html`<div>${row.recipients.slice(0, SHOWN_RECIPIENTS).map((/** @type {string} */ one) => html`<div><${Address} of=${one} /></div>`)}${rest > 0 && html`<span class="quiet">and ${rest} more</span>`}</div>`;
+    return html`<a href=${link("/trace", row.id)}>${row.recipients.length === 0 ? "no recipient was named"
+      : row.recipients.slice(0, SHOWN_RECIPIENTS).map((/** @type {string} */ one) => html`<div><${Address} of=${one} /></div>`)}</a>
+      ${rest > 0 && html`<span class="under">and ${count(rest)} more</span>`}
+      ${row.sender !== null && html`<span class="under">from <${Address} of=${row.sender} /></span>`}`;
   } },
+  { id: "outcome", title: "Outcome", kind: "tight", cell: (row) => html`<${Outcome} outcome=${row.outcome} />` },
+  { id: "sentence", title: "What became of it", kind: "wide", cell: (row) => spoken(row.sentence) },
+  { id: "at", title: "When", kind: "tight", cell: (row) => html`<${Time} at=${row.at} />` },
 ];
 
 /** @param {{ parts: string[], query: Record<string, string> }} props */
@@ -73,14 +76,18 @@ function Search({ query }) {
 /** @param {{ id: string }} props */
 function One({ id }) {
   const story = useGet(at`/trace/${id}`, { live: "delivery queue" });
-  return html`<${Page} title=${`Trace ${id}`} name=${html`Where is <span class="mono">${id}</span>?`} trail=${[["Trace", link("/trace")]]}>
-    <${Loaded} of=${story}>${(/** @type {any} */ data) => html`<${Facts} of=${[
+  const { data } = story;
+  const from = data?.sender ?? "";
+  return html`<${Page} title=${`Trace ${id}`} name=${from ? html`Where is the message from <${Address} of=${from} />?` : html`Where is <span class="mono">${id}</span>?`}
+    trail=${[["Trace", link("/trace")]]}>
+    <${Loaded} of=${story}>${(/** @type {any} */ data) => html`<${Story} story=${data} reload=${story.reload} facts=${html`<${Facts} of=${[
+        ["Id", html`<span class="mono">${id}</span>`],
         ["First seen", html`<${Time} at=${data.at} /> <span class="quiet"><${Time} at=${data.at} clock /></span>`],
-        ["From", data.sender === null ? null : html`<${Address} of=${data.sender} />`],
+        ["From", data.sender === "" && html`<${Address} of="" />`],
         ["To", data.recipients.length > 0 && html`${data.recipients.slice(0, SHOWN_RECIPIENTS).map((/** @type {any} */ one) => html`<div><${Address} of=${one.address} /></div>`)}
           ${data.recipients.length > SHOWN_RECIPIENTS && html`<span class="quiet">and ${data.recipients.length - SHOWN_RECIPIENTS} more</span>`}`],
         ["Message-ID", data.message_id && html`<span class="mono">${data.message_id}</span>`],
         ["Size", data.size_bytes !== null && bytes(data.size_bytes)],
-      ]} /><${Story} story=${data} reload=${story.reload} />`}<//>
+      ]} />`} />`}<//>
   <//>`;
 }

@@ -19,7 +19,7 @@ export function Page({ title, name, lead, actions, trail = [], plain = false, ch
   }, []);
   return html`<div class=${plain ? "page page-plain" : "page"}>
     ${trail.length > 0 && html`<nav class="trail" aria-label="Above this page">
-      ${trail.map(([text, href]) => html`<a href=${href}>${text}</a><span aria-hidden="true">/</span>`)}
+      ${trail.map(([text, href], place) => html`${place > 0 && html`<span aria-hidden="true">/</span>`}<a href=${href}>${text}</a>`)}
     </nav>`}
     <header>
       <div class="page-head"><h1 tabindex="-1" ref=${heading}>${name ?? title}</h1>${actions && html`<div class="row">${actions}</div>`}</div>

@@ -1,7 +1,9 @@
 import { html, useEffect, useId, useState } from "../vendor/preact.js";
 import { ApiError, get } from "../api.js";
 import { link, setQuery } from "../router.js";
+import { Address } from "./address.js";
 import { Badge } from "./badge.js";
+import { plural } from "./format.js";
 import { ErrorBox } from "./state.js";
 
 /** What the server's word for the outcome means: kind of badge, word, sentence. */
@@ -63,8 +65,11 @@ export function Resolver({ address = "", turn }) {
 /** @param {{ found: any }} props */
 function Answer({ found }) {
   const [kind, word, sentence] = OUTCOMES[/** @type {keyof typeof OUTCOMES} */ (found.outcome)] ?? ["info", found.outcome, ""];
+  const { accounts, remote } = found;
+  const isBoth = found.outcome === "forwards" && accounts.length > 0;
   return html`
-    <p><${Badge} kind=${kind}>${word}<//> ${sentence}${found.internal_only && " Only for mail from accounts here; others are refused."}</p>
+    <p><${Badge} kind=${kind}>${isBoth ? "delivered here and sent on" : word}<//>
+      ${isBoth ? `Mail for it goes to ${plural(accounts.length, "account")} here and to ${plural(remote.length, "address", "addresses")} elsewhere.` : sentence}${found.internal_only && " Only for mail from accounts here; others are refused."}</p>
     <ul class="chain">
       <${Step} address=${found.address} chain=${found.chain} ends=${found} seen=${[]} />
     </ul>
@@ -82,7 +87,7 @@ function Step({ address, chain, ends, seen }) {
     : isRoot && next.length > 0 ? "by its tag, a domain alias, or the address for unknown names" : "";
   return html`
     <li>
-      <span class="wrap-anywhere">${account ? html`<a href=${link("/accounts", address)}>${address}</a>` : address}</span>
+      ${account ? html`<a href=${link("/accounts", address)}><${Address} of=${address} /></a>` : html`<${Address} of=${address} />`}
       ${word && html` <span class="quiet">${word}${account?.tag ? `, tag ${account.tag}` : ""}</span>`}
       ${next.length > 0 && html`
         <ul>${next.map((/** @type {string} */ target) => html`<${Step} key=${target} address=${target} chain=${chain} ends=${ends} seen=${[...seen, address]} />`)}</ul>

@@ -13,6 +13,7 @@ const ABSOLUTE = new Intl.DateTimeFormat("en-GB", {
   year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
 });
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const MINUTE = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 
 /** "2 h 5 min". @param {number} seconds */
@@ -44,6 +45,12 @@ export function Time({ at, clock = false, none = "–" }) {
   const isToday = Math.abs(now.value - ms) < 18 * 3_600_000;
   const text = clock ? `${isToday ? "" : `${DAY.format(ms)}, `}${CLOCK.format(ms)}` : relative(ms, now.value);
   return html`<time datetime=${at} title=${absolute(at)}>${text}</time>`;
+}
+
+/** The end of something, as in "until 22 Nov, 10:05 (in 2 h)". @param {{ at: string }} props */
+export function Until({ at }) {
+  const ms = Date.parse(at);
+  return html`<span>until <time datetime=${at} title=${absolute(at)}>${DAY.format(ms)}, ${MINUTE.format(ms)}</time> (${relative(ms, now.value)})</span>`;
 }
 
 /** @param {{ seconds: number }} props */

@@ -1,7 +1,7 @@
 // The words of the queue: how an entry stands, where it goes, what was said last.
 import { html } from "../../vendor/preact.js";
 import { Badge } from "../../ui/badge.js";
-import { Time } from "../../ui/time.js";
+import { Time, Until } from "../../ui/time.js";
 
 /** @type {Record<string, { word: string, kind: string, icon: string }>} */
 export const STATES = {
@@ -19,7 +19,7 @@ export function State({ entry }) {
 
 /** When it is tried next, or why it is not. @param {{ entry: any }} props */
 export function Next({ entry }) {
-  if (entry.state === "held") return html`<span class="quiet">${entry.hold_reason}${entry.hold_until_at && html`, until <${Time} at=${entry.hold_until_at} />`}</span>`;
+  if (entry.state === "held") return html`<span class="quiet">${entry.hold_reason}${entry.hold_until_at && html` <span class="under"><${Until} at=${entry.hold_until_at} /></span>`}</span>`;
   if (entry.state === "in_flight") return html`<span class="quiet">at this moment</span>`;
   return html`<${Time} at=${entry.next_attempt_at} />`;
 }

@@ -5,7 +5,7 @@ import { Dialog } from "../../ui/dialog.js";
 import { Field, Form } from "../../ui/form.js";
 import { plural } from "../../ui/format.js";
 import { Badge } from "../../ui/badge.js";
-import { Time } from "../../ui/time.js";
+import { Until } from "../../ui/time.js";
 import { link } from "../../router.js";
 
 /** @type {Record<string, [string, string]>} */
@@ -25,7 +25,7 @@ export function Redeliver({ story, onClose, onDone }) {
   const look = (/** @type {any} */ { recipients }) => send({ recipients, dry_run: true });
   const isDone = seen && !seen.dry_run;
   return html`<${Dialog} open title="Send this message once more" onClose=${onClose}>
-    ${story.body_kept_until_at && html`<p class="quiet">Its content is kept until <${Time} at=${story.body_kept_until_at} />.</p>`}
+    ${story.body_kept_until_at && html`<p class="quiet">Its content is kept <${Until} at=${story.body_kept_until_at} />.</p>`}
     ${!seen && html`<${Form} onSubmit=${look} submit="See what would happen" onCancel=${onClose}>
       <${Field} label="To" name="recipients" type="lines" value=${addresses} required hint="One address a line: those it was for, or others. Who has it already gets it twice." />
     <//>`}

@@ -7,14 +7,14 @@ import { Icon } from "../../ui/icon.js";
 import { Section } from "../../ui/page.js";
 import { absolute } from "../../ui/time.js";
 import { Redeliver } from "./redeliver.js";
-import { Timeline, facts, said } from "./timeline.js";
+import { Timeline, facts, said, spoken } from "./timeline.js";
 import { Outcome, eventWords, outcomeKind, outcomeWord } from "./words.js";
 
 /** @type {Record<string, string>} */
 const ICONS = { ok: "ok", warn: "warn", bad: "bad", info: "clock", quiet: "info" };
 
-/** @param {{ story: any, reload: () => void, inQueue?: boolean }} props inQueue: it is shown beside its recipients in the queue */
-export function Story({ story, reload, inQueue = false }) {
+/** @param {{ story: any, reload: () => void, inQueue?: boolean, facts?: any }} props inQueue: it is shown beside its recipients in the queue; facts: what stands below the answer */
+export function Story({ story, reload, inQueue = false, facts: known }) {
   const [isAsking, setAsking] = useState(false);
   const { verdict, recipients } = story;
   const kinds = recipients.map((/** @type {any} */ recipient) => outcomeKind(recipient.outcome));
@@ -23,16 +23,17 @@ export function Story({ story, reload, inQueue = false }) {
   const isQueued = recipients.some((/** @type {any} */ recipient) => recipient.outcome === "waiting" || recipient.outcome === "held");
   return html`
     <div class=${`verdict ${kind}`} role="status"><${Icon} name=${ICONS[kind]} />
-      <div><p>${verdict.sentence}</p>${verdict.next_step && html`<p class="next-step"><strong>Next:</strong> ${verdict.next_step}</p>`}</div></div>
+      <div><p>${spoken(verdict.sentence)}</p>${verdict.next_step && html`<p class="next-step"><strong>Next:</strong> ${spoken(verdict.next_step)}</p>`}</div></div>
     <div class="row">
       ${story.redeliverable !== false && story.id.startsWith("m_") && can("queue:write") && html`<button type="button" onClick=${() => setAsking(true)}><${Icon} name="due" /> Redeliver…</button>`}
       ${isQueued && !inQueue && can("queue:read") && html`<a class="button" href=${link("/message", story.id)}><${Icon} name="clock" /> In the queue</a>`}
       <${CopyButton} words label="Copy as text" text=${() => asText(story)} />
       <${CopyButton} words label="Copy the link" text=${() => `${location.origin}${location.pathname}${link("/trace", story.id)}`} />
     </div>
+    ${known}
     ${recipients.length > 1 && !inQueue && html`<${Section} title="Recipients"><ul class="recipients">${recipients.map((/** @type {any} */ one) => html`<li key=${one.address} class="card">
       <p class="row"><strong class="wrap-anywhere">${one.address}</strong> <${Outcome} outcome=${one.outcome} /></p>
-      <p>${one.sentence}</p>${one.next_step && html`<p class="quiet">${one.next_step}</p>`}</li>`)}</ul><//>`}
+      <p>${spoken(one.sentence)}</p>${one.next_step && html`<p class="quiet">${spoken(one.next_step)}</p>`}</li>`)}</ul><//>`}
     <${Section} title="What happened"><${Timeline} id=${story.id} events=${story.events} /><//>
     ${isAsking && html`<${Redeliver} story=${story} onClose=${() => setAsking(false)} onDone=${reload} />`}`;
 }

@@ -22,7 +22,7 @@ function One({ id, event }) {
     <div>
       <p class="event-head"><strong>${word}</strong>${event.recipient && html` <span class="wrap-anywhere">${event.recipient}</span>`}
         <span class="quiet small event-time"><${Time} at=${event.at} clock /></span></p>
-      ${said(event) && html`<p class="event-said">${linked(said(event))}</p>`}
+      ${said(event) && html`<p class="event-said">${spoken(said(event))}</p>`}
       <p class="quiet small wrap-anywhere">${facts(event).join(" · ")}</p>
       ${hasTranscript && html`<${Transcript} id=${id} number=${event.transcript_id} />`}
     </div>
@@ -32,12 +32,15 @@ function One({ id, event }) {
 /** Code, enhanced code and words, as they were said. @param {any} event */
 export const said = (event) => [event.code, event.enhanced, event.text].filter((part) => part !== null && part !== undefined && part !== "").join(" ");
 
-/** Ids of other messages lead to their stories. @param {string} text */
-const linked = (text) => text.split(/(\bm_[0-9a-z]{13}\b)/).map((part, place) => (place % 2 === 1 ? html`<a href=${link("/trace", part)}>${part}</a>` : part));
+/** What the server says, with times for people; ids of other messages lead to their stories. @param {string} text */
+export const spoken = (text) => text.split(/(\bm_[0-9a-z]{13}\b|\b\d{4}-\d\d-\d\dT[\d:.]+Z)/).map((part, place) => {
+  if (place % 2 === 0) return part;
+  return part.startsWith("m_") ? html`<a href=${link("/trace", part)}>${part}</a>` : html`<${Time} at=${part} clock />`;
+});
 
 /** The rest that is known of an event. @param {any} event @returns {string[]} */
 export function facts(event) {
-  const far = [event.server, event.peer_ip && `[${event.peer_ip}]`].filter(Boolean).join(" ");
+  const far = [...new Set([event.server, event.peer_ip && `[${event.peer_ip}]`])].filter(Boolean).join(" ");
   return [
     `by ${event.actor}`,
     event.sender !== null && event.sender !== undefined && `from ${event.sender || "the null sender"}`,
