@@ -21,6 +21,17 @@ whenLoggedOut(() => {
   settle(null);
 });
 
+// Another tab has logged out, or in: this one follows, without waiting for a refusal.
+addEventListener("storage", ({ key, newValue }) => {
+  if (key !== HINT) return;
+  if (newValue !== null) {
+    if (!session.peek()) refresh();
+  } else if (session.peek()) {
+    hasEnded.value = true;
+    settle(null);
+  }
+});
+
 /** Asks who is logged in. */
 export async function refresh() {
   failure.value = null;

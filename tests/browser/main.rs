@@ -126,6 +126,16 @@ fn keyboard() {
 }
 
 #[test]
+fn gallery() {
+    journey("gallery");
+}
+
+#[test]
+fn kept() {
+    journey("kept");
+}
+
+#[test]
 fn roles() {
     journey("roles");
 }

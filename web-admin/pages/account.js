@@ -7,6 +7,7 @@ import { ConfirmDialog } from "../ui/dialog.js";
 import { useDomains } from "../ui/domains.js";
 import { Field, Form } from "../ui/form.js";
 import { bytes, plural } from "../ui/format.js";
+import { KeptToo, useLock } from "../ui/kept.js";
 import { Loaded, useGet } from "../ui/load.js";
 import { Facts, Page, Section } from "../ui/page.js";
 import { PasswordField } from "../ui/password.js";
@@ -88,6 +89,7 @@ function Actions({ row, onChanged }) {
     <${ConfirmDialog} open=${asked === "delete"} title=${`Delete ${row.address}`} verb="Delete the account" danger typed=${row.address} onClose=${close}
       loses=${`${plural(row.message_count, "message")} (${bytes(row.used_bytes)}) in all its mailboxes, its password and its app passwords`} onConfirm=${erase}>
       <p>Mail for it is refused from then on, unless the domain has an address for unknown names.</p>
+      <${KeptToo} row=${row} />
     <//>
   `;
 }
@@ -95,6 +97,7 @@ function Actions({ row, onChanged }) {
 /** @param {{ row: any, etag: string, onSaved: () => void }} props */
 function Settings({ row, etag, onSaved }) {
   const domains = useDomains();
+  const { isLocked, notice } = useLock(row, can("accounts:write"));
   const save = async (/** @type {any} */ values) => {
     const { forward_to, forward_keep, ...body } = values;
     if ("forward" in row) body.forward = forward_to.length > 0 ? { to: forward_to, keep: forward_keep } : null;
@@ -106,7 +109,8 @@ function Settings({ row, etag, onSaved }) {
     ...domainRoles(domains.items ?? [], row.roles)];
   return html`
     <${Section} title="What it may do">
-      <${Form} key=${etag} onSubmit=${save} submit="Save" readOnly=${!can("accounts:write")}>
+      ${notice}
+      <${Form} key=${etag} onSubmit=${save} submit="Save" reload=${onSaved} readOnly=${isLocked || !can("accounts:write")}>
         <div class="pair">
           <${Field} label="Whose it is" name="display_name" value=${row.display_name} hint="For people." />
           <${SizeField} label="Quota" name="quota_bytes" value=${row.quota_bytes} none="the domain's default" />

@@ -2,10 +2,12 @@ import { html } from "../vendor/preact.js";
 import { at, put } from "../api.js";
 import { go, link, setQuery } from "../router.js";
 import { can } from "../session.js";
+import { Address } from "../ui/address.js";
 import { Badge } from "../ui/badge.js";
 import { Dialog } from "../ui/dialog.js";
 import { DomainSelect, useDomains } from "../ui/domains.js";
 import { Field, Form } from "../ui/form.js";
+import { Kept } from "../ui/kept.js";
 import { useList } from "../ui/load.js";
 import { Page } from "../ui/page.js";
 import { PasswordField } from "../ui/password.js";
@@ -53,7 +55,7 @@ function List({ query }) {
 const columns = [
   { id: "address", title: "Address", kind: "main", sort: (/** @type {any} */ row) => row.address,
     cell: (/** @type {any} */ row) => html`
-      <a class="wrap-anywhere" href=${link("/accounts", row.address)}>${row.address}</a>
+      <a href=${link("/accounts", row.address)}><${Address} of=${row.address} /></a><${Kept} row=${row} />
       ${row.display_name && html`<div class="quiet wrap-anywhere">${row.display_name}</div>`}
     ` },
   { id: "state", title: "State", cell: (/** @type {any} */ row) => html`<${State} account=${row} />` },

@@ -2,12 +2,14 @@ import { html, useState } from "../vendor/preact.js";
 import { at, patch, put, remove } from "../api.js";
 import { setQuery } from "../router.js";
 import { can } from "../session.js";
+import { Address } from "../ui/address.js";
 import { Badge } from "../ui/badge.js";
 import { ConfirmDialog, Dialog } from "../ui/dialog.js";
 import { DomainSelect } from "../ui/domains.js";
 import { Field, Form } from "../ui/form.js";
 import { plural } from "../ui/format.js";
-import { useList } from "../ui/load.js";
+import { Kept, KeptToo, useLock } from "../ui/kept.js";
+import { Loaded, useGet, useList } from "../ui/load.js";
 import { Page } from "../ui/page.js";
 import { Resolver } from "../ui/resolver.js";
 import { SearchBox } from "../ui/search.js";
@@ -64,6 +66,7 @@ export default function Aliases({ query }) {
       <${ConfirmDialog} open=${doomed !== null} title=${`Delete ${doomed?.address}`} verb="Delete the alias" danger onConfirm=${erase} onClose=${() => setDoomed(null)}
         loses=${`1 alias with ${plural(doomed?.targets.length ?? 0, "target")}`}>
         <p>No mail is lost. Mail for it is refused from then on, unless the domain has an address for unknown names.</p>
+        <${KeptToo} row=${doomed} />
       <//>
     <//>
   `;
@@ -74,20 +77,22 @@ function AliasLine({ alias, onEdit, onDelete }) {
   return html`
     <article class="alias" aria-label=${alias.address}>
       <div class="alias-way">
-        <strong class="wrap-anywhere">${alias.address}</strong>
+        <div>
+          <strong><${Address} of=${alias.address} /></strong><${Kept} row=${alias} />
+          ${(!alias.enabled || alias.internal_only || alias.note) && html`
+            <p class="alias-note">
+              ${!alias.enabled && html`<${Badge} kind="warn">off<//> `}
+              ${alias.internal_only && html`<${Badge} kind="info">only from accounts here<//> `}
+              <span class="quiet wrap-anywhere">${alias.note}</span>
+            </p>
+          `}
+        </div>
         <span class="alias-arrow"><span aria-hidden="true">→</span><span class="visually-hidden">leads to</span></span>
         <ul class="alias-targets">
-          ${alias.targets.slice(0, 8).map((/** @type {string} */ target) => html`<li key=${target} class="wrap-anywhere">${target}</li>`)}
+          ${alias.targets.slice(0, 8).map((/** @type {string} */ target) => html`<li key=${target}><${Address} of=${target} /></li>`)}
           ${alias.targets.length > 8 && html`<li class="quiet">and ${alias.targets.length - 8} more</li>`}
         </ul>
       </div>
-      ${(!alias.enabled || alias.internal_only || alias.note) && html`
-        <p class="alias-note">
-          ${!alias.enabled && html`<${Badge} kind="warn">off<//> `}
-          ${alias.internal_only && html`<${Badge} kind="info">only from accounts here<//> `}
-          <span class="quiet wrap-anywhere">${alias.note}</span>
-        </p>
-      `}
       <div class="alias-actions">
         <button type="button" class="quiet small" aria-label=${`Follow ${alias.address}`} onClick=${() => setQuery({ resolve: alias.address })}>Follow</button>
         ${can("accounts:write") && html`
@@ -101,15 +106,19 @@ function AliasLine({ alias, onEdit, onDelete }) {
 
 /** @param {{ alias: any, onDone: () => void, onCancel: () => void }} props */
 function EditAlias({ alias, onDone, onCancel }) {
+  const one = useGet(at`/aliases/${alias.address}`);
+  const { isLocked, notice } = useLock(one.data);
   const save = async (/** @type {any} */ values) => {
-    await patch(at`/aliases/${alias.address}`, values);
+    await patch(at`/aliases/${alias.address}`, values, { etag: one.etag });
     toast(`Saved ${alias.address}.`);
     onDone();
   };
   return html`
-    <div class="card">
+    <div class="card stack">
       <h2 class="wrap-anywhere">${alias.address}</h2>
-      <${Form} onSubmit=${save} submit="Save" onCancel=${onCancel}><${AliasFields} alias=${alias} /><//>
+      ${notice}
+      <${Loaded} of=${one}>${(/** @type {any} */ now) => html`
+        <${Form} key=${one.etag} onSubmit=${save} submit="Save" onCancel=${onCancel} reload=${one.reload} readOnly=${isLocked}><${AliasFields} alias=${now} /><//>`}<//>
     </div>
   `;
 }

@@ -6,6 +6,7 @@ import { CopyButton } from "../ui/copy.js";
 import { ConfirmDialog } from "../ui/dialog.js";
 import { Field, Form } from "../ui/form.js";
 import { plural } from "../ui/format.js";
+import { KeptToo, useLock } from "../ui/kept.js";
 import { Loaded, useGet } from "../ui/load.js";
 import { Facts, Page, Section } from "../ui/page.js";
 import { Records, recordsOf, zoneLine } from "../ui/records.js";
@@ -50,7 +51,7 @@ function Summary({ row }) {
 
 /** @param {{ row: any, etag: string, onSaved: () => void }} props */
 function Settings({ row, etag, onSaved }) {
-  const isReadOnly = !can("domains:write");
+  const { isLocked, notice } = useLock(row, can("domains:write"));
   const save = async (/** @type {any} */ values) => {
     const body = { ...values, catch_all: values.catch_all.trim() || null };
     await patch(at`/domains/${row.name}`, body, { etag });
@@ -59,7 +60,8 @@ function Settings({ row, etag, onSaved }) {
   };
   return html`
     <${Section} title="How its mail is taken">
-      <${Form} key=${etag} onSubmit=${save} submit="Save" readOnly=${isReadOnly}>
+      ${notice}
+      <${Form} key=${etag} onSubmit=${save} submit="Save" reload=${onSaved} readOnly=${isLocked || !can("domains:write")}>
         <${Field} label="Takes mail" name="enabled" type="checkbox" value=${row.enabled}
           hint="Off: mail for it is refused, and what is there stays." />
         <div class="pair">
@@ -127,7 +129,7 @@ function Delete({ row, open, onClose }) {
   return html`
     <${ConfirmDialog} open=${open} title=${`Delete ${row.name}`} loses=${isEmpty && `1 domain with its settings${names}`} verb="Delete the domain" danger
       disabled=${users !== null && !isEmpty} onConfirm=${erase} onClose=${onClose}>
-      ${isEmpty && html`<p>It has no account and no alias, so no mail is lost. Mail for it is refused from then on.</p>`}
+      ${isEmpty && html`<p>It has no account and no alias, so no mail is lost. Mail for it is refused from then on.</p><${KeptToo} row=${row} />`}
       ${users !== null && !isEmpty && html`
         <p>
           It still has <a href=${usersOf("/accounts", row.name)}>${users.accountsText}</a> and <a href=${usersOf("/aliases", row.name)}>${users.aliasesText}</a>.

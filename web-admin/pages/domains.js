@@ -2,9 +2,11 @@ import { html, useState } from "../vendor/preact.js";
 import { at, put } from "../api.js";
 import { go, link, setQuery } from "../router.js";
 import { can } from "../session.js";
+import { Address } from "../ui/address.js";
 import { Badge } from "../ui/badge.js";
 import { Dialog } from "../ui/dialog.js";
 import { Field, Form } from "../ui/form.js";
+import { Kept } from "../ui/kept.js";
 import { useList } from "../ui/load.js";
 import { Page } from "../ui/page.js";
 import { SearchBox } from "../ui/search.js";
@@ -47,7 +49,7 @@ function List({ query }) {
 const columns = [
   { id: "name", title: "Domain", kind: "main", sort: (/** @type {any} */ row) => row.name,
     cell: (/** @type {any} */ row) => html`
-      <a class="wrap-anywhere" href=${link("/domains", row.name)}>${row.name}</a>
+      <a href=${link("/domains", row.name)}><${Address} of=${row.name} /></a><${Kept} row=${row} />
       ${row.aliases.length > 0 && html`<div class="quiet wrap-anywhere">also ${row.aliases.join(", ")}</div>`}
     ` },
   { id: "state", title: "State", cell: (/** @type {any} */ row) => html`<${State} domain=${row} />` },

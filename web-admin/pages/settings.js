@@ -5,6 +5,7 @@ import { can } from "../session.js";
 import { Badge } from "../ui/badge.js";
 import { Doc } from "../ui/doc.js";
 import { Form } from "../ui/form.js";
+import { useLock } from "../ui/kept.js";
 import { Loaded, useGet } from "../ui/load.js";
 import { Page, Section } from "../ui/page.js";
 import { SearchBox } from "../ui/search.js";
@@ -77,6 +78,7 @@ function Groups({ items, etag, onSaved }) {
 /** @param {{ item: any, etag: string, onSaved: () => Promise<void> }} props */
 function Setting({ item, etag, onSaved }) {
   const [isEdited, setIsEdited] = useState(false);
+  const { isLocked, notice } = useLock(item);
   const [kind, source, lock] = SOURCES[item.source] ?? ["info", item.source, ""];
   const set = async (/** @type {any} */ value) => {
     await patch("/settings", { [item.key]: value }, { etag });
@@ -92,9 +94,12 @@ function Setting({ item, etag, onSaved }) {
         <p class="setting-doc"><${Doc} text=${item.doc} />${item.needs_restart && html` <em>Needs a restart.</em>`}</p>
       </div>
       ${isEdited ? html`
-        <${Form} onSubmit=${(/** @type {any} */ values) => set(typed(item, values.value))} submit="Save" onCancel=${() => setIsEdited(false)}>
-          <${SettingInput} item=${item} />
-        <//>
+        <div class="stack">
+          ${notice}
+          <${Form} key=${etag} onSubmit=${(/** @type {any} */ values) => set(typed(item, values.value))} submit="Save" reload=${onSaved} onCancel=${() => setIsEdited(false)} readOnly=${isLocked}>
+            <${SettingInput} item=${item} />
+          <//>
+        </div>
       ` : html`
         <div class="setting-value">
           <span class="row">

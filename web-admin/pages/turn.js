@@ -8,6 +8,7 @@ import { ConfirmDialog, Dialog } from "../ui/dialog.js";
 import { Field, Form } from "../ui/form.js";
 import { bytes, count, plural } from "../ui/format.js";
 import { Icon } from "../ui/icon.js";
+import { Kept, KeptToo, useLock } from "../ui/kept.js";
 import { Loaded, useGet, useList } from "../ui/load.js";
 import { Facts, Page, Section } from "../ui/page.js";
 import { EmptyState } from "../ui/state.js";
@@ -76,7 +77,7 @@ function Peer({ peer, onEdit, onDone }) {
   const last = peer.last_session;
   const canDial = peer.enabled && peer.direction !== "accept";
   return html`<li class="card stack">
-    <div class="row"><h3 class="grow wrap-anywhere">${peer.name}</h3>
+    <div class="row"><h3 class="grow wrap-anywhere">${peer.name}<${Kept} row=${peer} /></h3>
       ${peer.verbs.map((/** @type {string} */ verb) => html`<${Badge} key=${verb} kind="info" icon="">${verb.toUpperCase()}<//>`)}
       ${!peer.enabled && html`<${Badge} kind="warn">disabled<//>`}</div>
     <${Facts} of=${[
@@ -84,7 +85,7 @@ function Peer({ peer, onEdit, onDone }) {
       ["Where", peer.host ? `${peer.host}, port ${peer.port}` : "by the DNS"],
       ["Logs in as", peer.auth ? peer.auth.sasl_user : "nobody: ETRN alone"],
       ["Only from", peer.networks.join(", ")],
-      ["Last session", last ? html`<${SessionState} state=${last.state} /> <a href=${link("/turn", last.id)}><${Time} at=${last.started_at} /></a> <span class="quiet">${mail(last)}</span>` : html`<span class="quiet">none yet</span>`],
+      ["Last session", last ? html`<${SessionState} state=${last.state} /> <a href=${link("/turn", last.id)}><${Time} at=${last.started_at} /></a> <span class="quiet">${last.state !== "running" && mail(last)}</span>` : html`<span class="quiet">none yet</span>`],
       ["Note", peer.note],
     ]} />
     <ul class="plain-list">${peer.domains.map((/** @type {string} */ domain) => html`<${Waits} key=${domain} domain=${domain} />`)}</ul>
@@ -140,6 +141,7 @@ function Delete({ peer, onClose, onDone }) {
   return html`<${ConfirmDialog} open danger title=${`Delete the peer ${peer.name}?`} verb="Delete" onConfirm=${run} onClose=${onClose}
     loses=${`its login, and the holding of mail for ${plural(peer.domains.length, "domain")}: ${peer.domains.join(", ")}`}>
     <p>Mail that waits for it stays in the queue, and goes out by the ordinary way. Its sessions stay in the list.</p>
+    <${KeptToo} row=${peer} />
   <//>`;
 }
 
@@ -159,7 +161,8 @@ function Edit({ peer, onClose, onDone }) {
     onDone();
     onClose();
   };
-  const fields = (/** @type {any} */ seen) => html`<${Form} key=${one.etag} onSubmit=${save} submit=${isNew ? "Create" : "Save"} onCancel=${onClose}>
+  const { isLocked, notice } = useLock(one.data);
+  const fields = (/** @type {any} */ seen) => html`${notice}<${Form} key=${one.etag} onSubmit=${save} reload=${one.reload} submit=${isNew ? "Create" : "Save"} onCancel=${onClose} readOnly=${isLocked}>
     ${isNew && html`<${Field} label="Name" name="name" required hint="What it is called here and in the trace, as in branch." />`}
     <fieldset><legend>Verbs</legend>${VERBS.map(([verb, words]) => html`<${Field} key=${verb} label=${words} name=${`verb_${verb}`} pointer="/verbs" type="checkbox" value=${seen ? seen.verbs.includes(verb) : verb === "atrn"} />`)}</fieldset>
     <${Field} label="Its domains" name="domains" type="lines" required value=${seen?.domains} hint="One a line. Those that are not ours are held for it; those that are ours are what we ask it for." />

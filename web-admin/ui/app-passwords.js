@@ -1,6 +1,6 @@
 import { html, useState } from "../vendor/preact.js";
 import { at, post, remove } from "../api.js";
-import { can } from "../session.js";
+import { can, session } from "../session.js";
 import { ChecksField } from "./checks.js";
 import { ConfirmDialog, Dialog } from "./dialog.js";
 import { EXPIRY, expiryOf } from "./expiry.js";
@@ -26,6 +26,9 @@ export function AppPasswords({ address }) {
   const [made, setMade] = useState(/** @type {any} */ (null));
   const [doomed, setDoomed] = useState(/** @type {any} */ (null));
   const mayWrite = can("accounts:write");
+  // A password that reads another's mail is content.
+  const mayRead = can("messages:read") || session.value?.account === address;
+  const options = PROTOCOLS.filter(([id]) => (mayRead ? id !== "http" : id === "submission"));
   const create = async (/** @type {any} */ { name, protocols, expiry }) => {
     const { body } = await post(at`/accounts/${address}/app-passwords`, { name: name.trim(), protocols, expires_at: expiryOf(expiry) });
     setMade(body);
@@ -57,7 +60,8 @@ export function AppPasswords({ address }) {
         ${isNew && html`
           <${Form} onSubmit=${create} submit="Create" onCancel=${() => setIsNew(false)}>
             <${Field} label="For what" name="name" required autofocus hint="For people, as in: phone, scanner" />
-            <${ChecksField} label="Logs in by" name="protocols" value=${["submission", "imap", "pop3"]} options=${PROTOCOLS.filter(([id]) => id !== "http")} />
+            <${ChecksField} label="Logs in by" name="protocols" value=${options.map(([id]) => id)} options=${options} />
+            ${!mayRead && html`<p class="hint">One that reads the mail is made by its owner, or by somebody who may read messages.</p>`}
             <${Field} label="Ends" name="expiry" pointer="/expires_at" type="select" value="never" options=${EXPIRY} />
           <//>
         `}

@@ -11,10 +11,11 @@ const FormContext = createContext(/** @type {FormState} */ ({ error: null, place
 
 /**
  * @param {{ onSubmit: (values: Record<string, any>) => Promise<unknown>, submit: string, onCancel?: () => void, cancel?: string,
- *   danger?: boolean, busy?: string, error?: any, readOnly?: boolean, children?: any }} props
- *   error: of an earlier form whose fields stand in this one; readOnly: to be looked at, there is no right to change it
+ *   danger?: boolean, busy?: string, error?: any, readOnly?: boolean, reload?: () => void, children?: any }} props
+ *   error: of an earlier form whose fields stand in this one; readOnly: to be looked at, there is no right to change it;
+ *   reload: reads what is there now, when somebody else was quicker (412)
  */
-export function Form({ onSubmit, submit, onCancel, cancel = "Cancel", danger = false, busy = "Working…", error: first = null, readOnly = false, children }) {
+export function Form({ onSubmit, submit, onCancel, cancel = "Cancel", danger = false, busy = "Working…", error: first = null, readOnly = false, reload, children }) {
   const box = useRef(/** @type {HTMLFormElement | null} */ (null));
   const [error, setError] = useState(/** @type {any} */ (first));
   const [isBusy, setBusy] = useState(false);
@@ -40,9 +41,9 @@ export function Form({ onSubmit, submit, onCancel, cancel = "Cancel", danger = f
     && error.faults.every((/** @type {any} */ fault) => [...places.current].some((place) => isAbout(fault, place)));
   return html`<form ref=${box} onSubmit=${run} class="stack form" noValidate>
     <${FormContext.Provider} value=${{ error, places: places.current, isReadOnly: readOnly }}>${children}<//>
-    ${error && !isShownAtFields && html`<${ErrorBox} error=${error} />`}
-    ${!readOnly && html`<div class="row form-foot">
-      <button type="submit" class=${danger ? "danger" : "primary"} disabled=${isBusy}>${isBusy ? busy : submit}</button>
+    ${error && !isShownAtFields && html`<${ErrorBox} error=${error} retry=${error.status === 412 ? reload : undefined} verb="Show what is there now" />`}
+    ${(!readOnly || onCancel) && html`<div class="row form-foot">
+      ${!readOnly && html`<button type="submit" class=${danger ? "danger" : "primary"} disabled=${isBusy}>${isBusy ? busy : submit}</button>`}
       ${onCancel && html`<button type="button" onClick=${onCancel}>${cancel}</button>`}
     </div>`}
   </form>`;

@@ -17,13 +17,13 @@ const ADVICE = {
   0: "Check that the server runs, then try again.",
   403: "Somebody with more rights can do it, or give them to you.",
   409: "Look at it again: it is in another state than it was.",
-  412: "Somebody else has changed it meanwhile. Load it again, then make your change on what is there now.",
+  412: "Somebody else has changed it meanwhile: look at what is there now, then make your change on it.",
   429: "Too many requests in a short time. Wait a little.",
   507: "Free some disk space, then try again.",
 };
 
-/** An error with the server's own words, and what to do. @param {{ error: any, retry?: () => void }} props */
-export function ErrorBox({ error, retry }) {
+/** An error with the server's own words, and what to do. @param {{ error: any, retry?: () => void, verb?: string }} props verb: what retry does */
+export function ErrorBox({ error, retry, verb = "Try again" }) {
   const title = error.title || (error.status === undefined ? "The page has a fault" : "That did not work");
   const faults = (error.faults ?? []).filter((/** @type {any} */ fault) => fault.message !== error.detail);
   return html`<div class="error-box" role="alert">
@@ -31,7 +31,7 @@ export function ErrorBox({ error, retry }) {
     ${faults.length > 0 && html`<ul>${faults.map((/** @type {any} */ fault) => html`<li>${place(fault)}${fault.message}</li>`)}</ul>`}
     ${ADVICE[error.status] && html`<p>${ADVICE[error.status]}</p>`}
     ${error.instance && html`<p class="quiet">In the server's log it is <code>${error.instance}</code>.</p>`}
-    ${retry && html`<button type="button" onClick=${retry}>Try again</button>`}
+    ${retry && html`<button type="button" onClick=${retry}>${verb}</button>`}
   </div>`;
 }
 

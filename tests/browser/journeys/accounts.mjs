@@ -58,7 +58,7 @@ await journey(async (world) => {
   await page.getByRole("button", { name: "Delete phone" }).click();
   await dialog.getByText("1 app password").waitFor();
   await dialog.getByRole("button", { name: "Delete", exact: true }).click();
-  await page.getByText("can't log in any more.").first().waitFor();
+  await page.getByText("“phone” can't log in any more.").waitFor();
   const late = await world.smtp("SUBMISSION", ["EHLO phone.example.test", `AUTH PLAIN ${phone}`, "QUIT"]);
   assert(late[2].startsWith("535"), `the phone is out: ${late[2]}`);
   await world.survey("account", "accounts/carol%40example.test");
@@ -104,6 +104,13 @@ await journey(async (world) => {
   await world.open(dora, "accounts");
   await dora.getByRole("link", { name: "carol@example.test" }).click();
   await dora.getByRole("heading", { name: "carol@example.test" }).waitFor();
+  await world.open(dora, "accounts/alice%40example.test");
+  await dora.getByRole("button", { name: "New app password" }).click();
+  const ways = dora.getByRole("dialog").getByRole("checkbox");
+  assert((await ways.count()) === 1 && (await dora.getByRole("dialog").getByLabel("Sending (SMTP)").isChecked()), "she makes none that reads mail");
+  await dora.getByRole("dialog").getByLabel(/^For what/).fill("scanner");
+  await dora.getByRole("dialog").getByRole("button", { name: "Create" }).click();
+  await dora.getByRole("button", { name: "I have kept it" }).click();
   await world.open(dora, "mailboxes/alice%40example.test/INBOX");
   await dora.getByText("You may not read messages").waitFor();
 });

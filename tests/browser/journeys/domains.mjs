@@ -43,6 +43,11 @@ await journey(async (world) => {
     await page.getByRole("button", { name: "Save" }).click();
     await page.locator(".error-box").getByText("Somebody else has changed it").waitFor();
   });
+  await page.getByRole("button", { name: "Show what is there now" }).click();
+  await world.until("what the other has set", async () => (await page.getByLabel("Accounts at most").inputValue()) === "7");
+  await page.getByLabel("Accounts at most").fill("9");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("Saved new.example.test.").waitFor();
 
   // One with accounts can't be deleted, and the page says why.
   await world.open(page, "domains/example.test");
