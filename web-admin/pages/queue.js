@@ -29,6 +29,8 @@ const KEYS = [
   ["j k", "down, up"], ["Enter", "open the message"], ["x", "select"], ["Shift x", "select from the last one to here"], ["r", "retry"], ["h", "hold"],
   ["u", "release"], ["b", "bounce"], ["Del", "remove, nobody is told"], ["Esc", "select nothing"], ["/", "filter"], ["?", "this help"],
 ];
+/** So many of the domains with the most recipients are one click away. */
+const DOMAINS_SHOWN = 6;
 /** @type {Record<string, import("./parts/queue_action.js").Action>} */
 const ACTION_KEYS = { h: "hold", u: "release", b: "bounce", Delete: "delete" };
 
@@ -101,6 +103,8 @@ export default function Queue({ query }) {
       onClick=${(/** @type {Event} */ event) => { event.preventDefault(); setQuery({ state: key }); }} aria-current=${(state ?? "") === key ? "true" : undefined}>
       ${icon && html`<${Icon} name=${icon} />`}${word}${numbers && html` <span class="views-count">${count(key ? numbers[key] : numbers.due + numbers.waiting + numbers.in_flight + numbers.held)}</span>`}</a>`)}
     </nav>
+    ${numbers?.domains.length > 1 && !domain && !sender && !recipient && html`<ul class="waits" aria-label="Where most is for">${numbers.domains.slice(0, DOMAINS_SHOWN).map((/** @type {any} */ one) => html`<li key=${one.domain}>
+      <a href=${`${link("/queue")}?domain=${encodeURIComponent(one.domain)}`}><${Address} of=${one.domain} /></a> <span class="views-count">${count(one.count)}</span></li>`)}</ul>`}
     ${!showsFilters && !isFiltered && html`<div><button type="button" onClick=${() => setShowsFilters(true)}><${Icon} name="search" /> Filter</button></div>`}
     <form class="queue-filters" hidden=${!showsFilters && !isFiltered} role="search" aria-label="Filter the queue" ref=${first} onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
       ${FILTERS.map(([key, label, example]) => html`<label key=${key}><span>${label}</span><input type="search" name=${key} placeholder=${example} value=${query[key] ?? ""}

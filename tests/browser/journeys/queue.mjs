@@ -11,6 +11,13 @@ await journey(async (world) => {
   const all = await rows.count();
   assert(all >= 5, `the queue has its rows: ${all}`);
 
+  // The domains with the most are one click away.
+  await page.getByRole("list", { name: "Where most is for" }).getByRole("link", { name: "lost.test" }).click();
+  await page.waitForURL(/domain=lost\.test/);
+  await world.until("those for it", async () => (await rows.count()) === 1);
+  await page.getByRole("button", { name: "Clear filters" }).click();
+  await world.until("all again", async () => (await rows.count()) === all);
+
   // A filter is in the URL and comes back with it.
   await page.getByLabel("Domain").fill("later.test");
   await page.keyboard.press("Enter");
