@@ -198,6 +198,11 @@ pub const STRESSED_IDLE_S: u64 = 10;
 pub const ALIAS_DEPTH: usize = 10;
 /// Members that one address may expand to.
 pub const ALIAS_MEMBERS: usize = 1000;
+/// Octets of the file of `delivery.ca_file`: a hundred times what a company's CAs take.
+pub const CA_FILE_BYTES: u64 = 1024 * 1024;
+/// Addresses that are looked at to see whether an alias or a forward leads back to itself: ten times what one may expand
+/// to.
+pub const CIRCLE_ADDRESSES: usize = 10 * ALIAS_MEMBERS;
 /// Milliseconds for which an unconfirmed message is remembered: 5 days.
 pub const UNCONFIRMED_MS: u64 = 5 * 24 * 60 * 60 * 1000;
 /// Octets of all bodies in memory at a time.

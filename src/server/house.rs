@@ -380,9 +380,7 @@ fn roots(settings: &Settings) -> Result<Roots, ServerError> {
     if path.as_os_str().is_empty() {
         return Roots::public().map_err(|error| ServerError::CaFile { path, what: error.to_string() });
     }
-    let pem =
-        std::fs::read(&path).map_err(|error| ServerError::CaFile { path: path.clone(), what: error.to_string() })?;
-    Roots::public_and(&pem).map_err(|error| ServerError::CaFile { path, what: error.to_string() })
+    Roots::public_and_file(&path).map_err(|error| ServerError::CaFile { path, what: error.to_string() })
 }
 
 /// The flag, else the setting, else the machine's name, else `localhost`.

@@ -1,5 +1,10 @@
+use std::fs::{Metadata, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::fs::OFlags;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConfig, Resumption};
@@ -11,6 +16,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::facts::Certified;
+use crate::base::limits;
 
 /// The CAs that we trust when we dial, and what is made of them.
 #[derive(Debug, Clone)]
@@ -22,6 +28,15 @@ pub struct Roots {
 /// Why a file of CAs can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RootsError {
+    /// It can't be read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// It is a directory, a pipe or a device.
+    #[error("it is no regular file")]
+    NoFile,
+    /// It is larger than [`limits::CA_FILE_BYTES`].
+    #[error("it is larger than {} octets", limits::CA_FILE_BYTES)]
+    TooLarge,
     /// It is not PEM, or holds no certificate.
     #[error("the file holds no certificates in PEM form")]
     Pem,
@@ -72,6 +87,26 @@ impl Roots {
             roots.add(certificate.map_err(|_| RootsError::Pem)?)?;
         }
         if roots.len() == public { Err(RootsError::Pem) } else { Self::of(roots) }
+    }
+
+    /// The public CAs and those of a file: a regular one of at most [`limits::CA_FILE_BYTES`]. It waits for the disk alone:
+    /// a pipe or a device is not read.
+    ///
+    /// # Errors
+    /// [`RootsError`].
+    pub fn public_and_file(path: &Path) -> Result<Self, RootsError> {
+        let is_file = |facts: &Metadata| if facts.is_file() { Ok(()) } else { Err(RootsError::NoFile) };
+        // Opening alone may do things to a device, and a pipe may have come into the place of a file since.
+        is_file(&std::fs::metadata(path)?)?;
+        let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+        let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
+        is_file(&file.metadata()?)?;
+        let mut pem = Vec::new();
+        file.take(limits::CA_FILE_BYTES + 1).read_to_end(&mut pem)?;
+        if pem.len() as u64 > limits::CA_FILE_BYTES {
+            return Err(RootsError::TooLarge);
+        }
+        Self::public_and(&pem)
     }
 
     fn of(roots: RootCertStore) -> Result<Self, RootsError> {
@@ -225,6 +260,30 @@ fn reason(error: &rustls::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_cas_is_a_regular_file_of_a_sane_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = |path: &Path, expected: &str| {
+            let error = Roots::public_and_file(path).unwrap_err().to_string();
+            assert!(error.contains(expected), "{}: {error}", path.display());
+        };
+        let path = |name: &str| folder.path().join(name);
+        // Nobody writes to it: who opened it for reading would wait for ever.
+        rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+            .unwrap();
+        std::os::unix::fs::symlink(path("pipe"), path("link")).unwrap();
+        std::fs::write(path("large"), vec![b'x'; 1024 * 1024 + 1]).unwrap();
+        std::fs::write(path("no.pem"), "x").unwrap();
+        for (name, expected) in
+            [("pipe", "no regular file"), ("link", "no regular file"), ("large", "larger"), ("no.pem", "PEM")]
+        {
+            check(&path(name), expected);
+        }
+        check(folder.path(), "no regular file");
+        check(Path::new("/dev/zero"), "no regular file");
+        check(&path("none"), "No such file");
+    }
 
     #[test]
     fn a_file_of_cas_has_to_be_one() {

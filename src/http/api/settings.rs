@@ -14,8 +14,10 @@ use crate::http::validate::below;
 use crate::settings::{self, Change, ChangeRefused, KEYS, Setter, SettingError, SettingRow};
 use crate::store::Tx;
 
+mod ca_file;
 mod shape;
 
+pub(super) use ca_file::{CA_FILE, check_ca_file};
 pub(super) use shape::SettingValue;
 use shape::{Setting, SettingList, SettingsPatch, SettingsPatchDocument};
 
@@ -90,7 +92,7 @@ pub(in crate::http) async fn patch_settings(
     let rows = settings::stored(&context.store.view()?)?;
     etag::need_content(&request, &etag::of_content(&seen(&context, &rows)?), force)?;
     let patch = SettingsPatch::read(patch.0)?;
-    check_file(&patch.0).map_err(|fault| Problem::invalid(vec![fault]))?;
+    check_ca_file("", patch.value(CA_FILE)).await?;
     let named: Vec<String> = patch.0.iter().map(|(name, _)| name.clone()).collect();
     let expected = (!force).then_some(rows);
     let op = Change { values: patch.0, setter: Setter::Page, expected, at: context.clock.now() };
@@ -112,17 +114,6 @@ pub(in crate::http) async fn patch_settings(
 fn seen(context: &Context, rows: &[(String, SettingRow)]) -> Result<SettingList, Problem> {
     let items = KEYS.iter().map(|key| Setting::of(key, &context.live, rows)).collect::<Result<_, _>>();
     Ok(SettingList { items: items.map_err(Problem::internal)? })
-}
-
-/// The next start would fail on a file that is not there: better to say so now.
-fn check_file(values: &[(String, Option<String>)]) -> Result<(), Fault> {
-    let named = values.iter().find(|(name, _)| name == "delivery.ca_file").and_then(|(_, value)| value.as_deref());
-    let Some(path) = named.filter(|path| !path.is_empty()) else { return Ok(()) };
-    let wrong = |what: &dyn std::fmt::Display| {
-        Fault::body("/delivery.ca_file", "unreadable", format!("{path} on the server: {what}"))
-    };
-    let pem = std::fs::read(path).map_err(|error| wrong(&error))?;
-    crate::tls::Roots::public_and(&pem).map(drop).map_err(|error| wrong(&error))
 }
 
 /// A fault of a value, at its key below `pointer`.

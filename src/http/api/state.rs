@@ -3,6 +3,7 @@ use std::sync::{Arc, PoisonError};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, get, put, web};
 
+use super::settings::{CA_FILE, check_ca_file};
 use super::show;
 use crate::audit::{Act, Audited};
 use crate::base::Clock;
@@ -14,6 +15,7 @@ use crate::http::etag;
 use crate::http::page::NoQuery;
 use crate::http::problem::Problem;
 use crate::http::switches::Switches;
+use crate::http::validate::below;
 use crate::settings::Live;
 use crate::store::{Store, Tx};
 
@@ -137,6 +139,7 @@ async fn apply(
     manner: Manner,
     expected: Option<String>,
 ) -> Result<StateDone, Problem> {
+    check_ca_file(&below("", Section::Settings.name()), wanted.setting(CA_FILE).as_deref()).await?;
     let mut op = ApplyState {
         wanted: Arc::new(wanted),
         passwords: Arc::default(),

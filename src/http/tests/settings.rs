@@ -81,7 +81,9 @@ async fn every_wrong_value_is_named_and_nothing_is_changed() {
     .await;
     check(json!({"store.cache_bytes": 1}), &[("/store.cache_bytes", "not_in_the_file")]).await;
     check(json!({"smtp.hostname": "no host"}), &[("/smtp.hostname", "not_allowed")]).await;
-    check(json!({"delivery.ca_file": "/nowhere.pem"}), &[("/delivery.ca_file", "unreadable")]).await;
+    for path in ["/nowhere.pem", "/dev/zero", "/tmp"] {
+        check(json!({"delivery.ca_file": path}), &[("/delivery.ca_file", "unreadable")]).await;
+    }
     check(
         json!({"limits.recipients": {"a": 1}, "a/b": -1}),
         &[("/a~1b", "wrong_type"), ("/limits.recipients", "wrong_type")],

@@ -184,6 +184,11 @@ impl SettingValue {
 pub(in crate::http) struct SettingsPatch(pub Vec<(String, Option<String>)>);
 
 impl SettingsPatch {
+    /// What that key is set to; `None`: it is not, or back to its default.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| name == key).and_then(|(_, value)| value.as_deref())
+    }
+
     /// Reads the object of a body.
     pub fn read(patch: Value) -> Result<Self, Problem> {
         let (mut values, mut faults) = (Vec::new(), Vec::new());

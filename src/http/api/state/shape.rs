@@ -143,6 +143,12 @@ impl Wanted {
         self.sections.get(&section).map(Vec::as_slice)
     }
 
+    /// What a setting is to be, as text.
+    pub fn setting(&self, key: &str) -> Option<String> {
+        let item = self.section(Section::Settings)?.iter().find(|item| item.name == key)?;
+        Some(SettingValue::deserialize(&item.value).ok()?.text())
+    }
+
     /// The accounts with a password in the clear.
     pub fn passwords(&self) -> impl Iterator<Item = (&Item, &str)> {
         let accounts = self.section(Section::Accounts).unwrap_or_default().iter();
