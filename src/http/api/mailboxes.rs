@@ -4,12 +4,12 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::accounts::may_change;
-use super::{Listed, address_of, page_of, path_segment, show, stored};
+use super::{Listed, account_of, page_of, path_segment, show, stored};
 use crate::base::{MailboxId, Uid, mailbox_name};
 use crate::directory;
 use crate::http::audited::{nothing, shown};
 use crate::http::body::Body;
-use crate::http::caller::{AccountsRead, AccountsWrite, Allowed, Caller};
+use crate::http::caller::{AccountsRead, AccountsWrite, Allowed};
 use crate::http::context::Context;
 use crate::http::etag;
 use crate::http::page::NoQuery;
@@ -129,7 +129,7 @@ pub(in crate::http) async fn list_mailboxes(
     context: web::Data<Context>,
     path: web::Path<String>,
 ) -> Result<web::Json<MailboxPage>, Problem> {
-    let account = account(&context, &allowed.caller, &path)?;
+    let account = account_of(&context, &allowed.caller, &path)?;
     let items = context
         .store
         .read(move |view| Ok(mailbox::folders(view, account.id)?.iter().filter_map(Mailbox::of).collect()))
@@ -157,7 +157,7 @@ pub(in crate::http) async fn get_mailbox(
     context: web::Data<Context>,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let account = account(&context, &allowed.caller, &path.0)?;
+    let account = account_of(&context, &allowed.caller, &path.0)?;
     let name = name_of(&path.1)?;
     let mailbox = find(&context, &account, &name)?.ok_or_else(|| Problem::not_found("mailbox", &name))?;
     Ok(show(&request, etag::of_content(&mailbox), &mailbox))
@@ -187,7 +187,7 @@ pub(in crate::http) async fn put_mailbox(
     path: web::Path<(String, String)>,
     body: Body<MailboxInput>,
 ) -> Result<HttpResponse, Problem> {
-    let account = account(&context, &allowed.caller, &path.0)?;
+    let account = account_of(&context, &allowed.caller, &path.0)?;
     may_change(&allowed.caller, &account)?;
     let name = name_of(&path.1)?;
     let MailboxInput { special_use, subscribed } = body.0;
@@ -236,7 +236,7 @@ pub(in crate::http) async fn delete_mailbox(
     context: web::Data<Context>,
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
-    let account = account(&context, &allowed.caller, &path.0)?;
+    let account = account_of(&context, &allowed.caller, &path.0)?;
     may_change(&allowed.caller, &account)?;
     let name = name_of(&path.1)?;
     let old = find(&context, &account, &name)?.ok_or_else(|| Problem::not_found("mailbox", &name))?;
@@ -264,14 +264,6 @@ impl Refusal for FolderRefused {
             }
         }
     }
-}
-
-/// The account of the path, where the caller reaches it.
-fn account(context: &Context, caller: &Caller, path: &str) -> Result<directory::Account, Problem> {
-    let (address, domain) = address_of(path)?;
-    caller.need_domain(&domain)?;
-    let account = directory::account(&context.store.view()?, &address)?;
-    account.ok_or_else(|| Problem::not_found("account", &address))
 }
 
 /// The mailbox's name of the path.

@@ -38,11 +38,13 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
+use super::caller::Caller;
+use super::context::Context;
 use super::etag::has_tag;
 use super::path_segment;
 use super::problem::{Code, Fault, Problem, Refusal};
 use crate::base::{Address, AddressError, DomainName};
-use crate::directory::Refused;
+use crate::directory::{self, Account, Refused};
 
 impl Refusal for std::convert::Infallible {
     fn is_precondition(&self) -> bool {
@@ -83,6 +85,14 @@ fn address_of(path: &str) -> Result<(Address, DomainName), Problem> {
     let address = Address::parse(path).map_err(|error| wrong_parameter("address", error))?;
     let domain = address.host.name().cloned().ok_or_else(|| wrong_parameter("address", AddressError::Domain))?;
     Ok((address, domain))
+}
+
+/// The account of the path, where the caller reaches it.
+fn account_of(context: &Context, caller: &Caller, path: &str) -> Result<Account, Problem> {
+    let (address, domain) = address_of(path)?;
+    caller.need_domain(&domain)?;
+    let account = directory::account(&context.store.view()?, &address)?;
+    account.ok_or_else(|| Problem::not_found("account", &address))
 }
 
 /// An id of the path that is none.

@@ -221,3 +221,33 @@ async fn content_is_a_scope_of_its_own_and_domains_hold() {
         assert_eq!(site.send(ask(Method::GET, path, token)).await.status, status, "{path}");
     }
 }
+
+#[actix_web::test]
+async fn no_look_at_content_without_its_scope_or_a_note() {
+    let site = Site::furnished().await;
+    site.send(site.append(INBOX, "From: f@far.test\nSubject: one\n\nThe password is hunter2\n")).await;
+    let noted = async |action: &str| {
+        let rows = site.get("/api/v1/audit").await.body["items"].clone();
+        rows.as_array().unwrap().iter().filter(|row| row["action"] == action).count()
+    };
+    let one = format!("{INBOX}/1");
+    let writer = site.token(&[Scope::MessagesWrite], &[]);
+    for body in [json!({}), json!({"flags_add": ["\\Seen"]})] {
+        let seen = site.send(ask(Method::PATCH, &one, &writer).set_json(body)).await;
+        assert_eq!((seen.status.as_u16(), &seen.body["uid"]), (200, &json!(1)), "{}", seen.body);
+        for field in ["from", "to", "subject", "preview"] {
+            assert_eq!(seen.body[field], "", "{field}");
+        }
+    }
+    assert_eq!(noted("patch_mailbox_message").await, 1, "the change, not that there was none");
+    let reader = site.token(&[Scope::MessagesWrite, Scope::MessagesRead], &[]);
+    let seen = site.send(ask(Method::PATCH, &one, &reader).set_json(json!({}))).await;
+    assert_eq!((&seen.body["subject"], &seen.body["flags"]), (&json!("one"), &json!(["\\Seen"])));
+    assert_eq!(noted("patch_mailbox_message").await, 2);
+    assert_eq!(noted("list_mailbox_messages").await, 0);
+    assert_eq!(
+        site.send(ask(Method::GET, INBOX, &reader)).await.body["items"][0]["preview"],
+        "The password is hunter2"
+    );
+    assert_eq!(noted("list_mailbox_messages").await, 1);
+}

@@ -2,10 +2,10 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, post, web};
 
 use super::message::MailboxMessage;
-use super::{account, mailbox_of, no_message};
+use super::{mailbox_of, no_message};
 use crate::base::SystemFlags;
 use crate::http::api::accounts::may_change;
-use crate::http::api::path_segment;
+use crate::http::api::{account_of, path_segment};
 use crate::http::audited::nothing;
 use crate::http::caller::{Allowed, MessagesWrite};
 use crate::http::context::Context;
@@ -40,7 +40,7 @@ pub(in crate::http) async fn append_mailbox_message(
     path: web::Path<(String, String)>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let account = account(&context, &allowed.caller, &path.0)?;
+    let account = account_of(&context, &allowed.caller, &path.0)?;
     may_change(&allowed.caller, &account)?;
     let mailbox = mailbox_of(&context.store.view()?, &account, &path.1)?;
     let incoming = Incoming::new(context.settings.limits_message_bytes);

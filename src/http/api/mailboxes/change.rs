@@ -4,11 +4,11 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::message::MailboxMessage;
-use super::{account, mailbox_of, no_message, uid_of};
+use super::{mailbox_of, no_message, uid_of};
 use crate::base::{MailboxId, ModSeq, SystemFlags, Uid, limits};
-use crate::directory::Precondition;
+use crate::directory::{Precondition, Scope};
 use crate::http::api::accounts::may_change;
-use crate::http::api::show;
+use crate::http::api::{account_of, show};
 use crate::http::body::Body;
 use crate::http::caller::{Allowed, Caller, MessagesWrite};
 use crate::http::context::Context;
@@ -32,7 +32,8 @@ pub(in crate::http) struct FlagChange {
     flags_remove: Vec<String>,
 }
 
-/// Changes the flags of a message. Mail programs that have the mailbox open see it at once.
+/// Changes the flags of a message. Mail programs that have the mailbox open see it at once. Without the scope
+/// `messages:read` the answer has empty texts in the place of `from`, `to`, `subject` and `preview`.
 #[utoipa::path(
     tag = "mailboxes",
     params(
@@ -68,15 +69,20 @@ pub(in crate::http) async fn patch_mailbox_message(
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
+    let shows = allowed.caller.has(Scope::MessagesRead);
+    let target = format!("{}/{}/{}", path.0, path.1, path.2);
+    if shows && body.0.flags_add.is_empty() && body.0.flags_remove.is_empty() {
+        // No change, which would be written down: but a look.
+        allowed.note(&context, &target, Some(json!({"id": member.message.to_string()}))).await?;
+    }
     for (mode, (flags, keywords)) in [(FlagMode::Add, add), (FlagMode::Remove, remove)] {
         if flags == SystemFlags::NONE && keywords.is_empty() {
             continue;
         }
         let uids = vec![(member.uid, member.uid)];
         let op = ChangeFlags { mailbox, uids, mode, flags, keywords, unchanged_since };
-        let target = format!("{}/{}/{}", path.0, path.1, path.2);
         let what = json!({"flags_add": body.0.flags_add, "flags_remove": body.0.flags_remove});
-        let changed = allowed.write(&context, target, op, move |_| Ok(Some(what.clone()))).await?.into_inner();
+        let changed = allowed.write(&context, &target, op, move |_| Ok(Some(what.clone()))).await?.into_inner();
         if !changed.modified.is_empty() {
             return Err(Problem::new(Code::PreconditionFailed, "It was changed meanwhile: read it again."));
         }
@@ -86,6 +92,7 @@ pub(in crate::http) async fn patch_mailbox_message(
     let gone = || no_message(member.uid);
     let message = MailboxMessage::find(&view, mailbox, member.uid)?.ok_or_else(gone)?;
     let member = mailbox::member(&view, mailbox, member.uid)?.ok_or_else(gone)?;
+    let message = if shows { message } else { message.without_content() };
     Ok(show(&request, etag::of(member.modseq.0), &message))
 }
 
@@ -147,7 +154,7 @@ fn find(
     caller: &Caller,
     (address, name, uid): &(String, String, String),
 ) -> Result<(MailboxId, Member), Problem> {
-    let account = account(context, caller, address)?;
+    let account = account_of(context, caller, address)?;
     may_change(caller, &account)?;
     let uid: Uid = uid_of(uid)?;
     let view = context.store.view()?;

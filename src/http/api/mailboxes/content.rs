@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 
 use super::message::{Shown, flags, text};
 use super::part::{MessagePart, content_type, filename, number};
-use super::{account, mailbox_of, no_message, uid_of};
+use super::{mailbox_of, no_message, uid_of};
 use crate::base::{MailboxId, Uid, limits};
-use crate::http::api::{path_segment, show};
+use crate::http::api::{account_of, path_segment, show};
 use crate::http::caller::{Allowed, MessagesRead};
 use crate::http::context::Context;
 use crate::http::etag;
@@ -217,7 +217,7 @@ async fn open(
     allowed: &Allowed<MessagesRead>,
     (address, name, uid): &(String, String, String),
 ) -> Result<(MailboxId, Member), Problem> {
-    let account = account(context, &allowed.caller, address)?;
+    let account = account_of(context, &allowed.caller, address)?;
     let uid = uid_of(uid)?;
     let view = context.store.view()?;
     let mailbox = mailbox_of(&view, &account, name)?;

@@ -70,6 +70,14 @@ impl MailboxMessage {
     }
 }
 
+impl MailboxMessage {
+    /// What it is known by, and nothing of what it holds.
+    pub fn without_content(self) -> Self {
+        let (from, to, subject, preview) = Default::default();
+        Self { from, to, subject, preview, ..self }
+    }
+}
+
 /// The fields of a header that everybody looks at, as texts for people.
 #[derive(Default)]
 pub(in crate::http) struct Shown {

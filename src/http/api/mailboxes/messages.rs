@@ -1,9 +1,10 @@
 use actix_web::{HttpRequest, HttpResponse, get, web};
+use serde_json::json;
 
+use super::mailbox_of;
 use super::message::{MailboxMessage, MailboxMessagePage};
-use super::{account, mailbox_of};
 use crate::base::Uid;
-use crate::http::api::{Listed, list};
+use crate::http::api::{Listed, account_of, list};
 use crate::http::caller::{Allowed, MessagesRead};
 use crate::http::context::Context;
 use crate::http::page::{ListParams, ListQuery};
@@ -33,8 +34,10 @@ pub(in crate::http) async fn list_mailbox_messages(
 ) -> Result<HttpResponse, Problem> {
     let query = query.allow(&[])?;
     let before = query.after_key(|text| text.parse().map(Uid))?;
-    let account = account(&context, &allowed.caller, &path.0)?;
+    let account = account_of(&context, &allowed.caller, &path.0)?;
     let mailbox = mailbox_of(&context.store.view()?, &account, &path.1)?;
+    let what = Some(json!({"limit": query.limit}));
+    allowed.note(&context, format!("{}/{}", path.0, path.1), what).await?;
     let found = context
         .store
         .read(move |view| {
