@@ -181,6 +181,12 @@ pub struct AccountFields {
     /// An address that it may send as, or @DOMAIN; repeatable
     #[arg(long = "send-as", value_name = "ADDRESS")]
     send_as: Vec<String>,
+    /// An address that its mail goes on to; repeatable. Empty: none
+    #[arg(long = "forward", value_name = "ADDRESS")]
+    forward: Vec<String>,
+    /// Whether it gets a copy of what it forwards; default: true
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set)]
+    forward_keep: Option<bool>,
 }
 
 #[derive(Args)]
@@ -272,8 +278,18 @@ impl Fields for Box<AccountFields> {
             ("quota_bytes", self.quota_bytes.map(Value::from)),
             ("protocols", several(self.protocols)),
             ("send_as", several(self.send_as)),
+            ("forward", forward(self.forward, self.forward_keep)),
         ]))
     }
+}
+
+/// Where an account forwards to: one empty address takes it away.
+fn forward(to: Vec<String>, keep: Option<bool>) -> Option<Value> {
+    if to.iter().any(String::is_empty) {
+        return Some(Value::Null);
+    }
+    let fields = given([("to", several(to)), ("keep", keep.map(Value::from))]);
+    (!fields.is_empty()).then_some(Value::Object(fields))
 }
 
 impl Fields for AliasFields {
@@ -357,7 +373,8 @@ pub fn token(action: TokenAction, client: &Client, output: Output) -> Result<(),
 /// `pillarbox resolve ADDRESS`
 pub fn resolve(address: &str, client: &Client, output: Output) -> Result<(), Failure> {
     let path = format!("/api/v1/resolve?address={}", path_segment(address));
-    output::show(&client.send(Method::GET, &path, &[], None)?.body, output)
+    let answer = client.send(Method::GET, &path, &[], None)?.body;
+    output::show_with_list(answer, "steps", &["address", "kind", "to"], output)
 }
 
 /// `pillarbox health`
@@ -396,6 +413,12 @@ mod tests {
             "account put a@x.test --role admin --send-as @x.test --password-hash $6$x",
             json!({"roles": ["admin"], "send_as": ["@x.test"], "password_hash": "$6$x"}),
         );
+        check::<Box<AccountFields>>(
+            "account set a@x.test --forward b@far.test --forward c@far.test --forward-keep false",
+            json!({"forward": {"to": ["b@far.test", "c@far.test"], "keep": false}}),
+        );
+        check::<Box<AccountFields>>("account set a@x.test --forward-keep true", json!({"forward": {"keep": true}}));
+        check::<Box<AccountFields>>("account set a@x.test --forward ", json!({"forward": null}));
         check::<AliasFields>(
             "alias put i@x.test --target a@x.test --internal-only true --note hello",
             json!({"targets": ["a@x.test"], "internal_only": true, "note": "hello"}),

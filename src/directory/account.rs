@@ -8,6 +8,7 @@ use super::alias::{ALIASES, page};
 use super::app_password::remove_all;
 use super::change::{Holder, Precondition, Put, Refused, check_length, check_text, next_version, place};
 use super::domain::domain;
+use super::forward::Forward;
 use super::password::{CREDENTIALS, Credential, MAIN_PASSWORD, PasswordHash};
 use super::web_session::end_sessions;
 use crate::base::{AccountId, Address, DomainName, Timestamp, limits};
@@ -44,7 +45,6 @@ pub struct Account {
     /// When it was last changed.
     pub changed_at: Timestamp,
 }
-postcard_row!(Account, 1);
 
 /// What an administrator sets of an account; the password is apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +61,8 @@ pub struct AccountFields {
     pub send_as: Vec<String>,
     /// Where it may log in.
     pub protocols: Vec<Protocol>,
+    /// Where its mail goes on to.
+    pub forward: Option<Forward>,
 }
 
 impl Default for AccountFields {
@@ -73,6 +75,7 @@ impl Default for AccountFields {
             quota_bytes: None,
             send_as: Vec::new(),
             protocols: Protocol::ALL.to_vec(),
+            forward: None,
         }
     }
 }
@@ -327,6 +330,9 @@ pub fn plan_account(read: &impl Read, change: &AccountChange) -> Result<AccountP
         }
     }
     check_fields(&change.fields).map_err(Halt::Refused)?;
+    if let Some(forward) = &change.fields.forward {
+        forward.check(read, &change.address)?;
+    }
     Ok(AccountPlan { old })
 }
 

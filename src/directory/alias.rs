@@ -2,8 +2,9 @@ use serde::{Deserialize, Serialize};
 
 use super::DIRECTORY_TOPIC;
 use super::account::ACCOUNT_NAMES;
-use super::change::{Holder, Precondition, Put, Refused, check_length, check_text, next_version, place};
+use super::change::{Holder, Precondition, Put, Refused, check_text, next_version, place};
 use super::domain::domain;
+use super::forward::{check_circle, check_targets};
 use crate::base::{Address, DomainName, Timestamp, limits};
 use crate::postcard_row;
 use crate::store::{Halt, Op, Read, Span, StoreError, Table, Topic, Tx};
@@ -121,7 +122,7 @@ impl Op for PutAlias {
             return Err(Halt::Refused(Refused::Conflict(Holder::Account)));
         }
         self.check_fields().map_err(Halt::Refused)?;
-        self.check_circle(tx)?;
+        check_circle(tx, &self.address, "/targets", &self.fields.targets)?;
         Ok(old)
     }
 
@@ -145,40 +146,7 @@ impl Op for PutAlias {
 impl PutAlias {
     fn check_fields(&self) -> Result<(), Refused> {
         check_text("/note", &self.fields.note)?;
-        if self.fields.targets.is_empty() {
-            return Err(Refused::invalid("/targets", "empty", "an alias leads to at least one address"));
-        }
-        check_length("/targets", self.fields.targets.len(), limits::ALIAS_MEMBERS)?;
-        for (number, target) in self.fields.targets.iter().enumerate() {
-            if target.host.name().is_none() {
-                let pointer = format!("/targets/{number}");
-                return Err(Refused::invalid(pointer, "no_domain", "an address with a domain name"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses targets that lead back here by aliases alone. (What leads back by a catch-all or a tag is met when
-    /// mail comes: [`super::resolve`] visits no alias twice.)
-    fn check_circle(&self, tx: &Tx<'_>) -> Result<(), Halt<Refused>> {
-        let own = self.address.key();
-        for (number, target) in self.fields.targets.iter().enumerate() {
-            let mut seen = Vec::new();
-            let mut ahead = vec![target.clone()];
-            while let Some(address) = ahead.pop() {
-                let key = address.key();
-                if key == own {
-                    let pointer = format!("/targets/{number}");
-                    let message = format!("{target} leads back to {}", self.address);
-                    return Err(Halt::Refused(Refused::invalid(pointer, "circle", message)));
-                }
-                if seen.len() < limits::ALIAS_MEMBERS && !seen.contains(&key) {
-                    ahead.extend(alias(tx, &address)?.into_iter().flat_map(|alias| alias.fields.targets));
-                    seen.push(key);
-                }
-            }
-        }
-        Ok(())
+        check_targets("/targets", &self.fields.targets, limits::ALIAS_MEMBERS)
     }
 }
 

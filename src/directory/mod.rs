@@ -4,6 +4,7 @@
 //! call [`plan_account`], [`write_account`] and [`remove_account`] here.
 
 mod account;
+mod account_row;
 mod alias;
 mod app_password;
 mod authenticator;
@@ -11,11 +12,13 @@ mod census;
 mod change;
 mod check;
 mod domain;
+mod forward;
 mod password;
 mod powers;
 mod resolve;
 mod scope;
 mod setup_link;
+mod step;
 mod token;
 mod web_session;
 
@@ -31,11 +34,13 @@ pub use census::{Census, census};
 pub use change::{Holder, Precondition, Put, Refused};
 pub use check::{CHECKS, TABLES};
 pub use domain::{DeleteDomain, Domain, DomainFields, PutDomain, domain, domains, local_domain};
+pub use forward::Forward;
 pub use password::{HashError, PasswordHash};
 pub use powers::Powers;
-pub use resolve::{Delivery, Resolution, may_send_as, resolve, resolve_postmaster};
+pub use resolve::{Delivery, Resolution, explain, may_send_as, resolve, resolve_postmaster};
 pub use scope::{Scope, ScopeError};
 pub use setup_link::{MakeSetupLink, is_setup_token, needs_setup, spend_setup_link};
+pub use step::{Step, StepKind};
 pub use token::{
     CreateToken, DeleteToken, FILE_TOKEN, FileTokenError, SetFileToken, Token, TokenFields, TokenUsed, find_token,
     token, tokens,

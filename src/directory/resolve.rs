@@ -3,7 +3,9 @@ use std::collections::HashSet;
 use super::account::{ACCOUNT_ROLES, ACCOUNTS, Account, Role, account_at, account_by_id};
 use super::alias::{ALIASES, Alias};
 use super::domain::{Domain, local_domain};
-use crate::base::{AccountId, Address, DomainName, limits};
+use super::forward::Forward;
+use super::step::{Step, StepKind, Steps};
+use crate::base::{AccountId, Address, DomainName, Host, limits};
 use crate::store::{Read, Span, StoreError};
 
 /// Where an address leads.
@@ -46,6 +48,9 @@ pub struct Delivery {
 
 /// Where mail for an address goes.
 ///
+/// An account may forward its mail: then that goes on from there, with or without a copy for the account, as from an
+/// alias. A forward that leads to nobody, or only back, is none: the account gets the mail.
+///
 /// In this order: the account of that address; the alias; either of them for the address without its tag; for
 /// `postmaster` and `abuse` (RFC 5321 §4.5.1, RFC 2142 §4) an administrator; the domain's catch-all. A domain alias is
 /// the domain. An alias of `postmaster` or `abuse` that leads to nobody is passed over. The administrator is the oldest
@@ -59,8 +64,23 @@ pub fn resolve(read: &impl Read, address: &Address) -> Result<Resolution, StoreE
         return Ok(Resolution::NotLocal);
     };
     let mut walk = Walk::new(read);
-    walk.enter(&domain, &address.local.key(), 0)?;
+    walk.enter(&domain, address, 0)?;
     Ok(walk.resolution())
+}
+
+/// The same with each step of the way, in their order.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn explain(read: &impl Read, address: &Address) -> Result<(Resolution, Vec<Step>), StoreError> {
+    let mut walk = Walk { steps: Steps::wanted(), ..Walk::new(read) };
+    let Some(domain) = address.host.name().map_or(Ok(None), |name| local_domain(read, name))? else {
+        walk.steps.end(StepKind::NotLocal, address, 0);
+        return Ok((Resolution::NotLocal, walk.steps.into_vec()));
+    };
+    walk.enter(&domain, address, 0)?;
+    let steps = std::mem::take(&mut walk.steps).into_vec();
+    Ok((walk.resolution(), steps))
 }
 
 /// Where mail for `<Postmaster>` without a domain goes (RFC 5321 §4.5.1): as `postmaster` of the domain of ours that
@@ -74,20 +94,20 @@ pub fn resolve_postmaster(read: &impl Read, hostname: &DomainName) -> Result<Res
     loop {
         let domain = DomainName::parse(rest).map_or(Ok(None), |name| local_domain(read, &name))?;
         if let Some(domain) = domain.filter(|domain| domain.fields.enabled) {
-            walk.enter(&domain, "postmaster", 0)?;
+            walk.enter(&domain, &Address::postmaster(&domain.name), 0)?;
             return Ok(walk.resolution());
         }
         let Some((_, parent)) = rest.split_once('.') else { break };
         rest = parent;
     }
     if let Some(account) = walk.administrator(None)?.map_or_else(|| walk.oldest(), |found| Ok(Some(found)))? {
-        walk.take(account, None);
+        walk.take(account, None, 0)?;
     }
     Ok(walk.resolution())
 }
 
 /// Whether an account may send as an address: mail to the address reaches that account and nobody else (by a catch-all
-/// does not count), or an administrator has listed it in `send_as`.
+/// does not count, nor does it matter where the account forwards it to), or an administrator has listed it in `send_as`.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -103,8 +123,8 @@ pub fn may_send_as(read: &impl Read, account: AccountId, address: &Address) -> R
     let Some(domain) = address.host.name().map_or(Ok(None), |name| local_domain(read, name))? else {
         return Ok(false);
     };
-    let mut walk = Walk::new(read);
-    walk.enter(&domain, &address.local.key(), 0)?;
+    let mut walk = Walk { forwards: false, ..Walk::new(read) };
+    walk.enter(&domain, address, 0)?;
     let reaches_it_alone = matches!(walk.local.as_slice(), [only] if only.account == account);
     Ok(reaches_it_alone && walk.remote.is_empty() && !walk.was_caught && !walk.is_too_far)
 }
@@ -115,7 +135,7 @@ fn is_required(local: &str) -> bool {
     local == "postmaster" || local == "abuse"
 }
 
-/// The way from an address to all that it leads to. Visits no alias twice, and no more than the limits allow.
+/// The way from an address to all that it leads to. Visits no alias and no forward twice, and no more than the limits allow.
 struct Walk<'a, R> {
     read: &'a R,
     seen: HashSet<(String, String)>,
@@ -129,12 +149,15 @@ struct Walk<'a, R> {
     is_too_far: bool,
     /// Somebody was reached only because nobody else was there.
     was_caught: bool,
+    /// Whether accounts' forwards are followed.
+    forwards: bool,
+    steps: Steps,
 }
 
 /// Who has an address.
 enum Holder {
     Account(Box<Account>, Option<String>),
-    Alias(Box<Alias>),
+    Alias(Box<Alias>, Option<String>),
 }
 
 impl<'a, R: Read> Walk<'a, R> {
@@ -150,6 +173,8 @@ impl<'a, R: Read> Walk<'a, R> {
             is_disabled: false,
             is_too_far: false,
             was_caught: false,
+            forwards: true,
+            steps: Steps::default(),
         }
     }
 
@@ -166,34 +191,55 @@ impl<'a, R: Read> Walk<'a, R> {
         }
     }
 
-    /// Goes on from an address of ours; `local` is normalised.
-    fn enter(&mut self, domain: &Domain, local: &str, depth: usize) -> Result<(), StoreError> {
+    /// Goes on from an address of that domain of ours, or of another name of it.
+    fn enter(&mut self, domain: &Domain, address: &Address, depth: usize) -> Result<(), StoreError> {
+        let own = Address { local: address.local.clone(), host: Host::Name(domain.name.clone()) };
+        if own.host != address.host {
+            self.steps.note(StepKind::DomainAlias, address, depth, &[&own]);
+        }
         if !domain.fields.enabled {
+            self.steps.end(StepKind::Disabled, &own, depth);
             self.is_disabled = true;
             return Ok(());
         }
-        let before = self.reached;
-        match self.holder(domain, local)? {
-            Some(Holder::Account(account, tag)) => self.take(*account, tag),
-            Some(Holder::Alias(alias)) => self.follow(&alias, depth)?,
-            None if is_required(local) => {}
-            None => return self.fall_back(domain, depth),
+        let (before, local) = (self.reached, own.local.key());
+        match self.holder(domain, &local)? {
+            Some(Holder::Account(account, tag)) => {
+                self.note_tag(&own, tag.as_deref(), depth, &account.address);
+                self.take(*account, tag, depth)?;
+            }
+            Some(Holder::Alias(alias, tag)) => {
+                self.note_tag(&own, tag.as_deref(), depth, &alias.address);
+                self.follow(&alias, depth)?;
+            }
+            None if is_required(&local) => {}
+            None => return self.fall_back(domain, &own, depth),
         }
-        if !is_required(local) || self.reached > before {
+        if !is_required(&local) || self.reached > before {
             return Ok(());
         }
         if let Some(account) = self.administrator(Some(&domain.name))? {
-            self.take(account, None);
-            return Ok(());
+            return self.ask_administrator(account, &own, depth);
         }
-        self.fall_back(domain, depth)?;
+        self.fall_back(domain, &own, depth)?;
         if self.reached == before
             && let Some(account) = self.oldest()?
         {
             self.was_caught = true;
-            self.take(account, None);
+            self.ask_administrator(account, &own, depth)?;
         }
         Ok(())
+    }
+
+    fn note_tag(&mut self, own: &Address, tag: Option<&str>, depth: usize, holder: &Address) {
+        if tag.is_some() {
+            self.steps.note(StepKind::Subaddress, own, depth, &[holder]);
+        }
+    }
+
+    fn ask_administrator(&mut self, account: Account, own: &Address, depth: usize) -> Result<(), StoreError> {
+        self.steps.note(StepKind::Administrator, own, depth, &[&account.address]);
+        self.take(account, None, depth + 1)
     }
 
     /// The account or alias of the address, or of the address without its tag.
@@ -216,30 +262,69 @@ impl<'a, R: Read> Walk<'a, R> {
         if let Some(account) = account_at(self.read, &place)? {
             return Ok(Some(Holder::Account(Box::new(account), tag.map(str::to_owned))));
         }
-        Ok(self.read.get(&ALIASES, &place)?.map(|alias| Holder::Alias(Box::new(alias))))
+        Ok(self.read.get(&ALIASES, &place)?.map(|alias| Holder::Alias(Box::new(alias), tag.map(str::to_owned))))
     }
 
-    fn take(&mut self, account: Account, tag: Option<String>) {
+    fn take(&mut self, account: Account, tag: Option<String>, depth: usize) -> Result<(), StoreError> {
         if !account.fields.enabled {
+            self.steps.end(StepKind::Disabled, &account.address, depth);
             self.is_disabled = true;
+            return Ok(());
+        }
+        match &account.fields.forward {
+            Some(forward) if self.forwards => self.pass_on(&account, forward, tag, depth),
+            _ => {
+                self.deliver(&account, tag, depth);
+                Ok(())
+            }
+        }
+    }
+
+    fn deliver(&mut self, account: &Account, tag: Option<String>, depth: usize) {
+        self.reached += 1;
+        if self.local.iter().any(|delivery| delivery.account == account.id) {
+            self.steps.end(StepKind::Repeated, &account.address, depth);
             return;
         }
-        self.reached += 1;
-        if self.local.iter().all(|delivery| delivery.account != account.id) {
-            self.local.push(Delivery { account: account.id, address: account.address, tag });
+        self.steps.end(StepKind::Account, &account.address, depth);
+        self.local.push(Delivery { account: account.id, address: account.address.clone(), tag });
+    }
+
+    fn pass_on(
+        &mut self,
+        account: &Account,
+        forward: &Forward,
+        tag: Option<String>,
+        depth: usize,
+    ) -> Result<(), StoreError> {
+        if !self.visit(&account.address, depth) {
+            return Ok(());
         }
+        self.steps.note(StepKind::Forward, &account.address, depth, &forward.to);
+        if forward.keep {
+            self.deliver(account, tag.clone(), depth);
+        }
+        let before = self.reached;
+        for target in &forward.to {
+            self.lead(target, depth + 1)?;
+        }
+        // Nobody who forwards their mail wants it lost.
+        if self.reached == before && !forward.keep {
+            self.deliver(account, tag, depth);
+        }
+        Ok(())
     }
 
     fn follow(&mut self, alias: &Alias, depth: usize) -> Result<(), StoreError> {
         if !alias.fields.enabled {
+            self.steps.end(StepKind::Disabled, &alias.address, depth);
             self.is_disabled = true;
             return Ok(());
         }
-        if !self.seen.insert((alias.address.key(), String::new())) {
-            // It has led to somebody, unless it leads to itself alone.
-            self.reached += usize::from(!self.local.is_empty() || !self.remote.is_empty());
+        if !self.visit(&alias.address, depth) {
             return Ok(());
         }
+        self.steps.note(StepKind::Alias, &alias.address, depth, &alias.fields.targets);
         // Only the address that was named asks who sends: a public group may lead through an internal one.
         self.internal_only |= depth == 0 && alias.fields.internal_only;
         for target in &alias.fields.targets {
@@ -248,17 +333,34 @@ impl<'a, R: Read> Walk<'a, R> {
         Ok(())
     }
 
+    /// Whether an alias or a forward is met for the first time.
+    fn visit(&mut self, address: &Address, depth: usize) -> bool {
+        let is_new = self.seen.insert((address.key(), String::new()));
+        if !is_new {
+            self.steps.end(StepKind::Repeated, address, depth);
+            // It has led to somebody, unless it leads to itself alone.
+            self.reached += usize::from(!self.local.is_empty() || !self.remote.is_empty());
+        }
+        is_new
+    }
+
     fn lead(&mut self, target: &Address, depth: usize) -> Result<(), StoreError> {
         self.members += 1;
         if depth > limits::ALIAS_DEPTH || self.members > limits::ALIAS_MEMBERS {
+            if !self.is_too_far {
+                self.steps.end(StepKind::TooFar, target, depth);
+            }
             self.is_too_far = true;
             return Ok(());
         }
         match target.host.name().map_or(Ok(None), |name| local_domain(self.read, name))? {
-            Some(domain) => self.enter(&domain, &target.local.key(), depth),
+            Some(domain) => self.enter(&domain, target, depth),
             None => {
                 self.reached += 1;
-                if self.remote.iter().all(|known| known.key() != target.key()) {
+                if self.remote.iter().any(|known| known.key() == target.key()) {
+                    self.steps.end(StepKind::Repeated, target, depth);
+                } else {
+                    self.steps.end(StepKind::Remote, target, depth);
                     self.remote.push(target.clone());
                 }
                 Ok(())
@@ -266,12 +368,17 @@ impl<'a, R: Read> Walk<'a, R> {
         }
     }
 
-    fn fall_back(&mut self, domain: &Domain, depth: usize) -> Result<(), StoreError> {
-        let Some(catch_all) = &domain.fields.catch_all else { return Ok(()) };
+    fn fall_back(&mut self, domain: &Domain, own: &Address, depth: usize) -> Result<(), StoreError> {
+        let Some(catch_all) = &domain.fields.catch_all else {
+            self.steps.end(StepKind::Unknown, own, depth);
+            return Ok(());
+        };
         // A catch-all whose own address nobody has would catch itself.
         if !self.seen.insert((String::new(), domain.name.as_str().to_owned())) {
+            self.steps.end(StepKind::Repeated, own, depth);
             return Ok(());
         }
+        self.steps.note(StepKind::CatchAll, own, depth, &[catch_all]);
         self.was_caught = true;
         self.lead(catch_all, depth + 1)
     }

@@ -183,3 +183,42 @@ fn a_quota_is_the_accounts_or_the_domains() {
     let quota = |id| quota_bytes(&view, &account_by_id(&view, id).unwrap().unwrap()).unwrap();
     assert_eq!((quota(own), quota(default), quota(none)), (Some(3), Some(7), None));
 }
+
+#[test]
+fn no_way_leads_back_to_where_it_began() {
+    let world = World::new();
+    world.domain("example.test");
+    let put = |text: &str, to: &[&str]| {
+        let forward = Some(Forward { to: to.iter().map(|target| address(target)).collect(), keep: true });
+        let fields = AccountFields { forward, ..AccountFields::default() };
+        world.write(PutAccount(AccountChange { fields, ..change(text) })).map(drop)
+    };
+    let check = |seen: Result<(), WriteError<Refused>>, expected: Option<(&str, &str)>| {
+        let seen = match seen {
+            Ok(()) => None,
+            Err(WriteError::Refused(Refused::Invalid { pointer, code, .. })) => Some((pointer, code)),
+            Err(error) => panic!("{error:?}"),
+        };
+        assert_eq!(seen, expected.map(|(pointer, code)| (pointer.to_owned(), code)));
+    };
+    world.account("c@example.test");
+    check(put("a@example.test", &["x@far.test", "A@example.test"]), Some(("/forward/to/1", "circle")));
+    check(put("a@example.test", &[]), Some(("/forward/to", "empty")));
+    check(put("a@example.test", &["a@[192.0.2.1]"]), Some(("/forward/to/0", "no_domain")));
+    check(put("a@example.test", &["b@example.test", "x@far.test"]), None);
+    world.alias("b@example.test", &["c@example.test"]);
+    check(put("c@example.test", &["y@far.test", "a@example.test"]), Some(("/forward/to/1", "circle")));
+    let back = world.put_alias("b@example.test", alias_fields(&["a@example.test"])).map(drop);
+    check(back, Some(("/targets/0", "circle")));
+    // Eleven groups, each with a thousand members and the next one: no more than so many are looked at.
+    let members: Vec<String> = (0..999).map(|n| format!("m{n}@far.test")).collect();
+    let group = |number: usize| {
+        let next = format!("g{}@example.test", number + 1);
+        let targets: Vec<&str> = members.iter().map(String::as_str).chain([next.as_str()]).collect();
+        world.put_alias(&format!("g{number}@example.test"), alias_fields(&targets)).map(drop)
+    };
+    for number in (1..=10).rev() {
+        check(group(number), None);
+    }
+    check(group(0), Some(("/targets/999", "too_far")));
+}

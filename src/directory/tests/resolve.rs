@@ -268,3 +268,91 @@ fn an_account_sends_only_as_itself() {
     check(gone, "gone@example.test", false);
     check(AccountId(99), "alice@example.test", false);
 }
+
+fn forward(to: &[&str], keep: bool) -> AccountFields {
+    let to = to.iter().map(|target| address(target)).collect();
+    AccountFields { forward: Some(Forward { to, keep }), ..AccountFields::default() }
+}
+
+#[test]
+fn an_account_forwards_its_mail() {
+    let world = World::new();
+    world.domain("example.test");
+    let bob = world.account("bob@example.test");
+    world.account_with("off@example.test", off());
+    let away = world.account_with("away@example.test", forward(&["a@far.test", "b@far.test"], false));
+    world.account_with("both@example.test", forward(&["a@far.test", "bob+x@example.test"], true));
+    world.account_with("chain@example.test", forward(&["both@example.test"], false));
+    world.account_with("lost@example.test", forward(&["nobody@example.test", "off@example.test"], false));
+    world.alias("team@example.test", &["away@example.test", "both@example.test", "bob@example.test"]);
+    check(&world, "away@example.test", "forwards:  / a@far.test, b@far.test");
+    check(&world, "away+tag@example.test", "forwards:  / a@far.test, b@far.test");
+    check(&world, "both+y@example.test", "forwards: both@example.test [y], bob@example.test [x] / a@far.test");
+    check(&world, "chain@example.test", "forwards: both@example.test, bob@example.test [x] / a@far.test");
+    check(&world, "team@example.test", "forwards: both@example.test, bob@example.test [x] / a@far.test, b@far.test");
+    // What leads to nobody is kept.
+    check(&world, "lost@example.test", "lost@example.test");
+    // A circle that a tag closes: no write can see it, and mail still arrives, once.
+    world.account_with("one@example.test", forward(&["two+x@example.test"], false));
+    world.account_with("two@example.test", forward(&["one@example.test"], false));
+    check(&world, "one@example.test", "two@example.test [x]");
+    check(&world, "two@example.test", "one@example.test");
+    // Whoever forwards still sends as themselves, and whom they forward to does not.
+    let view = world.store.view().unwrap();
+    assert!(may_send_as(&view, away, &address("away@example.test")).unwrap());
+    let inside = world.account_with("inside@example.test", forward(&["bob@example.test"], false));
+    let view = world.store.view().unwrap();
+    assert!(may_send_as(&view, inside, &address("inside@example.test")).unwrap());
+    assert!(!may_send_as(&view, bob, &address("inside@example.test")).unwrap());
+    world.is_sound();
+}
+
+#[test]
+fn each_step_of_the_way_is_told() {
+    let world = World::new();
+    let catching = DomainFields { catch_all: Some(address("info@example.test")), ..domain_fields() };
+    world.put_domain("example.test", DomainFields { aliases: vec![name("other.test")], ..domain_fields() }).unwrap();
+    world.put_domain("catch.test", catching).unwrap();
+    world.account("alice@example.test");
+    world.account_with("off@example.test", off());
+    world.account_with("bob@example.test", forward(&["b@far.test"], true));
+    world.alias("info@example.test", &["alice+x@example.test", "bob@example.test", "off@example.test"]);
+    world.alias("all@example.test", &["info@example.test", "info@example.test", "nobody@example.test"]);
+    let check = |to: &str, expected: &[&str]| {
+        let (resolution, steps) = explain(&world.store.view().unwrap(), &address(to)).unwrap();
+        let line = |step: &Step| {
+            let ahead = if step.to.is_empty() { String::new() } else { format!(" > {}", step.to.join(", ")) };
+            format!("{}{} {:?}{ahead}", "  ".repeat(step.depth), step.address, step.kind)
+        };
+        assert_eq!(steps.iter().map(line).collect::<Vec<_>>(), expected, "{to}");
+        assert_eq!(resolution, resolve(&world.store.view().unwrap(), &address(to)).unwrap(), "{to}");
+    };
+    check("alice@example.test", &["alice@example.test Account"]);
+    check("nobody@example.test", &["nobody@example.test Unknown"]);
+    check("a@far.test", &["a@far.test NotLocal"]);
+    check(
+        "postmaster@example.test",
+        &[
+            "postmaster@example.test Unknown",
+            "postmaster@example.test Administrator > alice@example.test",
+            "  alice@example.test Account",
+        ],
+    );
+    let info = [
+        "info@example.test Alias > alice+x@example.test, bob@example.test, off@example.test",
+        "  alice+x@example.test Subaddress > alice@example.test",
+        "  alice@example.test Account",
+        "  bob@example.test Forward > b@far.test",
+        "  bob@example.test Account",
+        "    b@far.test Remote",
+        "  off@example.test Disabled",
+    ];
+    check("info@example.test", &info);
+    let deeper: Vec<String> = info.iter().map(|line| format!("  {line}")).collect();
+    let deeper: Vec<&str> = deeper.iter().map(String::as_str).collect();
+    check("x@catch.test", &[&["x@catch.test CatchAll > info@example.test"], deeper.as_slice()].concat());
+    let all = "all@example.test Alias > info@example.test, info@example.test, nobody@example.test";
+    let first = ["all@other.test DomainAlias > all@example.test", all];
+    let last = ["  info@example.test Repeated", "  nobody@example.test Unknown"];
+    check("all@other.test", &[first.as_slice(), deeper.as_slice(), &last].concat());
+}

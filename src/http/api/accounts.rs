@@ -4,10 +4,10 @@ use serde_json::Value;
 use super::state::Section;
 use super::{Guard, address_of, list, show, stored};
 use crate::base::{Address, DomainName, Secret};
-use crate::directory::{self, AccountChange, AccountFields, LoginError, PasswordHash};
+use crate::directory::{self, AccountChange, AccountFields, LoginError, PasswordHash, Scope};
 use crate::http::audited::shown;
 use crate::http::body::{Body, Patch};
-use crate::http::caller::{AccountsRead, AccountsWrite, Allowed};
+use crate::http::caller::{AccountsRead, AccountsWrite, Allowed, Caller};
 use crate::http::context::Context;
 use crate::http::etag;
 use crate::http::page::{ListParams, ListQuery, NoQuery};
@@ -232,7 +232,7 @@ async fn write(
 
 /// Whether an account's fields give it, or one that it can log in to, more than the caller has.
 pub(super) fn may_set(
-    caller: &crate::http::caller::Caller,
+    caller: &Caller,
     fields: &AccountFields,
     old: Option<&directory::Account>,
 ) -> Result<(), Problem> {
@@ -249,12 +249,21 @@ pub(super) fn may_set(
     if let Some(old) = old {
         may_change(caller, old)?;
     }
+    let had = |target: &Address| {
+        let forward = old.and_then(|old| old.fields.forward.as_ref());
+        forward.is_some_and(|forward| forward.to.contains(target))
+    };
+    if let (Some(old), Some(forward)) = (old, &fields.forward)
+        && !forward.to.iter().all(had)
+    {
+        may_read(caller, old, "To forward another's mail")?;
+    }
     let had = |name: &String| old.is_some_and(|old| old.fields.send_as.contains(name));
     fields.send_as.iter().filter(|name| !had(name)).try_for_each(|name| may_send_as(caller, name))
 }
 
 /// Whether the caller reaches the domain of an address that an account may send as.
-fn may_send_as(caller: &crate::http::caller::Caller, name: &str) -> Result<(), Problem> {
+fn may_send_as(caller: &Caller, name: &str) -> Result<(), Problem> {
     match name.rsplit_once('@').and_then(|(_, domain)| DomainName::parse(domain).ok()) {
         Some(domain) => caller.need_domain(&domain),
         None => caller.need_unrestricted("let anybody send as an address that is in no domain"),
@@ -262,7 +271,7 @@ fn may_send_as(caller: &crate::http::caller::Caller, name: &str) -> Result<(), P
 }
 
 /// Who sets an administrator's password is an administrator; who deletes one makes room for another.
-pub(super) fn may_change(caller: &crate::http::caller::Caller, account: &directory::Account) -> Result<(), Problem> {
+pub(super) fn may_change(caller: &Caller, account: &directory::Account) -> Result<(), Problem> {
     if account.fields.roles.iter().any(|role| matches!(role, directory::Role::Operator | directory::Role::Admin)) {
         caller.need_admin("change or delete an account with the roles operator and admin")?;
     }
@@ -272,6 +281,16 @@ pub(super) fn may_change(caller: &crate::http::caller::Caller, account: &directo
         _ => Ok(()),
     })?;
     account.fields.send_as.iter().try_for_each(|name| may_send_as(caller, name))
+}
+
+/// Whether the caller may have an account's mail shown, to themselves or to others, by a way that its owner does not see
+/// as they see a new main password.
+pub(super) fn may_read(caller: &Caller, account: &directory::Account, what: &str) -> Result<(), Problem> {
+    let is_own = matches!(caller, Caller::Session(login) if login.account.id == account.id);
+    if is_own || caller.has(Scope::MessagesRead) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::Forbidden, format!("{what} is to read it: that needs the scope messages:read too.")))
 }
 
 fn both_passwords() -> Problem {

@@ -3,18 +3,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::accounts::may_change;
-use super::{address_of, stored};
+use super::accounts::{may_change, may_read};
+use super::{account_of, stored};
 use crate::base::{AccountId, Timestamp};
-use crate::directory::{self, CreateAppPassword, DeleteAppPassword, Protocol, Scope};
+use crate::directory::{self, CreateAppPassword, DeleteAppPassword, Protocol};
 use crate::http::audited::shown;
 use crate::http::body::Body;
-use crate::http::caller::{AccountsRead, AccountsWrite, Allowed, Caller};
+use crate::http::caller::{AccountsRead, AccountsWrite, Allowed};
 use crate::http::context::Context;
 use crate::http::etag;
 use crate::http::page::NoQuery;
 use crate::http::path_segment;
-use crate::http::problem::{Code, Fault, Problem};
+use crate::http::problem::{Fault, Problem};
 use crate::store::{StoreError, Tx};
 
 /// A password for one program; it is shown once, when it is made.
@@ -122,7 +122,7 @@ pub(in crate::http) async fn list_app_passwords(
     context: web::Data<Context>,
     path: web::Path<String>,
 ) -> Result<web::Json<AppPasswordList>, Problem> {
-    let account = account(&context, &allowed.caller, &path)?;
+    let account = account_of(&context, &allowed.caller, &path)?;
     let rows = directory::app_passwords(&context.store.view()?, account.id)?;
     Ok(web::Json(AppPasswordList { items: rows.iter().map(AppPassword::of).collect() }))
 }
@@ -147,10 +147,12 @@ pub(in crate::http) async fn create_app_password(
     path: web::Path<String>,
     body: Body<AppPasswordInput>,
 ) -> Result<HttpResponse, Problem> {
-    let account = account(&context, &allowed.caller, &path)?;
+    let account = account_of(&context, &allowed.caller, &path)?;
     may_change(&allowed.caller, &account)?;
     let AppPasswordInput { name, protocols, expires_at } = body.0;
-    may_read_by(&allowed.caller, &account, &protocols)?;
+    if protocols.iter().any(|protocol| *protocol != AppProtocol::Submission) {
+        may_read(&allowed.caller, &account, "An app password for another's mail by POP3 or IMAP")?;
+    }
     let now = context.clock.now();
     let expires_at = expires_at.map(|text| Timestamp::parse_rfc3339(&text).ok_or_else(not_a_time)).transpose()?;
     let protocols = protocols.into_iter().map(AppProtocol::read).collect();
@@ -180,7 +182,7 @@ pub(in crate::http) async fn delete_app_password(
     path: web::Path<(String, String)>,
 ) -> Result<HttpResponse, Problem> {
     let (address, id) = path.into_inner();
-    let account = account(&context, &allowed.caller, &address)?;
+    let account = account_of(&context, &allowed.caller, &address)?;
     may_change(&allowed.caller, &account)?;
     let row = directory::app_password(&context.store.view()?, account.id, &id)?;
     let row = row.ok_or_else(|| Problem::not_found("app password", &id))?;
@@ -191,30 +193,9 @@ pub(in crate::http) async fn delete_app_password(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Whether the caller may have a password by which the account's mail is read. Nobody sees its use on the account, as one
-/// sees that a main password has been set anew.
-fn may_read_by(caller: &Caller, account: &directory::Account, protocols: &[AppProtocol]) -> Result<(), Problem> {
-    let is_own = matches!(caller, Caller::Session(login) if login.account.id == account.id);
-    let reads = protocols.iter().any(|protocol| *protocol != AppProtocol::Submission);
-    if is_own || !reads || caller.has(Scope::MessagesRead) {
-        return Ok(());
-    }
-    let detail = "An app password for POP3 or IMAP reads somebody's mail: for another's account it needs the scope \
-                  messages:read too. One for submission alone doesn't.";
-    Err(Problem::new(Code::Forbidden, detail))
-}
-
 fn not_a_time() -> Problem {
     let message = "not a time as in 2027-01-31T00:00:00Z (RFC 3339)";
     Problem::invalid(vec![Fault::body("/expires_at", "malformed", message)])
-}
-
-/// The account of the path, where the caller reaches it.
-fn account(context: &Context, caller: &Caller, path: &str) -> Result<directory::Account, Problem> {
-    let (address, domain) = address_of(path)?;
-    caller.need_domain(&domain)?;
-    let account = directory::account(&context.store.view()?, &address)?;
-    account.ok_or_else(|| Problem::not_found("account", &address))
 }
 
 /// Shows the app password, for the audit; its secret is shown nowhere.

@@ -22,6 +22,8 @@ pub(in crate::http) struct Resolution {
     accounts: Vec<Copy>,
     /// The addresses elsewhere that get one.
     remote: Vec<String>,
+    /// The way there, step by step.
+    steps: Vec<Step>,
 }
 
 /// What happens to mail for an address.
@@ -52,8 +54,76 @@ pub(in crate::http) struct Copy {
     tag: Option<String>,
 }
 
+/// A step on the way.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ResolvedStep)]
+pub(in crate::http) struct Step {
+    /// The address that it is about.
+    address: String,
+    /// What is found there.
+    kind: StepKind,
+    /// Where it goes on to; empty: the way ends there.
+    to: Vec<String>,
+    /// How many aliases, forwards and catch-alls have led there.
+    depth: usize,
+}
+
+/// What is found at an address.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ResolvedStepKind)]
+#[serde(rename_all = "snake_case")]
+enum StepKind {
+    /// Its domain is another name of one of ours.
+    DomainAlias,
+    /// Nobody has it; somebody has it without its tag.
+    Subaddress,
+    /// An alias or a group.
+    Alias,
+    /// An account that gets a copy.
+    Account,
+    /// An account that forwards its mail.
+    Forward,
+    /// Nobody has it, and the domain's catch-all takes it.
+    CatchAll,
+    /// Every domain has this address, and an administrator reads it.
+    Administrator,
+    /// An address elsewhere, which gets a copy.
+    Remote,
+    /// The way has led there before: nobody gets two copies.
+    Repeated,
+    /// The address or its domain is switched off.
+    Disabled,
+    /// The domain is ours, but nobody has the address.
+    Unknown,
+    /// More levels or more members than the limits allow.
+    TooFar,
+    /// The domain is not ours.
+    NotLocal,
+}
+
+impl StepKind {
+    fn of(kind: directory::StepKind) -> Self {
+        use directory::StepKind as Found;
+        match kind {
+            Found::DomainAlias => Self::DomainAlias,
+            Found::Subaddress => Self::Subaddress,
+            Found::Alias => Self::Alias,
+            Found::Account => Self::Account,
+            Found::Forward => Self::Forward,
+            Found::CatchAll => Self::CatchAll,
+            Found::Administrator => Self::Administrator,
+            Found::Remote => Self::Remote,
+            Found::Repeated => Self::Repeated,
+            Found::Disabled => Self::Disabled,
+            Found::Unknown => Self::Unknown,
+            Found::TooFar => Self::TooFar,
+            Found::NotLocal => Self::NotLocal,
+        }
+    }
+}
+
 impl Resolution {
-    fn of(address: &Address, found: directory::Resolution) -> Self {
+    fn of(address: &Address, found: directory::Resolution, steps: Vec<directory::Step>) -> Self {
         use directory::Resolution as Found;
         let (outcome, internal_only, local, remote) = match found {
             Found::Local(local) => (Outcome::Local, false, local, Vec::new()),
@@ -64,6 +134,7 @@ impl Resolution {
             Found::TooFar => (Outcome::TooFar, false, Vec::new(), Vec::new()),
             Found::NotLocal => (Outcome::NotLocal, false, Vec::new(), Vec::new()),
         };
+        let step = |directory::Step { address, kind, to, depth }| Step { address, kind: StepKind::of(kind), to, depth };
         let copy = |delivery: Delivery| Copy { address: delivery.address.to_string(), tag: delivery.tag };
         Self {
             address: address.to_string(),
@@ -71,11 +142,13 @@ impl Resolution {
             internal_only,
             accounts: local.into_iter().map(copy).collect(),
             remote: remote.iter().map(Address::to_string).collect(),
+            steps: steps.into_iter().map(step).collect(),
         }
     }
 }
 
-/// Says what would happen to mail for an address: domain alias, account, alias or group, tag and catch-all are followed.
+/// Says what would happen to mail for an address, and why: domain alias, account, alias or group, tag, forward and
+/// catch-all are followed, step by step.
 #[utoipa::path(
     tag = "directory",
     params(("address" = String, Query, description = "The address")),
@@ -91,6 +164,6 @@ pub(in crate::http) async fn resolve_address(
     if let Some(domain) = address.host.name() {
         allowed.caller.need_domain(domain)?;
     }
-    let found = directory::resolve(&context.store.view()?, &address)?;
-    Ok(HttpResponse::Ok().json(Resolution::of(&address, found)))
+    let (found, steps) = directory::explain(&context.store.view()?, &address)?;
+    Ok(HttpResponse::Ok().json(Resolution::of(&address, found, steps)))
 }

@@ -167,3 +167,38 @@ async fn app_passwords_that_read_need_two_scopes() {
     let own = browse(Method::POST, "/api/v1/accounts/local@x.test/app-passwords", &local).set_json(body(&["imap"]));
     assert_eq!(site.send(own).await.status, 201);
 }
+
+#[actix_web::test]
+async fn an_account_forwards_where_its_owner_or_a_reader_says() {
+    let site = Site::new();
+    site.person("ann@x.test", &["user"]).await;
+    site.person("local@x.test", &["domain_admin:x.test"]).await;
+    let local = site.cookie("local@x.test").await;
+    let body = json!({"forward": {"to": ["ann@far.test"]}});
+    let patch = |path: &str| browse(Method::PATCH, path, &local);
+    let refused = site.send(patch(ANN).set_json(&body)).await;
+    assert_eq!(refused.status, 403, "{}", refused.body);
+    assert!(refused.body["detail"].as_str().unwrap().contains("messages:read"));
+    let own = site.send(patch("/api/v1/accounts/local@x.test").set_json(&body)).await;
+    assert_eq!(own.body["forward"], json!({"to": ["ann@far.test"], "keep": true}), "{}", own.body);
+    // Nobody's mail is there yet.
+    let new = browse(Method::PUT, "/api/v1/accounts/new@x.test", &local).set_json(&body);
+    assert_eq!(site.send(new).await.status, 201);
+    let set = site.write(Method::PATCH, ANN, body.clone()).await;
+    assert_eq!(set.body["forward"], json!({"to": ["ann@far.test"], "keep": true}));
+    let other = json!({"forward": {"keep": false}, "display_name": "Ann"});
+    let changed = site.send(patch(ANN).set_json(other)).await;
+    assert_eq!(changed.body["forward"], json!({"to": ["ann@far.test"], "keep": false}), "{}", changed.body);
+    let found = site.get("/api/v1/resolve?address=ann@x.test").await.body;
+    assert_eq!((&found["outcome"], &found["remote"]), (&json!("forwards"), &json!(["ann@far.test"])));
+    assert_eq!(found["steps"][0]["kind"], "forward");
+    for (body, pointer) in [
+        (json!({"forward": {"to": ["nobody"]}}), "/forward/to/0"),
+        (json!({"forward": {"to": []}}), "/forward/to"),
+        (json!({"forward": {"to": ["ann@x.test"]}}), "/forward/to/0"),
+    ] {
+        let seen = site.write(Method::PATCH, ANN, body).await;
+        assert_eq!((seen.status.as_u16(), seen.faults()[0].0.as_str()), (422, pointer), "{}", seen.body);
+    }
+    assert_eq!(site.write(Method::PATCH, ANN, json!({"forward": null})).await.body["forward"], json!(null));
+}

@@ -125,6 +125,12 @@ async fn an_alias_lives_and_resolves() {
     let found = resolve("info%2Btag@x.test").await;
     check_fields(&found, json!({"outcome": "local", "internal_only": false, "remote": []}));
     assert_eq!(found["accounts"][0]["address"], "a@x.test");
+    let expected = json!([
+        {"address": "info+tag@x.test", "kind": "subaddress", "to": ["info@x.test"], "depth": 0},
+        {"address": "info@x.test", "kind": "alias", "to": ["a@x.test"], "depth": 0},
+        {"address": "a@x.test", "kind": "account", "to": [], "depth": 1},
+    ]);
+    assert_eq!(found["steps"], expected);
     check_fields(&resolve("nobody@x.test").await, json!({"outcome": "unknown"}));
     check_fields(&resolve("nobody@elsewhere.test").await, json!({"outcome": "not_local"}));
     site.write(Method::PATCH, path, json!({"targets": ["a@x.test", "b@elsewhere.test"], "internal_only": true})).await;

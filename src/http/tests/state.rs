@@ -17,7 +17,8 @@ fn estate() -> Value {
         "domains": {"x.test": {"aliases": ["y.test"], "default_quota_bytes": 1000}, "z.test": {"enabled": false}},
         "accounts": {
             "Alice@x.test": {"display_name": "Alice", "password": "correct horse", "send_as": ["@z.test"]},
-            "bob@x.test": {"roles": ["domain_admin:x.test"], "password_hash": hash("battery staple")},
+            "bob@x.test": {"roles": ["domain_admin:x.test"], "password_hash": hash("battery staple"),
+                "forward": {"to": ["bob@far.test"], "keep": false}},
         },
         "aliases": {"info@x.test": {"targets": ["alice@x.test", "team@x.test"]}, "team@x.test": {"targets": ["bob@x.test"]}},
         "routes": {"smart": {"match": {"default": true}, "kind": "relay", "host": "relay.test",
@@ -192,7 +193,8 @@ async fn what_is_not_named_goes_only_when_that_is_asked() {
     put(&site, "?force=true", &estate()).await;
     let less = json!({"domains": {"x.test": {"default_quota_bytes": 1000}}, "aliases": {}, "settings": {}, "accounts": {"bob@x.test": {}}});
     let kept = put(&site, "?force=true&dry_run=true", &less).await;
-    assert_eq!(changes(&kept), ["change /domains/x.test/aliases", "change /accounts/bob@x.test/roles"]);
+    let of_bob = ["change /accounts/bob@x.test/forward", "change /accounts/bob@x.test/roles"];
+    assert_eq!(changes(&kept), ["change /domains/x.test/aliases", of_bob[0], of_bob[1]]);
     let gone = put(&site, "?force=true&prune=true", &less).await;
     assert_eq!(
         changes(&gone),
@@ -204,6 +206,7 @@ async fn what_is_not_named_goes_only_when_that_is_asked() {
             "change /domains/x.test/subaddress_sep",
             "remove /domains/z.test",
             "remove /accounts/Alice@x.test",
+            "change /accounts/bob@x.test/forward",
             "change /accounts/bob@x.test/roles",
             "remove /aliases/info@x.test",
             "remove /aliases/team@x.test",
@@ -263,6 +266,10 @@ async fn every_fault_is_told_and_nothing_is_done() {
     )
     .await;
     check(json!({"accounts": {"a@x.test": {}, "A@X.test": {}}}), 422, &[("/accounts/a@x.test", "twice")]).await;
+    for path in ["/nowhere.pem", "/dev/zero"] {
+        let state = json!({"settings": {"delivery.ca_file": path}});
+        check(state, 422, &[("/settings/delivery.ca_file", "unreadable")]).await;
+    }
     check(
         json!({
             "settings": {"limits.recipient": 5},

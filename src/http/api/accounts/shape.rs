@@ -2,8 +2,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{NewPassword, both_passwords, may_set};
-use crate::base::{Secret, Timestamp, limits};
-use crate::directory::{self, AccountFields, LastLogin, PasswordHash, Protocol, Role};
+use crate::base::{Address, Secret, Timestamp, limits};
+use crate::directory::{self, AccountFields, Forward, LastLogin, PasswordHash, Protocol, Role};
 use crate::http::api::secret::SecretState;
 use crate::http::api::{page_of, parse_all};
 use crate::http::caller::Caller;
@@ -32,6 +32,8 @@ pub(in crate::http) struct Account {
     protocols: Vec<String>,
     /// Addresses that it may send as besides its own; `@DOMAIN` stands for every address of a domain.
     send_as: Vec<String>,
+    /// Where its mail goes on to; null: nowhere.
+    forward: Option<AccountForward>,
     /// Whether it has a password.
     password: SecretState,
     /// The last time that somebody logged in.
@@ -43,6 +45,19 @@ pub(in crate::http) struct Account {
     created_at: String,
     /// When it was last changed.
     changed_at: String,
+}
+
+/// Where an account's mail goes on to.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct AccountForward {
+    /// The addresses, here or elsewhere. Its senders stay as they are, as with an alias.
+    #[schema(min_items = 1, max_items = 100)]
+    to: Vec<String>,
+    /// Whether the account gets a copy too. Where `to` leads to nobody here, it gets the mail in any case.
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    keep: bool,
 }
 
 /// A login.
@@ -90,6 +105,10 @@ pub(in crate::http) struct AccountInput {
     #[serde(default)]
     #[schema(max_items = 100)]
     send_as: Vec<String>,
+    /// Where its mail goes on to; null: nowhere. It shows somebody's mail to others: for an account that is there
+    /// already, and isn't the caller's own, a new address needs the scope `messages:read` too.
+    #[serde(default)]
+    forward: Option<AccountForward>,
 }
 
 page_of! {
@@ -120,12 +139,23 @@ impl Account {
             message_count: usage.messages,
             protocols: fields.protocols.iter().map(Protocol::to_string).collect(),
             send_as: fields.send_as.clone(),
+            forward: fields.forward.as_ref().map(AccountForward::of),
             password: SecretState::new(password_changed_at.is_some(), password_changed_at),
             last_login: last_login.map(|login| Login { at: login.at.rfc3339(), protocol: login.protocol.to_string() }),
             managed_by,
             created_at: row.created_at.rfc3339(),
             changed_at: row.changed_at.rfc3339(),
         }
+    }
+}
+
+impl AccountForward {
+    fn of(forward: &Forward) -> Self {
+        Self { to: forward.to.iter().map(Address::to_string).collect(), keep: forward.keep }
+    }
+
+    fn read(self, faults: &mut Vec<Fault>) -> Forward {
+        Forward { to: parse_all("/forward/to", &self.to, Address::parse, faults), keep: self.keep }
     }
 }
 
@@ -140,6 +170,7 @@ impl AccountInput {
             quota_bytes: fields.quota_bytes,
             protocols: Some(fields.protocols.iter().map(Protocol::to_string).collect()),
             send_as: fields.send_as.clone(),
+            forward: fields.forward.as_ref().map(AccountForward::of),
         }
     }
 
@@ -161,6 +192,7 @@ impl AccountInput {
         let roles = self.roles.map(|texts| parse_all("/roles", &texts, str::parse::<Role>, &mut faults));
         let protocols =
             self.protocols.map(|texts| parse_all("/protocols", &texts, str::parse::<Protocol>, &mut faults));
+        let forward = self.forward.map(|forward| forward.read(&mut faults));
         let password = match (self.password, self.password_hash) {
             (Some(_), Some(_)) => return Err(both_passwords()),
             (None, None) => None,
@@ -189,6 +221,7 @@ impl AccountInput {
             quota_bytes: self.quota_bytes,
             send_as: self.send_as,
             protocols: protocols.unwrap_or(default.protocols),
+            forward,
         };
         Ok((fields, password))
     }
