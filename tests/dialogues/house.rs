@@ -5,10 +5,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use pillarbox::base::{
-    Address, Clock, DomainName, Host, Networks, Random, Secret, SeededRandom, Timestamp, TurnedClock,
+    AccountId, Address, Clock, DomainName, Host, Networks, Random, Secret, SeededRandom, Timestamp, TurnedClock,
 };
 use pillarbox::directory::{
-    AccountChange, AccountFields, AliasFields, DomainFields, PasswordHash, Precondition, PutAlias, PutDomain,
+    self, AccountChange, AccountFields, AliasFields, AppPassword, CreateAppPassword, DeleteAppPassword, DomainFields,
+    Forward, PasswordHash, Precondition, Protocol, PutAlias, PutDomain,
 };
 use pillarbox::mailbox::PutAccount;
 use pillarbox::net::{self, Connection, Listener};
@@ -63,6 +64,9 @@ impl Furnished {
         self.account("bob@example.test", AccountFields { display_name: "Bob".into(), ..user.clone() }).await?;
         self.account("full@example.test", AccountFields { quota_bytes: Some(1000), ..user.clone() }).await?;
         self.account("former@example.test", AccountFields { enabled: false, ..user }).await?;
+        let to = vec![address("carol@elsewhere.test"), address("bob@example.test")];
+        let moved = AccountFields { forward: Some(Forward { to, keep: false }), ..AccountFields::default() };
+        self.account("moved@example.test", moved).await?;
         self.alias("info", &["alice@example.test"], false).await?;
         self.alias("postmaster", &["alice@example.test"], false).await?;
         self.alias("abuse", &["alice@example.test"], false).await?;
@@ -91,6 +95,57 @@ impl Furnished {
         let fields = AliasFields { targets, enabled: true, internal_only, note: String::new() };
         let (precondition, at) = (Precondition::Absent, self.clock.now());
         self.write(PutAlias { address: address(&format!("{local}@example.test")), fields, precondition, at }).await
+    }
+
+    /// Makes an app password of that name; the secret.
+    pub async fn app_password(
+        &self,
+        name: &str,
+        holder: &str,
+        protocols: &str,
+        ends_in_s: Option<u64>,
+    ) -> Result<String, String> {
+        let protocols = protocols.split(',').map(|text| text.parse::<Protocol>().map_err(|error| error.to_string()));
+        let (protocols, now) = (protocols.collect::<Result<Vec<_>, _>>()?, self.clock.now());
+        let expires_at = ends_in_s.map(|seconds| now.plus_ms(seconds * 1000));
+        let (account, random) = (self.holder(holder)?, &*self.house.random);
+        let (op, secret) = CreateAppPassword::new(account, name.to_owned(), protocols, expires_at, random, now);
+        self.write(op).await?;
+        Ok(secret.expose().clone())
+    }
+
+    /// Takes an app password back.
+    pub async fn revoke(&self, name: &str, holder: &str) -> Result<(), String> {
+        let (account, id) = (self.holder(holder)?, self.find_app_password(name, holder)?.id);
+        self.write(DeleteAppPassword { account, id }).await
+    }
+
+    /// When an app password was last used, in seconds from the beginning.
+    pub async fn last_use(&self, name: &str, holder: &str) -> Result<Option<u64>, String> {
+        // A use rides on the next change: here is one.
+        let fields = AliasFields {
+            targets: vec![address("alice@example.test")],
+            enabled: true,
+            internal_only: false,
+            note: String::new(),
+        };
+        let (precondition, at) = (Precondition::None, self.clock.now());
+        self.write(PutAlias { address: address("ride@example.test"), fields, precondition, at }).await?;
+        let at = self.find_app_password(name, holder)?.last_used_at;
+        Ok(at.map(|at| at.ms_since(BEGIN) / 1000))
+    }
+
+    fn holder(&self, text: &str) -> Result<AccountId, String> {
+        let view = self.house.store.view().map_err(|error| error.to_string())?;
+        let account = directory::account(&view, &address(text)).map_err(|error| error.to_string())?;
+        account.map(|account| account.id).ok_or_else(|| format!("no such account: {text}"))
+    }
+
+    fn find_app_password(&self, name: &str, holder: &str) -> Result<AppPassword, String> {
+        let account = self.holder(holder)?;
+        let view = self.house.store.view().map_err(|error| error.to_string())?;
+        let all = directory::app_passwords(&view, account).map_err(|error| error.to_string())?;
+        all.into_iter().find(|row| row.name == name).ok_or_else(|| format!("no app password {name} of {holder}"))
     }
 
     /// A peer that dials us, enabled, with the secret `s3cret`; the fields say what is otherwise.

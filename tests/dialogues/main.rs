@@ -91,6 +91,7 @@ fn fits(script: &Script, listener: &str, stage: &Stage) -> bool {
     let step_fits = |action: &Action| match action {
         Action::Connection { listener: Some(listener), .. } => stage.has(listener),
         Action::Clock { .. } | Action::From(_) | Action::Peer(_) | Action::Queue { .. } | Action::Session(_) => false,
+        Action::AppPassword { .. } | Action::Revoke { .. } | Action::LastUse { .. } => false,
         _ => true,
     };
     let for_all = script.only_pillarbox.is_none() || stage.peer() == "pillarbox";

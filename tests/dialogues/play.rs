@@ -133,6 +133,16 @@ impl Play<'_> {
                 maildrop::append(self.stage, address, mailbox, flags, &messages).await
             }
             Action::Peer(fields) => self.stage.peer_there(fields).await,
+            Action::AppPassword { name, address, protocols, ends_in_s } => {
+                let secret = self.stage.house()?.app_password(name, address, protocols, *ends_in_s).await?;
+                self.variables.insert(name.clone(), secret);
+                Ok(())
+            }
+            Action::Revoke { name, address } => self.stage.house()?.revoke(name, address).await,
+            Action::LastUse { name, address, at_s } => {
+                let seen = self.stage.house()?.last_use(name, address).await?;
+                (seen == *at_s).then_some(()).ok_or_else(|| format!("it was last used at second {seen:?}"))
+            }
             Action::Queue { domain, count } => {
                 let seen = self.stage.queued(domain)?;
                 (seen == *count).then_some(()).ok_or_else(|| format!("{seen} recipients are queued in {domain}"))

@@ -74,6 +74,13 @@ pub enum Action {
     Appended { address: String, mailbox: String, flags: String, messages: Vec<String> },
     /// There is a peer: its name, and its fields as `name=value`.
     Peer(Vec<String>),
+    /// An account has an app password: the variable that it goes to, which is its name too, the address, the protocols, and
+    /// when it ends.
+    AppPassword { name: String, address: String, protocols: String, ends_in_s: Option<u64> },
+    /// An app password is taken back.
+    Revoke { name: String, address: String },
+    /// When an app password was last used, in seconds from the beginning; `None`: never.
+    LastUse { name: String, address: String, at_s: Option<u64> },
     /// The queue holds so many recipients in a domain.
     Queue { domain: String, count: usize },
     /// The newest session with a peer is so: fields as `name=value`.
@@ -181,10 +188,7 @@ impl Script {
             "starttls" => Action::Starttls,
             "tls" => Action::Tls,
             "close" => Action::Close,
-            "clock" => {
-                let seconds = rest.strip_prefix('+').and_then(|rest| rest.strip_suffix('s'));
-                Action::Clock { seconds: seconds.and_then(|s| s.parse().ok()).ok_or("expected: clock +300s")? }
-            }
+            "clock" => Action::Clock { seconds: read_seconds(rest).ok_or("expected: clock +300s")? },
             "has" => Action::Has(Expected { pattern: Pattern::parse(rest), on: BTreeMap::new() }),
             "lacks" => Action::Lacks(Expected { pattern: Pattern::parse(rest), on: BTreeMap::new() }),
             "ends" => Action::Ends(rest.to_owned()),
@@ -193,6 +197,15 @@ impl Script {
                 Action::Same(a.to_owned(), b.to_owned())
             }
             "given" if rest.starts_with("peer ") => Action::Peer(rest.split(' ').skip(1).map(str::to_owned).collect()),
+            "given" if rest.starts_with("app-password ") => read_app_password(rest)
+                .ok_or("expected: given app-password NAME ADDRESS PROTOCOL,PROTOCOL, perhaps with +60s behind it")?,
+            "revoke" => {
+                let (name, address) = rest.split_once(' ').ok_or("expected: revoke NAME ADDRESS")?;
+                Action::Revoke { name: name.to_owned(), address: address.to_owned() }
+            }
+            "expect" if rest.starts_with("app-password ") => {
+                read_last_use(rest).ok_or("expected: expect app-password NAME ADDRESS unused, or used +60s")?
+            }
             "given" => read_given(rest)?,
             "expect" if rest.starts_with("queue ") => {
                 read_queue(rest).ok_or("expected: expect queue DOMAIN count N")?
@@ -303,6 +316,31 @@ fn read_given(rest: &str) -> Result<Action, String> {
     let (mailbox, flags) = rest.split_once(' ').unwrap_or((rest, ""));
     let (mailbox, flags) = (mailbox.to_owned(), flags.to_owned());
     Ok(Action::Appended { address, mailbox, flags, messages: Vec::new() })
+}
+
+fn read_app_password(rest: &str) -> Option<Action> {
+    let mut words = rest.split(' ').skip(1).map(str::to_owned);
+    let (name, address, protocols) = (words.next()?, words.next()?, words.next()?);
+    let ends_in_s = match words.next() {
+        Some(end) => Some(read_seconds(&end)?),
+        None => None,
+    };
+    Some(Action::AppPassword { name, address, protocols, ends_in_s })
+}
+
+fn read_last_use(rest: &str) -> Option<Action> {
+    let words: Vec<&str> = rest.split(' ').skip(1).collect();
+    let (name, address, at_s) = match words.as_slice() {
+        [name, address, "unused"] => (name, address, None),
+        [name, address, "used", at] => (name, address, Some(read_seconds(at)?)),
+        _ => return None,
+    };
+    Some(Action::LastUse { name: (*name).to_owned(), address: (*address).to_owned(), at_s })
+}
+
+/// `+300s`
+fn read_seconds(text: &str) -> Option<u64> {
+    text.strip_prefix('+')?.strip_suffix('s')?.parse().ok()
 }
 
 fn read_queue(rest: &str) -> Option<Action> {

@@ -136,6 +136,14 @@ impl Stage {
         }
     }
 
+    /// The server, where it is in this process.
+    pub fn house(&self) -> Result<&Furnished, String> {
+        match self {
+            Self::House(house) => Ok(house),
+            Self::Sockets { .. } => Err("a server behind a socket is only talked to".into()),
+        }
+    }
+
     /// Recipients in a domain that are queued.
     pub fn queued(&self, domain: &str) -> Result<usize, String> {
         match self {
