@@ -2,10 +2,9 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, patch, put, web};
 use serde_json::Value;
 
 use super::state::Section;
-use super::{Guard, address_of, list, show, stored};
+use super::{Guard, address_of, audit_row, list, show, stored};
 use crate::base::{Address, DomainName, Secret};
 use crate::directory::{self, AccountChange, AccountFields, LoginError, PasswordHash, Scope};
-use crate::http::audited::shown;
 use crate::http::body::{Body, Patch};
 use crate::http::caller::{AccountsRead, AccountsWrite, Allowed, Caller};
 use crate::http::context::Context;
@@ -175,10 +174,7 @@ fn find(context: &Context, address: &Address) -> Result<Option<directory::Accoun
 /// Shows the account, for the audit.
 fn shows(address: &Address) -> impl Fn(&Tx<'_>) -> Result<Option<Value>, StoreError> + use<> {
     let address = address.clone();
-    move |tx| match directory::account(tx, &address)? {
-        Some(row) => Ok(shown(Some(seen(tx, &row)?.0))),
-        None => Ok(None),
-    }
+    move |tx| audit_row(directory::account(tx, &address)?, |row| seen(tx, row))
 }
 
 /// The account as it is shown, and its ETag.

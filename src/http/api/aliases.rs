@@ -4,10 +4,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::state::Section;
-use super::{Guard, address_of, list, page_of, parse_all, show, stored};
+use super::{Guard, address_of, audit_row, list, page_of, parse_all, show, stored};
 use crate::base::Address;
 use crate::directory::{self, AliasFields, DeleteAlias, Precondition, PutAlias};
-use crate::http::audited::shown;
 use crate::http::body::{Body, Patch};
 use crate::http::caller::{AccountsRead, AccountsWrite, Allowed};
 use crate::http::context::Context;
@@ -270,10 +269,7 @@ fn seen(read: &impl Read, row: &directory::Alias) -> Result<(Alias, String), Sto
 /// Shows the alias, for the audit.
 fn shows(address: &Address) -> impl Fn(&Tx<'_>) -> Result<Option<Value>, StoreError> + use<> {
     let address = address.clone();
-    move |tx| match directory::alias(tx, &address)? {
-        Some(row) => Ok(shown(Some(seen(tx, &row)?.0))),
-        None => Ok(None),
-    }
+    move |tx| audit_row(directory::alias(tx, &address)?, |row| seen(tx, row))
 }
 
 async fn write(

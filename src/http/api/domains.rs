@@ -4,10 +4,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::state::Section;
-use super::{Guard, domain_of, list, page_of, parse_all, show, stored};
+use super::{Guard, audit_row, domain_of, list, page_of, parse_all, show, stored};
 use crate::base::{Address, DomainName};
 use crate::directory::{self, DeleteDomain, DomainFields, PutDomain};
-use crate::http::audited::shown;
 use crate::http::body::{Body, Patch};
 use crate::http::caller::{Allowed, Caller, DomainsRead, DomainsWrite};
 use crate::http::context::Context;
@@ -292,10 +291,7 @@ fn seen(read: &impl Read, row: &directory::Domain) -> Result<(Domain, String), S
 /// Shows the domain, for the audit.
 fn shows(name: &DomainName) -> impl Fn(&Tx<'_>) -> Result<Option<Value>, StoreError> + use<> {
     let name = name.clone();
-    move |tx| match directory::domain(tx, &name)? {
-        Some(row) => Ok(shown(Some(seen(tx, &row)?.0))),
-        None => Ok(None),
-    }
+    move |tx| audit_row(directory::domain(tx, &name)?, |row| seen(tx, row))
 }
 
 async fn write(

@@ -2,8 +2,7 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, put, web};
 use serde_json::Value;
 
 use super::state::Section;
-use super::{Guard, list, show, stored};
-use crate::http::audited::shown;
+use super::{Guard, audit_row, list, show, stored};
 use crate::http::body::Body;
 use crate::http::caller::{Allowed, QueueRead, QueueWrite};
 use crate::http::context::Context;
@@ -132,10 +131,7 @@ fn seen(read: &impl Read, row: &queue::Route) -> Result<(Route, String), StoreEr
 /// Shows the route, for the audit.
 fn shows(name: &str) -> impl Fn(&Tx<'_>) -> Result<Option<Value>, StoreError> + use<> {
     let name = name.to_owned();
-    move |tx| match queue::route(tx, &name)? {
-        Some(row) => Ok(shown(Some(seen(tx, &row)?.0))),
-        None => Ok(None),
-    }
+    move |tx| audit_row(queue::route(tx, &name)?, |row| seen(tx, row))
 }
 
 fn find(context: &Context, name: &str) -> Result<Option<queue::Route>, Problem> {

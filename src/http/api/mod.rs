@@ -37,7 +37,9 @@ use list::{Listed, list, page_of};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use serde_json::Value;
 
+use super::audited::shown;
 use super::caller::Caller;
 use super::context::Context;
 use super::etag::has_tag;
@@ -45,6 +47,7 @@ use super::path_segment;
 use super::problem::{Code, Fault, Problem, Refusal};
 use crate::base::{Address, AddressError, DomainName};
 use crate::directory::{self, Account, Refused};
+use crate::store::StoreError;
 
 impl Refusal for std::convert::Infallible {
     fn is_precondition(&self) -> bool {
@@ -119,6 +122,14 @@ fn parse_all<T, E: std::fmt::Display>(
         }
     }
     values
+}
+
+/// A row as `seen` shows it, for the audit.
+fn audit_row<R, T: Serialize>(
+    row: Option<R>,
+    seen: impl FnOnce(&R) -> Result<(T, String), StoreError>,
+) -> Result<Option<Value>, StoreError> {
+    row.map_or(Ok(None), |row| Ok(shown(Some(seen(&row)?.0))))
 }
 
 /// The answer to a GET of one resource.

@@ -2,8 +2,7 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, patch, put, web};
 use serde_json::Value;
 
 use super::state::Section;
-use super::{Guard, list, show, stored};
-use crate::http::audited::shown;
+use super::{Guard, audit_row, list, show, stored};
 use crate::http::body::{Body, Patch};
 use crate::http::caller::{Allowed, TurnRead, TurnWrite};
 use crate::http::context::Context;
@@ -164,10 +163,7 @@ fn seen(read: &impl Read, row: &turn::Peer) -> Result<(Peer, String), StoreError
 /// Shows the peer, for the audit.
 fn shows(name: &str) -> impl Fn(&Tx<'_>) -> Result<Option<Value>, StoreError> + use<> {
     let name = name.to_owned();
-    move |tx| match turn::peer(tx, &name)? {
-        Some(row) => Ok(shown(Some(seen(tx, &row)?.0))),
-        None => Ok(None),
-    }
+    move |tx| audit_row(turn::peer(tx, &name)?, |row| seen(tx, row))
 }
 
 async fn write(
