@@ -1,5 +1,5 @@
 // Who changed what? Each change with what was before and after, filtered by who, what and when.
-import { assert, journey } from "../harness.mjs";
+import { journey } from "../harness.mjs";
 
 await journey(async (world) => {
   await world.rest("PUT", "/aliases/info@example.test", { targets: ["alice@example.test"] });
@@ -18,8 +18,8 @@ await journey(async (world) => {
   await page.getByLabel("What", { exact: true }).fill("put_alias");
   await page.keyboard.press("Enter");
   await page.waitForURL(/action=put_alias/);
-  await world.until("only what fits", async () => (await entries.count()) === (await entries.filter({ hasText: "put alias" }).count()));
-  assert((await entries.count()) === 1, "one alias was made");
+  await entries.filter({ hasText: "put alias" }).waitFor();
+  await world.until("only what fits: one alias was made", async () => (await entries.count()) === 1);
   await page.getByRole("button", { name: "Show all" }).click();
 
   // It follows what happens.
