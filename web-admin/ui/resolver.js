@@ -15,10 +15,24 @@ const OUTCOMES = {
   too_far: ["bad", "deferred", "Its aliases lead too far, perhaps in a circle: the sender is told 451 4.4.6 and tries again."],
   not_local: ["info", "not ours", "The domain is not one of this server's: only its own accounts can send there."],
 };
-/** Aliases that are followed, so that a large group does not become hundreds of requests. */
-const ALIASES_MAX = 25;
-/** Aliases that are searched for one: those that lead to it are found as well. */
-const SEARCHED_MAX = 500;
+/** What is found at a step of the way. @type {Record<string, string>} */
+const STEPS = {
+  domain_alias: "in another name of the domain",
+  subaddress: "with a tag",
+  alias: "alias",
+  account: "account",
+  forward: "account, which forwards",
+  catch_all: "nobody's name: goes to the address for unknown names",
+  administrator: "goes to the administrator",
+  remote: "elsewhere",
+  repeated: "seen already, not followed again",
+  disabled: "switched off",
+  unknown: "nobody has it",
+  too_far: "too far to follow, perhaps in a circle",
+  not_local: "not ours",
+};
+/** Steps at which there is an account to look at. */
+const ACCOUNTS = ["account", "forward"];
 
 /**
  * A box that says where mail for an address would go, and over which aliases.
@@ -33,7 +47,7 @@ export function Resolver({ address = "", turn }) {
   useEffect(() => {
     if (!address) return setFound(null);
     let isCurrent = true;
-    resolve(address).then((answer) => {
+    get("/resolve", { address }).then((answer) => {
       if (!isCurrent) return;
       setFound(answer);
       setError(null);
@@ -70,50 +84,34 @@ function Answer({ found }) {
   return html`
     <p><${Badge} kind=${kind}>${isBoth ? "delivered here and sent on" : word}<//>
       ${isBoth ? `Mail for it goes to ${plural(accounts.length, "account")} here and to ${plural(remote.length, "address", "addresses")} elsewhere.` : sentence}${found.internal_only && " Only for mail from accounts here; others are refused."}</p>
-    <ul class="chain">
-      <${Step} address=${found.address} chain=${found.chain} ends=${found} seen=${[]} />
-    </ul>
+    <ul class="chain">${tree(found.steps).map((/** @type {Node} */ node, /** @type {number} */ place) => html`<${Step} key=${place} node=${node} />`)}</ul>
   `;
 }
 
-/** @param {{ address: string, chain: Map<string, any>, ends: any, seen: string[] }} props */
-function Step({ address, chain, ends, seen }) {
-  const alias = chain.get(address);
-  const isRound = seen.includes(address);
-  const isRoot = seen.length === 0;
-  const next = alias && !isRound ? alias.targets : isRoot ? [...ends.accounts.map((/** @type {any} */ one) => one.address), ...ends.remote].filter((end) => end !== address) : [];
-  const account = ends.accounts.find((/** @type {any} */ one) => one.address === address);
-  const word = isRound ? "again: a circle" : alias ? (alias.enabled ? "alias" : "alias, off") : account ? "account" : ends.remote.includes(address) ? "elsewhere"
-    : isRoot && next.length > 0 ? "by its tag, a domain alias, or the address for unknown names" : "";
+/** @typedef {{ step: any, below: Node[] }} Node */
+
+/** Steps are told in the order of the way: what leads on from one stands deeper behind it. @param {any[]} steps @returns {Node[]} */
+function tree(steps) {
+  /** @type {Node} */
+  const root = { step: { depth: -1 }, below: [] };
+  const way = [root];
+  for (const step of steps) {
+    while (way[way.length - 1].step.depth >= step.depth) way.pop();
+    const node = { step, below: [] };
+    way[way.length - 1].below.push(node);
+    way.push(node);
+  }
+  return root.below;
+}
+
+/** @param {{ node: Node }} props */
+function Step({ node: { step, below } }) {
+  const { address, kind } = step;
+  const shown = html`<${Address} of=${address} />`;
   return html`
     <li>
-      ${account ? html`<a href=${link("/accounts", address)}><${Address} of=${address} /></a>` : html`<${Address} of=${address} />`}
-      ${word && html` <span class="quiet">${word}${account?.tag ? `, tag ${account.tag}` : ""}</span>`}
-      ${next.length > 0 && html`
-        <ul>${next.map((/** @type {string} */ target) => html`<${Step} key=${target} address=${target} chain=${chain} ends=${ends} seen=${[...seen, address]} />`)}</ul>
-      `}
+      ${ACCOUNTS.includes(kind) ? html`<a href=${link("/accounts", address)}>${shown}</a>` : shown} <span class="quiet">${STEPS[kind] ?? kind}</span>
+      ${below.length > 0 && html`<ul>${below.map((one, place) => html`<${Step} key=${place} node=${one} />`)}</ul>`}
     </li>
   `;
-}
-
-/**
- * The server's answer, and the aliases on the way to it.
- * @param {string} address
- */
-async function resolve(address) {
-  const found = await get("/resolve", { address });
-  const chain = new Map();
-  const open = [found.address];
-  const asked = new Set();
-  while (open.length > 0 && asked.size < ALIASES_MAX) {
-    const next = /** @type {string} */ (open.shift());
-    if (asked.has(next) || found.accounts.some((/** @type {any} */ one) => one.address === next) || found.remote.includes(next)) continue;
-    asked.add(next);
-    const { items } = await get("/aliases", { q: next, limit: SEARCHED_MAX });
-    const alias = items.find((/** @type {any} */ one) => one.address === next);
-    if (!alias) continue;
-    chain.set(next, alias);
-    open.push(...alias.targets);
-  }
-  return { ...found, chain };
 }

@@ -42,6 +42,13 @@ await journey(async (world) => {
   await page.getByText("Saved carol@example.test.").waitFor();
   const kept = await world.rest("GET", "/accounts/carol@example.test");
   assert(kept.display_name === "Carol" && kept.quota_bytes === 1e9 && !kept.protocols.includes("pop3"), JSON.stringify(kept));
+  await page.getByLabel(/^Forwards to/).fill("carol@elsewhere.test");
+  await page.getByLabel("Keeps a copy here").uncheck();
+  await page.getByRole("button", { name: "Save" }).click();
+  await world.until("the forward", async () => {
+    const { forward } = await world.rest("GET", "/accounts/carol@example.test");
+    return forward?.to[0] === "carol@elsewhere.test" && forward.keep === false;
+  });
   assert(kept.roles.includes("operator") && kept.send_as[0] === "sales@example.test", JSON.stringify(kept));
 
   // An app password is shown once, works, and is taken back alone.

@@ -21,6 +21,11 @@ await journey(async (world) => {
   const chain = page.locator(".chain");
   await chain.getByText("somebody@elsewhere.test").waitFor();
   await chain.getByRole("link", { name: "bob@example.test" }).waitFor();
+  await page.getByText("Mail for it goes to 2 accounts here and to 1 address elsewhere.").waitFor();
+  await page.getByLabel("Where does mail for this address go?").fill("alice+shop@example.test");
+  await page.getByRole("button", { name: "Follow it" }).click();
+  await chain.getByText("with a tag").waitFor();
+  await chain.getByRole("link", { name: "alice@example.test" }).waitFor();
   await page.getByLabel("Where does mail for this address go?").fill("nobody@example.test");
   await page.getByRole("button", { name: "Follow it" }).click();
   await page.getByText("Nobody has this address").waitFor();
