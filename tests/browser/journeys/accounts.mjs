@@ -81,8 +81,10 @@ await journey(async (world) => {
   await dialog.getByRole("button", { name: "Stop it now" }).click();
   await page.getByText("is off and logged out").waitFor();
   await page.locator(".facts").getByText("disabled").waitFor();
-  const items = await sent();
-  assert(items.length > 0 && items.every((one) => one.state === "held"), "its mail is held");
+  await world.until("its mail to be held", async () => {
+    const items = await sent();
+    return items.length > 0 && items.every((one) => one.state === "held");
+  });
   await page.getByRole("button", { name: "Enable" }).click();
   await page.getByText("alice@example.test is on again.").waitFor();
   await page.getByRole("button", { name: "Disable…" }).click();
