@@ -257,6 +257,14 @@ pub const REAPED_CHUNKS: usize = 500;
 pub const REAP_IDLE_MS: u64 = 20;
 /// Octets of a JSON body of the REST interface.
 pub const JSON_BODY_BYTES: usize = 1024 * 1024;
+/// Octets of a JSON body of somebody who has not shown yet who they are: to log in, to set up.
+pub const PUBLIC_BODY_BYTES: usize = 8 * 1024;
+/// Names and values that a JSON body has: the worst of them take some 200 octets each once they are read.
+pub const JSON_VALUES: usize = 100_000;
+/// The same of the body that has a whole state: forty for each of [`STATE_OBJECTS`].
+pub const STATE_VALUES: usize = 40 * STATE_OBJECTS;
+/// Levels of nesting that a JSON body has.
+pub const JSON_LEVELS: usize = 32;
 /// Octets of the JSON body that has a whole state.
 pub const STATE_BODY_BYTES: usize = 16 * 1024 * 1024;
 /// Things that a state may name.
@@ -428,5 +436,5 @@ pub const WAIT_S_MAX: u64 = 60;
 pub const WAIT_BACK_MS: u64 = 60 * 1000;
 /// Of each mailbox, the newest messages that such a call looks at.
 pub const WAIT_LOOKS_AT: usize = 200;
-/// Bodies of JSON beyond [`JSON_BODY_BYTES`] that are in memory at a time: messages with their attachments.
+/// Bodies of JSON beyond [`JSON_BODY_BYTES`] that are in memory at a time: messages with their attachments, large states.
 pub const LARGE_JSON_AT_ONCE: usize = 2;

@@ -6,12 +6,14 @@ use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::rt::time::timeout;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use futures_util::StreamExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::document;
+use super::json;
 use super::problem::{Code, Fault, Problem};
 use super::validate::validate;
 use crate::base::limits;
@@ -19,8 +21,8 @@ use crate::base::limits;
 /// A JSON body that fits the schema of `T` in the OpenAPI document.
 pub(super) struct Body<T>(pub T);
 
-/// A JSON body of any form, and of more octets than others: of a whole state.
-pub(super) struct LargeBody(pub Value);
+/// The same of somebody who has not shown yet who they are: a short one.
+pub(super) struct PublicBody<T>(pub T);
 
 /// The same where all of it may be left out: no body at all is the default.
 pub(super) struct OptionalBody<T>(pub T);
@@ -38,14 +40,15 @@ impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for Body<T> {
     }
 }
 
-impl FromRequest for LargeBody {
+impl<T: DeserializeOwned + ToSchema + 'static> FromRequest for PublicBody<T> {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, mut payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            read_up_to(limits::STATE_BODY_BYTES, &request, &mut payload, &["application/json"]).await.map(Self)
+            let read = read_up_to(limits::PUBLIC_BODY_BYTES, &request, &mut payload, &["application/json"]);
+            fit(read.await?).map(Self)
         })
     }
 }
@@ -154,6 +157,23 @@ async fn read_up_to(
     payload: &mut Payload,
     types: &[&str],
 ) -> Result<Value, Problem> {
+    let payload = web::Payload::from_request(request, payload).await.map_err(broken)?;
+    let bytes = receive(request, payload, types, (bytes_max, limits::JSON_BODY_S), || Ok(())).await?;
+    json::read(&bytes, limits::JSON_VALUES)
+}
+
+/// The octets of a body of one of these types, of which the first is the one to send. `ask_for_room` is called once, before
+/// more than [`limits::JSON_BODY_BYTES`] are held.
+///
+/// # Errors
+/// 415, 413 when there are more than `bytes_max`, 408 when they take longer than `patience_s`, and what `ask_for_room` says.
+pub(super) async fn receive(
+    request: &HttpRequest,
+    mut payload: web::Payload,
+    types: &[&str],
+    (bytes_max, patience_s): (usize, u64),
+    ask_for_room: impl FnOnce() -> Result<(), Problem>,
+) -> Result<Vec<u8>, Problem> {
     if !types.contains(&request.content_type().to_ascii_lowercase().as_str()) {
         return Err(unsupported(types));
     }
@@ -161,21 +181,32 @@ async fn read_up_to(
         return Err(Problem::new(Code::UnsupportedMediaType, "Send the body without a Content-Encoding."));
     }
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: u64| length > bytes_max as u64) {
+    let announced: usize = announced.unwrap_or_default();
+    if announced > bytes_max {
         return Err(too_large(bytes_max));
     }
-    let payload = web::Payload::from_request(request, payload).await.map_err(broken)?;
-    let patience = Duration::from_secs(limits::JSON_BODY_S);
-    let bytes = timeout(patience, payload.to_bytes_limited(bytes_max))
-        .await
-        .map_err(|_| {
-            Problem::new(Code::RequestTimeout, format!("The body must be there within {} s.", limits::JSON_BODY_S))
-        })?
-        .map_err(|_| too_large(bytes_max))?
-        .map_err(broken)?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        Problem::new(Code::MalformedJson, format!("The body is not JSON: {error}. An empty object is {{}}."))
-    })
+    let mut ask_for_room = Some(ask_for_room);
+    let mut hold = |bytes: usize| match ask_for_room.take_if(|_| bytes > limits::JSON_BODY_BYTES) {
+        Some(ask) => ask(),
+        None => Ok(()),
+    };
+    hold(announced)?;
+    let gather = async {
+        // Room for all of it at once: to grow step by step would take it twice.
+        let mut bytes = Vec::with_capacity(announced);
+        while let Some(piece) = payload.next().await {
+            let piece = piece.map_err(|error| broken(error.into()))?;
+            let length = bytes.len() + piece.len();
+            if length > bytes_max {
+                return Err(too_large(bytes_max));
+            }
+            hold(length)?;
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    };
+    let late = || Problem::new(Code::RequestTimeout, format!("The body must be there within {patience_s} s."));
+    timeout(Duration::from_secs(patience_s), gather).await.map_err(|_| late())?
 }
 
 fn broken(error: actix_web::Error) -> Problem {

@@ -16,6 +16,8 @@ mod document;
 mod etag;
 mod frame;
 mod health;
+mod json;
+mod large_body;
 mod limiter;
 mod live;
 mod managed;
@@ -47,4 +49,5 @@ pub use segment::path_segment;
 pub use start::{Handle, Listen, StartError, socket_path, start};
 
 /// The room's tables.
-pub const TABLES: &[&dyn crate::store::AnyTable] = &[&managed::MANAGED, &answers::ANSWERS, &answers::ANSWER_ORDER];
+pub const TABLES: &[&dyn crate::store::AnyTable] =
+    &[&managed::MANAGED, &answers::ANSWERS, &answers::ANSWER_ORDER];

@@ -1,9 +1,8 @@
 use serde_json::{Map, Value};
 
 use super::problem::{Fault, UNKNOWN_FIELD};
+use crate::base::limits;
 
-/// Levels of nesting that a body may have.
-const DEPTH: usize = 32;
 /// The format of a text that may have more than one line, and tabs in them.
 const LINES: &str = "lines";
 /// Faults that are listed; one mistake in a long list would give as many.
@@ -61,8 +60,8 @@ impl Check<'_> {
     }
 
     fn value(&mut self, schema: &Value, value: &Value, pointer: &str, depth: usize) {
-        if depth > DEPTH {
-            return self.fault(pointer, "too_deep", format!("more than {DEPTH} levels"));
+        if depth > limits::JSON_LEVELS {
+            return self.fault(pointer, "too_deep", format!("more than {} levels", limits::JSON_LEVELS));
         }
         if let Some(target) = schema["$ref"].as_str() {
             let document = self.document;

@@ -5,13 +5,15 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::sent::{RecipientResult, Resolved};
-use crate::base::{Address, Timestamp};
+use crate::base::{Address, Timestamp, limits};
 use crate::directory::{self, Resolution};
 use crate::http::audited::nothing;
+use crate::http::body::fit;
 use crate::http::caller::{Allowed, Caller, MessagesSend};
 use crate::http::context::Context;
+use crate::http::large_body::LargeBody;
 use crate::http::page::SendQuery;
-use crate::http::problem::{Code, Fault, Problem};
+use crate::http::problem::{Fault, Problem};
 use crate::http::raw_body::{MESSAGE_TYPE, receive};
 use crate::intake::{self, Accept, Body, Incoming, Origin, Recipient, Taken};
 use crate::message::{Scan, without_bcc};
@@ -64,8 +66,8 @@ pub(in crate::http) async fn send_message(
         raw(&allowed.caller, query, &request, &context, payload).await?
     } else {
         query.need_none()?;
-        let input = json::read(&request, payload, &context).await?;
-        composed(&allowed.caller, input, &context, at).await?
+        let body = json::receive(&request, payload, &context).await?;
+        composed(&allowed.caller, body, &context, at).await?
     };
     let peer_ip = request.peer_addr().map(|peer| peer.ip());
     let origin = Origin { actor: allowed.caller.name(), peer_ip, ..Origin::default() };
@@ -116,20 +118,20 @@ async fn raw(
     Ok(Message { sender, recipients, taken, dry_run, fault })
 }
 
-async fn composed(
-    caller: &Caller,
-    input: json::MessageInput,
-    context: &Context,
-    at: Timestamp,
-) -> Result<Message, Problem> {
-    let Composed { sender, recipients, bytes, dry_run } = compose::compose(input, at)?;
-    may_send_as(caller, context, &sender, || Fault::body("/from", "not_ours", ""))?;
+async fn composed(caller: &Caller, body: LargeBody, context: &Context, at: Timestamp) -> Result<Message, Problem> {
+    let composed = body.work(move |value| compose::compose(fit(value)?, at)).await?;
+    let Composed { sender, recipients, bytes, dry_run } = &*composed;
+    may_send_as(caller, context, sender, || Fault::body("/from", "not_ours", ""))?;
     let fault = |_| Fault::body("/to", "", "");
-    need_few(context, &recipients, fault)?;
+    need_few(context, recipients, fault)?;
     let mut incoming = Incoming::to_be_sent(context.settings.limits_message_bytes);
-    incoming.push(&bytes, &context.store).await;
+    // As it would come over a connection: others are served between two pieces.
+    for piece in bytes.chunks(limits::INPUT_BYTES) {
+        incoming.push(piece, &context.store).await;
+        tokio::task::yield_now().await;
+    }
     let taken = incoming.finish().await.map_err(crate::http::raw_body::refusal)?;
-    Ok(Message { sender, recipients, taken, dry_run, fault })
+    Ok(Message { sender: sender.clone(), recipients: recipients.clone(), taken, dry_run: *dry_run, fault })
 }
 
 /// Whether the caller may send as that address: who has the socket may as anybody.
@@ -210,12 +212,4 @@ async fn send(
     let accepted = allowed.write(context, id, accept, nothing).await?.into_inner();
     let id = Some(accepted.id.to_string());
     Ok(HttpResponse::Accepted().json(Sent { id, recipients: resolved.results_of(&accepted), dry_run }))
-}
-
-/// Too large for what is in memory at a time.
-fn busy() -> Problem {
-    Problem::new(
-        Code::Busy,
-        "Too many large messages come in as JSON at this moment: try again, or send message/rfc822.",
-    )
 }

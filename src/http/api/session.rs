@@ -8,7 +8,7 @@ use crate::directory::{
     self, CloseSession, Identity, LoginError, OpenSession, Powers, Protocol, Role, Scope, SessionKey,
 };
 use crate::http::audited::{nothing, write_as};
-use crate::http::body::Body;
+use crate::http::body::PublicBody;
 use crate::http::caller::{Allowed, Anybody, Caller, act_by, too_many, unauthorized};
 use crate::http::context::Context;
 use crate::http::cookie;
@@ -124,7 +124,7 @@ pub(in crate::http) async fn create_session(
     _none: NoQuery,
     request: HttpRequest,
     context: web::Data<Context>,
-    body: Body<LoginInput>,
+    body: PublicBody<LoginInput>,
 ) -> Result<HttpResponse, Problem> {
     cookie::check_same_site(&request, false)?;
     cookie::check_password_channel(&request)?;

@@ -9,7 +9,7 @@ use crate::audit::Act;
 use crate::base::{Address, DomainName, Secret, Timestamp};
 use crate::directory::{self, DomainFields, Identity, MakeSetupLink, Refused};
 use crate::http::audited::{nothing, write_as};
-use crate::http::body::Body;
+use crate::http::body::PublicBody;
 use crate::http::caller::{Admin, Allowed, act_by, too_many};
 use crate::http::context::Context;
 use crate::http::cookie;
@@ -119,7 +119,7 @@ pub(in crate::http) async fn set_up(
     _none: NoQuery,
     request: HttpRequest,
     context: web::Data<Context>,
-    body: Body<SetupInput>,
+    body: PublicBody<SetupInput>,
 ) -> Result<HttpResponse, Problem> {
     cookie::check_same_site(&request, false)?;
     cookie::check_password_channel(&request)?;

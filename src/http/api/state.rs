@@ -8,10 +8,11 @@ use super::show;
 use crate::audit::{Act, Audited};
 use crate::base::Clock;
 use crate::directory::Authenticator;
-use crate::http::body::{LargeBody, faults_of};
+use crate::http::body::faults_of;
 use crate::http::caller::{Allowed, Caller, StateWrite};
 use crate::http::context::Context;
 use crate::http::etag;
+use crate::http::large_body::{Held, LargeBody};
 use crate::http::page::NoQuery;
 use crate::http::problem::Problem;
 use crate::http::switches::Switches;
@@ -106,7 +107,7 @@ pub(in crate::http) async fn put_state(
     let [dry_run, prune, force] = switches.read(["dry_run", "prune", "force"])?;
     let tag = context.store.read(version).await?;
     etag::need_content(&request, &tag, force)?;
-    let wanted = read(body.0)?;
+    let wanted = body.work(read).await?;
     let site = Site {
         store: context.store.clone(),
         authenticator: Arc::clone(&context.authenticator),
@@ -135,7 +136,7 @@ async fn apply(
     site: &Site,
     caller: Caller,
     act: Act,
-    wanted: Wanted,
+    wanted: Held<Wanted>,
     manner: Manner,
     expected: Option<String>,
 ) -> Result<StateDone, Problem> {

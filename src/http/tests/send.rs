@@ -154,3 +154,28 @@ async fn a_test_waits_for_its_message() {
     assert_eq!(site.send(append.set_payload("Subject: draft\n\n")).await.status, 201);
     assert_eq!(site.wait("to=bob@own.test&timeout_seconds=0").await.status, 204);
 }
+
+#[actix_web::test]
+async fn a_large_message_is_sent_and_a_body_of_many_values_is_not() {
+    let site = Site::with_people().await;
+    let send = async |body: String| {
+        let request = site.admin(Method::POST, SEND).insert_header((header::CONTENT_TYPE, "application/json"));
+        site.send(request.insert_header((header::CONTENT_LENGTH, body.len())).set_payload(body)).await
+    };
+    let message = |more: &str| format!(r#"{{"from":"alice@own.test","to":["bob@own.test"],{more}}}"#);
+    // 20 MB of a file.
+    let file = "AAAA".repeat(20_000_000 / 3);
+    let attachment = format!(r#""attachments":[{{"filename":"zeros","content_base64":"{file}"}}]"#);
+    let seen = send(message(&attachment)).await;
+    assert_eq!(seen.status, 202, "{}", seen.body);
+    assert!(site.inbox("bob@own.test").await[0]["size_bytes"].as_u64().is_some_and(|size| size > 20_000_000));
+    for more in
+        [format!(r#""headers":[{}[]]"#, "[],".repeat(5_000_000)), format!(r#""to":[{}0]"#, "0,".repeat(10_000_000))]
+    {
+        let seen = send(message(&more)).await;
+        assert_eq!((seen.status.as_u16(), seen.faults()), (422, vec![(String::new(), "too_many_values".into())]));
+    }
+    let announced = site.admin(Method::POST, SEND).insert_header(header::ContentType::json());
+    let seen = site.send(announced.set_payload("{}").insert_header((header::CONTENT_LENGTH, 80_000_000))).await;
+    assert_eq!((seen.status.as_u16(), seen.problem()), (413, "body-too-large"));
+}

@@ -48,7 +48,7 @@ struct Named {
 
 /// Makes the message. Nothing in it can become a field or a line that was not asked for: control characters are refused
 /// everywhere but in texts, and names and texts are encoded.
-pub(super) fn compose(input: MessageInput, at: Timestamp) -> Result<Composed, Problem> {
+pub(super) fn compose(mut input: MessageInput, at: Timestamp) -> Result<Composed, Problem> {
     let mut faults = Vec::new();
     let from = named("/from", &input.from, &mut faults);
     let all = |pointer: &str, texts: &[String], faults: &mut Vec<Fault>| -> Vec<Named> {
@@ -60,7 +60,7 @@ pub(super) fn compose(input: MessageInput, at: Timestamp) -> Result<Composed, Pr
     let bcc = all("/bcc", &input.bcc, &mut faults);
     let reply_to = all("/reply_to", &input.reply_to, &mut faults);
     check_headers(&input, &mut faults);
-    let files = files(&input, &mut faults);
+    let files = files(&mut input, &mut faults);
     if input.to.is_empty() && input.cc.is_empty() && input.bcc.is_empty() {
         faults.push(Fault::body("/to", "required", "to whom does it go? Say to, cc or bcc"));
     }
@@ -100,13 +100,13 @@ pub(super) fn compose(input: MessageInput, at: Timestamp) -> Result<Composed, Pr
 }
 
 /// Takes off the Message-ID that the builder makes: it would name this machine, and ours names the message.
-fn without_own_id(bytes: Vec<u8>) -> Vec<u8> {
+fn without_own_id(mut bytes: Vec<u8>) -> Vec<u8> {
     let head = bytes.windows(4).position(|four| four == b"\r\n\r\n").map_or(bytes.len(), |at| at + 2);
     let field = crate::message::fields(&bytes[..head]).find(|field| field.is("Message-ID")).map(|field| field.span);
-    match field {
-        Some(span) => [&bytes[..span.start], &bytes[span.end..]].concat(),
-        None => bytes,
+    if let Some(span) = field {
+        bytes.drain(span);
     }
+    bytes
 }
 
 impl Named {
@@ -161,13 +161,13 @@ fn is_mime(name: &str) -> bool {
     name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("Content-"))
 }
 
-/// The contents of the attachments.
-fn files(input: &MessageInput, faults: &mut Vec<Fault>) -> Vec<Vec<u8>> {
+/// The contents of the attachments. What was read is let go: it is as long as the message itself.
+fn files(input: &mut MessageInput, faults: &mut Vec<Fault>) -> Vec<Vec<u8>> {
     let is_token = |text: &str| {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
     };
     let mut files = Vec::with_capacity(input.attachments.len());
-    for (place, attachment) in input.attachments.iter().enumerate() {
+    for (place, attachment) in input.attachments.iter_mut().enumerate() {
         let kind = attachment.content_type.split_once('/');
         // A part that has parts would have to hold them.
         let is_kind = kind.is_some_and(|(kind, subtype)| {
@@ -177,7 +177,8 @@ fn files(input: &MessageInput, faults: &mut Vec<Fault>) -> Vec<Vec<u8>> {
             let message = "a media type as in application/pdf, without parameters";
             faults.push(Fault::body(format!("/attachments/{place}/content_type"), "malformed", message));
         }
-        match STANDARD.decode(attachment.content_base64.as_bytes()) {
+        let text = std::mem::take(&mut attachment.content_base64);
+        match STANDARD.decode(text.as_bytes()) {
             Ok(content) => files.push(content),
             Err(error) => {
                 let pointer = format!("/attachments/{place}/content_base64");

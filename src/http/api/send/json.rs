@@ -1,21 +1,13 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use actix_web::http::header;
-use actix_web::rt::time::timeout;
 use actix_web::{HttpMessage, HttpRequest, web};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
-use super::busy;
 use crate::base::limits;
-use crate::http::body::fit;
 use crate::http::context::Context;
+use crate::http::large_body::{Bounds, LargeBody};
 use crate::http::problem::{Code, Problem};
-
-/// Large messages are in memory several times over while they are read.
-static LARGE: Semaphore = Semaphore::const_new(limits::LARGE_JSON_AT_ONCE);
 
 /// A message to be sent. Date and Message-ID are added.
 #[derive(Deserialize, ToSchema)]
@@ -85,38 +77,19 @@ fn octets() -> String {
     "application/octet-stream".into()
 }
 
-/// Reads a message that comes as JSON: of any length that a message may have.
-pub(super) async fn read(
+/// The message that comes as JSON: of any length that a message may have.
+pub(super) async fn receive(
     request: &HttpRequest,
     payload: web::Payload,
     context: &Context,
-) -> Result<MessageInput, Problem> {
+) -> Result<LargeBody, Problem> {
     if !request.content_type().eq_ignore_ascii_case("application/json") {
         let detail = "Send the message as `Content-Type: application/json` or `message/rfc822`.";
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
-    if request.headers().contains_key(header::CONTENT_ENCODING) {
-        return Err(Problem::new(Code::UnsupportedMediaType, "Send the body without a Content-Encoding."));
-    }
     // Base64 takes four octets for three.
     let message_bytes = usize::try_from(context.settings.limits_message_bytes).unwrap_or(usize::MAX);
-    let most = (message_bytes / 3).saturating_mul(4).saturating_add(limits::JSON_BODY_BYTES);
-    let too_large = || Problem::new(Code::BodyTooLarge, "The message is larger than messages may be.");
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: usize| length > most) {
-        return Err(too_large());
-    }
-    let is_small = announced.is_some_and(|length| length <= limits::JSON_BODY_BYTES);
-    let _permit = if is_small { None } else { Some(LARGE.try_acquire().map_err(|_| busy())?) };
-    let patience = Duration::from_secs(limits::HTTP_MESSAGE_S);
-    let late = || Problem::new(Code::RequestTimeout, format!("It must be there within {} s.", limits::HTTP_MESSAGE_S));
-    let bytes = timeout(patience, payload.to_bytes_limited(most))
-        .await
-        .map_err(|_| late())?
-        .map_err(|_| too_large())?
-        .map_err(|error| Problem::new(Code::BadRequest, format!("The body broke off: {error}.")))?;
-    let value = serde_json::from_slice(&bytes)
-        .map_err(|error| Problem::new(Code::MalformedJson, format!("The body is not JSON: {error}.")))?;
-    drop(bytes);
-    fit(value)
+    let bytes_max = (message_bytes / 3).saturating_mul(4).saturating_add(limits::JSON_BODY_BYTES);
+    let bounds = Bounds { bytes_max, values_max: limits::JSON_VALUES, patience_s: limits::HTTP_MESSAGE_S };
+    LargeBody::receive(request, payload, bounds).await
 }

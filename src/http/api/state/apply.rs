@@ -10,6 +10,7 @@ use super::step::{self, Done};
 use crate::base::{Timestamp, limits};
 use crate::directory;
 use crate::http::caller::Caller;
+use crate::http::large_body::Held;
 use crate::http::managed;
 use crate::http::problem::{Code, Fault, Problem, Refusal};
 use crate::http::validate::below;
@@ -25,7 +26,7 @@ const ROUNDS: usize = 16;
 /// the thing's own PUT or DELETE runs: so a dry run and a real one can't differ, nor can the rules.
 #[derive(Clone)]
 pub(super) struct ApplyState {
-    pub wanted: Arc<Wanted>,
+    pub wanted: Arc<Held<Wanted>>,
     pub passwords: Arc<Passwords>,
     pub dry_run: bool,
     /// Whether what the state's sections do not name goes.

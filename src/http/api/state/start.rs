@@ -7,6 +7,7 @@ use crate::audit::Act;
 use crate::base::Clock;
 use crate::directory::Authenticator;
 use crate::http::caller::Caller;
+use crate::http::large_body::Held;
 use crate::http::problem::Problem;
 use crate::settings::Live;
 use crate::store::Store;
@@ -34,7 +35,7 @@ pub async fn apply_state(
         clock: Arc::clone(clock),
     };
     let line = |problem: Problem| StateFileError(problem.line());
-    let wanted = read(state.clone()).map_err(line)?;
+    let wanted = Held::free(read(state.clone()).map_err(line)?);
     let manner = Manner { dry_run: false, prune: false };
     let act = Act { actor: Caller::Owner.actor(), action: "serve --state".into(), ..Act::default() };
     let done = apply(&site, Caller::Owner, act, wanted, manner, None).await.map_err(line)?;
