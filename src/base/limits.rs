@@ -275,6 +275,8 @@ pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
 pub const IDEMPOTENCY_MS: u64 = 24 * 60 * 60 * 1000;
 /// Answers that are kept so; the oldest go first.
 pub const IDEMPOTENT_ANSWERS: u64 = 10_000;
+/// The same of one caller.
+pub const IDEMPOTENT_ANSWERS_PER_CALLER: usize = 1000;
 /// Octets of such an answer.
 pub const IDEMPOTENT_ANSWER_BYTES: usize = 1024 * 1024;
 /// Seconds within which a JSON body must have come.

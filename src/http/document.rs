@@ -173,7 +173,8 @@ fn complete_done_once(operation: &mut Value) {
     let parameter = json!({
         "name": "Idempotency-Key", "in": "header", "required": false, "schema": {"type": "string", "maxLength": 255},
         "description": "For 24 hours the same request of the same caller with the same key is answered as the first time, \
-            with `Idempotency-Replayed: true`, and not done again (a de-facto standard)",
+            with `Idempotency-Replayed: true`, and not done again (a de-facto standard). Where that answer was lost with the \
+            server, the repeat is refused with 409 and the name of what the audit has of it",
     });
     match operation["parameters"].as_array_mut() {
         Some(parameters) => parameters.push(parameter),
@@ -185,7 +186,7 @@ fn complete_done_once(operation: &mut Value) {
         let description = "`true`: this is the answer of an earlier request with the same Idempotency-Key";
         response["headers"]["Idempotency-Replayed"] = json!({"description": description, "schema": {"type": "string"}});
     }
-    let busy = json!({"description": "A request with the same Idempotency-Key is being worked on", "content": problem_content()});
+    let busy = json!({"description": "A request with the same Idempotency-Key is being worked on, or its answer is lost", "content": problem_content()});
     responses.entry("409").or_insert(busy);
 }
 

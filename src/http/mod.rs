@@ -50,4 +50,4 @@ pub use start::{Handle, Listen, StartError, socket_path, start};
 
 /// The room's tables.
 pub const TABLES: &[&dyn crate::store::AnyTable] =
-    &[&managed::MANAGED, &answers::ANSWERS, &answers::ANSWER_ORDER];
+    &[&managed::MANAGED, &answers::ANSWERS, &answers::ANSWER_ORDER, &answers::ANSWERS_OF];

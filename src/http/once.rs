@@ -10,9 +10,10 @@ use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage, HttpResponse, web};
 use futures_util::StreamExt;
 
-use super::answers::{Answer, KeepAnswer, answer_of};
+use super::answers::{Answer, Begin, Begun, End, Known, known, trail};
 use super::caller;
 use super::context::Context;
+use super::frame::RequestId;
 use super::problem::{Code, Fault, Problem};
 use crate::base::limits;
 
@@ -69,8 +70,11 @@ pub(super) fn is_done_once(path: &str) -> bool {
 
 /// Does what comes with an `Idempotency-Key` once: the same request again gets the first one's answer. Only answers that
 /// are no refusals are kept: what was refused can be mended and sent again under the same key.
+///
+/// That a request is begun is on disk before it is. One that nobody works on any more and that was never answered, since
+/// the server died, is looked for in the audit: where it is there, nobody is told anything but that; else it is done now.
 pub(super) async fn once(
-    mut request: ServiceRequest,
+    request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let is_meant = request.method() == Method::POST && is_done_once(request.path());
@@ -89,37 +93,78 @@ pub(super) async fn once(
         let detail = "A request with this Idempotency-Key is still being worked on: wait for its answer.";
         return Ok(request.error_response(Problem::new(Code::Conflict, detail)));
     };
-    let hasher = hasher(&request);
-    let kept = context.store.view().and_then(|view| answer_of(&view, &actor, &key, context.clock.now()));
-    match kept {
+    let known = context.store.view().and_then(|view| known(&view, &actor, &key, context.clock.now()));
+    match known {
         Err(error) => Ok(request.error_response(Problem::from(error))),
-        Ok(Some(answer)) => {
-            let hash = hash_body(request.take_payload(), hasher).await;
-            let response = match hash {
-                Ok(hash) if hash == answer.request_hash => Ok(replay(answer)),
-                Ok(_) => Err(Problem::invalid(vec![Fault::parameter(
-                    KEY.as_str(),
-                    "used_otherwise",
-                    "this key was used for another request within the last 24 hours: choose a new one",
-                )])),
-                Err(problem) => Err(problem),
-            };
-            Ok(match response {
-                Ok(response) => request.into_response(response),
-                Err(problem) => request.error_response(problem),
-            })
-        }
-        Ok(None) => {
-            let hasher = Arc::new(Mutex::new(hasher));
-            let payload = watched(request.take_payload(), Arc::clone(&hasher));
-            request.set_payload(payload);
-            let response = next.call(request).await?.map_into_boxed_body();
-            let hash = *hasher.lock().unwrap_or_else(PoisonError::into_inner).finalize().as_bytes();
-            let response = keep(&context, response, actor, key, hash).await;
-            drop(flight);
-            Ok(response)
-        }
+        Ok(Some(Known::Done(answer))) => again(request, answer).await,
+        Ok(Some(Known::Begun(begun))) => match lost(&context, begun).await {
+            Ok(()) => first(request, next, context, (actor, key), flight).await,
+            Err(problem) => Ok(request.error_response(problem)),
+        },
+        Ok(None) => first(request, next, context, (actor, key), flight).await,
     }
+}
+
+/// 409 unless a request that was begun and not answered has done nothing.
+async fn lost(context: &Context, begun: Begun) -> Result<(), Problem> {
+    let at = begun.at.rfc3339();
+    match context.store.read(move |view| trail(view, &begun)).await? {
+        None => Ok(()),
+        Some(id) => Err(Problem::new(
+            Code::Conflict,
+            format!(
+                "A request with this Idempotency-Key was begun at {at}, and its answer is lost: the audit has it as {id}. \
+                 Look what came of it; to do it once more, choose another key."
+            ),
+        )),
+    }
+}
+
+/// The first answer again, to the same request.
+async fn again(mut request: ServiceRequest, answer: Answer) -> Result<ServiceResponse<BoxBody>, Error> {
+    let print = hash_body(request.take_payload(), Print::of(&request)).await;
+    let response = match print {
+        Ok(hash) if hash == answer.request_hash => Ok(replay(answer)),
+        Ok(_) => Err(Problem::invalid(vec![Fault::parameter(
+            KEY.as_str(),
+            "used_otherwise",
+            "this key was used for another request within the last 24 hours: choose a new one",
+        )])),
+        Err(problem) => Err(problem),
+    };
+    Ok(match response {
+        Ok(response) => request.into_response(response),
+        Err(problem) => request.error_response(problem),
+    })
+}
+
+/// Does it, and keeps its answer.
+async fn first(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+    context: web::Data<Context>,
+    (actor, key): (String, String),
+    flight: Flight,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+    let begun = Begun { request_id, at: context.clock.now() };
+    let number = match context.store.write(Begin { actor, key, begun: begun.clone() }).await {
+        Ok(number) => number.into_inner(),
+        Err(error) => return Ok(request.error_response(Problem::from(error))),
+    };
+    let print = Arc::new(Mutex::new(Print::of(&request)));
+    let payload = watched(request.take_payload(), Arc::clone(&print));
+    request.set_payload(payload);
+    let call = next.call(request);
+    // On its own: who goes away, or whose connection breaks, ends neither it nor the note of its answer.
+    let task = actix_web::rt::spawn(async move {
+        let response = call.await?.map_into_boxed_body();
+        let hash = print.lock().unwrap_or_else(PoisonError::into_inner).finish();
+        let response = keep(&context, response, number, begun, hash).await;
+        drop(flight);
+        Ok(response)
+    });
+    task.await.unwrap_or_else(|error| Err(Problem::internal(error).into()))
 }
 
 /// The key, with or without the quotes that the draft wants.
@@ -133,44 +178,86 @@ fn read_key(value: &HeaderValue) -> Result<String, Problem> {
     Err(Problem::invalid(vec![Fault::parameter(KEY.as_str(), "malformed", message)]))
 }
 
-/// Has taken in what the request asks for, besides its body.
-fn hasher(request: &ServiceRequest) -> blake3::Hasher {
-    let mut hasher = blake3::Hasher::new();
-    let kind = request.headers().get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    for part in [request.path().as_bytes(), request.query_string().as_bytes(), kind] {
-        hasher.update(&(part.len() as u64).to_be_bytes());
-        hasher.update(part);
+/// What a request asks for, in few octets.
+struct Print {
+    hasher: blake3::Hasher,
+    kind: String,
+    body: blake3::Hasher,
+    body_bytes: u64,
+    /// The body's first octets.
+    start: Vec<u8>,
+}
+
+impl Print {
+    /// Octets of a body that are looked at: an empty object with some space in it.
+    const START: usize = 64;
+
+    fn of(request: &ServiceRequest) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for part in [request.path(), request.query_string()] {
+            hasher.update(&(part.len() as u64).to_be_bytes());
+            hasher.update(part.as_bytes());
+        }
+        let kind = request.content_type().to_ascii_lowercase();
+        Self { hasher, kind, body: blake3::Hasher::new(), body_bytes: 0, start: Vec::new() }
     }
-    hasher
+
+    fn push(&mut self, piece: &[u8]) {
+        let room = Self::START - self.start.len();
+        self.start.extend(piece.iter().take(room));
+        self.body_bytes += piece.len() as u64;
+        self.body.update(piece);
+    }
+
+    /// No body and an empty object ask for the same.
+    fn is_nothing(&self) -> bool {
+        let said: Vec<u8> = self.start.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        self.body_bytes == self.start.len() as u64 && (said.is_empty() || said == b"{}")
+    }
+
+    fn finish(&self) -> [u8; 32] {
+        let mut hasher = self.hasher.clone();
+        if !self.is_nothing() {
+            hasher.update(&(self.kind.len() as u64).to_be_bytes());
+            hasher.update(self.kind.as_bytes());
+            hasher.update(self.body.finalize().as_bytes());
+        }
+        *hasher.finalize().as_bytes()
+    }
 }
 
 /// The same payload, whose octets are hashed on their way: a message may be too long to be held.
-fn watched(payload: Payload, hasher: Arc<Mutex<blake3::Hasher>>) -> Payload {
+fn watched(payload: Payload, print: Arc<Mutex<Print>>) -> Payload {
     let stream = payload.inspect(move |chunk| {
         if let Ok(chunk) = chunk {
-            hasher.lock().unwrap_or_else(PoisonError::into_inner).update(chunk);
+            print.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
         }
     });
     Payload::Stream { payload: Box::pin(stream) }
 }
 
-async fn hash_body(mut payload: Payload, mut hasher: blake3::Hasher) -> Result<[u8; 32], Problem> {
+async fn hash_body(mut payload: Payload, mut print: Print) -> Result<[u8; 32], Problem> {
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| Problem::new(Code::BadRequest, format!("The body broke off: {error}.")))?;
-        hasher.update(&chunk);
+        print.push(&chunk);
     }
-    Ok(*hasher.finalize().as_bytes())
+    Ok(print.finish())
 }
 
 /// Keeps an answer that is no refusal, and hands it on.
 async fn keep(
     context: &Context,
     response: ServiceResponse,
-    actor: String,
-    key: String,
+    number: u64,
+    begun: Begun,
     request_hash: [u8; 32],
 ) -> ServiceResponse {
     if !response.status().is_success() {
+        // After a fault of ours it may be done nevertheless.
+        let is_done = response.status().is_server_error() && lost(context, begun).await.is_err();
+        if !is_done && let Err(error) = context.store.write(End { number, answer: None }).await {
+            tracing::warn!(event = "key_not_freed", ?error, "an Idempotency-Key of a refused request is not free");
+        }
         return response;
     }
     let (request, response) = response.into_parts();
@@ -186,9 +273,9 @@ async fn keep(
         status: response.status().as_u16(),
         headers: KEPT.iter().filter_map(text).collect(),
         body: body.to_vec(),
-        at: context.clock.now(),
+        at: begun.at,
     };
-    if let Err(error) = context.store.write(KeepAnswer { actor, key, answer }).await {
+    if let Err(error) = context.store.write(End { number, answer: Some(answer) }).await {
         // It is done all the same, and must not be called a failure.
         tracing::warn!(event = "answer_not_kept", ?error, "an answer is not kept for its Idempotency-Key");
     }
