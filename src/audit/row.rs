@@ -69,6 +69,13 @@ impl AuditRow {
         self.after.as_deref().and_then(|text| serde_json::from_str(text).ok())
     }
 
+    /// About how many octets it takes in memory.
+    pub fn weight_bytes(&self) -> usize {
+        let shown = [&self.before, &self.after].into_iter().flatten().map(String::len).sum::<usize>();
+        let Act { actor, action, request_id, .. } = &self.act;
+        size_of::<Self>() + shown + [&self.target, actor, action, request_id].map(String::len).iter().sum::<usize>()
+    }
+
     pub(super) fn complete(&mut self, after: Value) {
         self.after = Some(text(after));
     }

@@ -119,3 +119,10 @@ fn rows_come_newest_first_by_time_and_go_when_they_are_old() {
     assert_eq!((prune(2), prune(2), prune(2)), (2, 1, 0));
     check(None, None, &["3000", "3000"]);
 }
+
+#[test]
+fn a_row_weighs_what_it_shows() {
+    let row = |after: Option<Value>| row::AuditRow::new(Timestamp(1), act(), "one".into(), None, after);
+    let more = row(Some(json!("x".repeat(10_000)))).weight_bytes() - row(None).weight_bytes();
+    assert!((10_000..10_010).contains(&more), "{more}");
+}

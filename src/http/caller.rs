@@ -251,7 +251,7 @@ pub(super) struct CallerName(pub String);
 
 fn allow(request: &HttpRequest, scope: Option<Scope>) -> Result<Caller, Problem> {
     let context = context_of(request)?;
-    let caller = identify(request, context)?;
+    let caller = identify(request, context, Manner::Use)?;
     let name = match &caller {
         Caller::Owner => "socket".to_owned(),
         Caller::Token(token) => token.id.clone(),
@@ -270,7 +270,21 @@ fn allow(request: &HttpRequest, scope: Option<Scope>) -> Result<Caller, Problem>
 
 /// Who asks, in a word that stays the same; `None`: nobody who is known.
 pub(super) fn actor(request: &HttpRequest) -> Option<String> {
-    Some(identify(request, context_of(request).ok()?).ok()?.actor())
+    Some(identify(request, context_of(request).ok()?, Manner::Use).ok()?.actor())
+}
+
+/// Who it is that asked some time ago, as long as they still may. It is no request of theirs: neither their rate nor their
+/// session is used up by it, nor kept alive.
+pub(super) fn look<P: Permission>(request: &HttpRequest) -> Option<Caller> {
+    let caller = identify(request, context_of(request).ok()?, Manner::Look).ok()?;
+    P::SCOPE.is_none_or(|scope| caller.has(scope)).then_some(caller)
+}
+
+/// Whether to ask who it is counts: as a try, and as a use of the token or the session.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Use,
+    Look,
 }
 
 fn lack(caller: &Caller, scope: Scope) -> String {
@@ -285,7 +299,7 @@ pub(super) fn context_of(request: &HttpRequest) -> Result<&web::Data<Context>, P
     request.app_data::<web::Data<Context>>().ok_or_else(|| Problem::internal("no context"))
 }
 
-fn identify(request: &HttpRequest, context: &Context) -> Result<Caller, Problem> {
+fn identify(request: &HttpRequest, context: &Context, manner: Manner) -> Result<Caller, Problem> {
     if let Some(field) = request.headers().get(header::AUTHORIZATION) {
         // RFC 6750 §2.1
         let text = field.to_str().ok().and_then(|field| {
@@ -293,31 +307,35 @@ fn identify(request: &HttpRequest, context: &Context) -> Result<Caller, Problem>
             scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
         });
         let text = text.ok_or_else(|| unauthorized("", "Authorization must be `Bearer pbx_…`."))?;
-        return by_token(request, context, text);
+        return by_token(request, context, text, manner);
     }
     if is_socket(request) {
         return Ok(Caller::Owner);
     }
     match session_cookie(request) {
-        Some(cookie) => by_cookie(request, context, cookie),
+        Some(cookie) => by_cookie(request, context, cookie, manner),
         None => Err(unauthorized("", "Log in, or send a token: `Authorization: Bearer pbx_…`.")),
     }
 }
 
-fn by_token(request: &HttpRequest, context: &Context, text: &str) -> Result<Caller, Problem> {
+fn by_token(request: &HttpRequest, context: &Context, text: &str, manner: Manner) -> Result<Caller, Problem> {
     let (now, ip) = (context.clock.now(), request.peer_addr().map(|peer| peer.ip()));
     let token = directory::find_token(&context.store.view()?, text)?.filter(|token| token.admits(now, ip));
     let Some(token) = token else {
-        context.limiter.attempt(ip).map_err(too_many)?;
+        if manner == Manner::Use {
+            context.limiter.attempt(ip).map_err(too_many)?;
+        }
         // Which of these it is, is not said: that would tell a stranger that a token exists.
         let detail = "The token is not known, has ended, or may not be used from this address.";
         return Err(unauthorized(", error=\"invalid_token\"", detail));
     };
-    note_use(context, &token, ip);
+    if manner == Manner::Use {
+        note_use(context, &token, ip);
+    }
     Ok(Caller::Token(Box::new(token)))
 }
 
-fn by_cookie(request: &HttpRequest, context: &Context, cookie: &str) -> Result<Caller, Problem> {
+fn by_cookie(request: &HttpRequest, context: &Context, cookie: &str, manner: Manner) -> Result<Caller, Problem> {
     let key = SessionKey::of(cookie);
     let (now, idle_ms) = (context.clock.now(), context.session_idle_ms());
     let Some((session, account)) = directory::find_session(&context.store.view()?, key, now, idle_ms)? else {
@@ -328,7 +346,7 @@ fn by_cookie(request: &HttpRequest, context: &Context, cookie: &str) -> Result<C
         check_same_site(request, true)?;
     }
     let mut ends_at = session.ends_at(idle_ms);
-    if now.ms_since(session.last_used_at) >= limits::LAST_USE_MS {
+    if manner == Manner::Use && now.ms_since(session.last_used_at) >= limits::LAST_USE_MS {
         context.store.ride(SessionUsed { key, at: now });
         ends_at = now.plus_ms(idle_ms);
     }

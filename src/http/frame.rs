@@ -1,4 +1,4 @@
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{Method, Version, header};
@@ -41,6 +41,10 @@ pub(super) async fn frame(
     };
     if let Some(problem) = problem_of(&response) {
         response = response.into_response(problem.render(&id));
+    }
+    // What goes on for as long as somebody follows ends here: nobody does.
+    if method == Method::HEAD && response.response().body().size() == BodySize::Stream {
+        response = response.map_body(|_, _| BoxBody::new(actix_web::body::None::new()));
     }
     metrics().http_request(method_label(&method), response.status().as_u16());
     log(&response, &id, &method, &path);

@@ -69,18 +69,27 @@ impl News {
 
     /// About how many octets it takes in memory.
     pub(super) fn weight_bytes(&self) -> usize {
-        256 + match self {
+        let all = |texts: &[&str]| texts.iter().map(|text| text.len()).sum::<usize>();
+        512 + match self {
             Self::Queue(changed) => changed.entry.last.as_ref().map_or(0, |last| last.words.text.len()),
             Self::Delivery(recorded) => {
                 let event = &recorded.event;
                 let texts = [&event.sender, &event.recipient, &event.message_id, &event.helo, &event.server];
-                256 + event.text.len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+                event.text.len() + texts.into_iter().flatten().map(String::len).sum::<usize>()
             }
-            Self::Line { line, .. } => line.len(),
-            Self::Job(changed) => changed.job.result.as_ref().map_or(0, String::len),
-            // As long as what it shows.
-            Self::Audit(_) => 1024,
-            Self::Connection(..) | Self::Turn(_) | Self::Health(_) => 0,
+            Self::Line { line, peer, .. } => all(&[line, peer]),
+            Self::Turn(changed) => {
+                let session = &changed.session;
+                all(&[&session.peer, &session.outcome, &session.transcript])
+            }
+            Self::Job(changed) => {
+                let job = &changed.job;
+                let texts = [&job.result, &job.problem];
+                all(&[&job.target, &job.actor]) + texts.into_iter().flatten().map(String::len).sum::<usize>()
+            }
+            Self::Audit(recorded) => recorded.row.weight_bytes(),
+            Self::Health(fields) => fields.to_string().len(),
+            Self::Connection(..) => 0,
         }
     }
 
@@ -253,4 +262,53 @@ fn reaches(caller: &Caller, address: &str) -> bool {
 /// Who sent the message: its story begins with that.
 fn sender(store: &Store, subject: Subject) -> Option<String> {
     store.view().ok()?.first(&EVENTS, Span::prefix(&subject)).ok()??.1.sender
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Job, JobState, Progress};
+
+    #[test]
+    fn what_is_long_weighs_as_much() {
+        let (long, at) = ("x".repeat(100_000), Timestamp(1));
+        let session = turn::Session {
+            peer: "branch".into(),
+            verb: turn::Verb::Atrn,
+            role: turn::Role::Accepted,
+            peer_ip: None,
+            state: turn::SessionState::Done,
+            swapped: true,
+            started_at: at,
+            ended_at: Some(at),
+            sent: 1,
+            received: 0,
+            refused: 0,
+            outcome: String::new(),
+            transcript: long.clone(),
+        };
+        let job = Job {
+            kind: "queue_action".into(),
+            target: "hold".into(),
+            actor: "owner".into(),
+            state: JobState::Failed,
+            progress: Progress::default(),
+            session: None,
+            created_at: at,
+            started_at: None,
+            ended_at: None,
+            result: None,
+            problem: Some(long.clone()),
+        };
+        let line = News::Line { session: SessionId(1), peer: "branch".into(), mark: Mark::Heard, line: long.clone() };
+        for news in [
+            News::Turn(Arc::new(turn::SessionChanged { id: SessionId(1), session })),
+            News::Job(Arc::new(job::Changed { id: crate::base::JobId(1), job })),
+            News::Health(json!({"sentence": long})),
+            line,
+        ] {
+            let weight = news.weight_bytes();
+            assert!((100_000..110_000).contains(&weight), "{}: {weight}", news.topic().name());
+        }
+    }
 }

@@ -3,9 +3,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Payload;
+use actix_web::HttpRequest;
 use actix_web::web::{Bytes, Data};
-use actix_web::{FromRequest, HttpRequest};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use tokio::sync::watch;
@@ -15,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::hub::{Happened, Hub, Seat};
 use super::topic::{Topic, Topics};
 use crate::base::limits;
-use crate::http::caller::{Allowed, Caller, EventsRead};
+use crate::http::caller::{self, Caller, EventsRead};
 use crate::http::context::Context;
 use crate::telemetry::Since;
 
@@ -144,9 +143,9 @@ impl Reader {
 
     /// Whether the caller still may follow: its token or its session may have ended, or may do less.
     fn look_again(&mut self) -> Option<()> {
-        let allowed = Allowed::<EventsRead>::from_request(&self.request, &mut Payload::None).into_inner().ok()?;
-        self.topics = self.asked.of(&allowed.caller).ok()?;
-        self.caller = allowed.caller;
+        let caller = caller::look::<EventsRead>(&self.request)?;
+        self.topics = self.asked.of(&caller).ok()?;
+        self.caller = caller;
         Some(())
     }
 }

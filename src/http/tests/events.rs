@@ -8,6 +8,7 @@ use actix_web::rt::time::timeout;
 use actix_web::test::{TestRequest, call_service, init_service};
 use serde_json::{Value, json};
 
+use super::session::browse;
 use super::{Site, ask};
 use crate::base::limits;
 use crate::directory::Scope;
@@ -301,6 +302,29 @@ async fn a_stream_ends_with_its_token_and_with_the_server() {
 }
 
 #[actix_web::test]
+async fn to_follow_uses_up_neither_the_session_nor_its_rate() {
+    let site = Site::with_settings(&["http.requests_per_minute=3", "http.session_idle_seconds=600"]);
+    let cookie = site.cookie(&site.person("a@x.test", &["admin"]).await).await;
+    let mut follower = site.follow(browse(Method::GET, &format!("{PATH}?topics=health"), &cookie)).await;
+    // Each of these is a look at whether they still may.
+    for _ in 0..6 {
+        assert!(follower.block().await.is_some());
+    }
+    let seen = site.send(browse(Method::GET, "/api/v1/session", &cookie)).await;
+    assert!(seen.header("ratelimit".parse().unwrap()).contains("r=1"), "its second request");
+    site.clock.advance_ms(400_000);
+    for _ in 0..3 {
+        assert!(follower.block().await.is_some(), "it is good for 600 seconds");
+    }
+    // What rides with other changes is on disk then.
+    site.clock.advance_ms(60_000);
+    assert_eq!(site.write(Method::PUT, "/api/v1/domains/y.test", json!({})).await.status, 201);
+    site.clock.advance_ms(141_000);
+    while follower.block().await.is_some() {}
+    assert_eq!(site.send(browse(Method::GET, "/api/v1/session", &cookie)).await.status, 401);
+}
+
+#[actix_web::test]
 async fn no_more_follow_than_may() {
     let site = Site::new();
     let mut all = Vec::new();
@@ -311,4 +335,9 @@ async fn no_more_follow_than_may() {
     assert_eq!((seen.status.as_u16(), seen.problem()), (503, "busy"));
     all.pop();
     site.follow_topics("health").await;
+    drop(all);
+    // Who only asks for the header takes no place.
+    for _ in 0..=limits::EVENT_STREAMS_PER_CALLER {
+        assert_eq!(site.send(site.admin(Method::HEAD, PATH)).await.status, 200);
+    }
 }
