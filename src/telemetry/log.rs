@@ -140,18 +140,31 @@ pub enum FilterError {
     Fixed(String),
 }
 
-/// Changes what is logged, beside the usual: `LEVEL`, or `pillarbox::ROOM=LEVEL`, separated by commas. Only of the server's
-/// own rooms: what libraries say in detail may hold secrets. Gives the number of the change for [`unset_filter`].
+/// What is to be logged, beside the usual, and is not yet.
+#[derive(Debug)]
+pub struct LogFilter(EnvFilter);
+
+impl LogFilter {
+    /// Reads `LEVEL`, or `pillarbox::ROOM=LEVEL`, separated by commas. Only of the server's own rooms: what libraries say in
+    /// detail may hold secrets.
+    ///
+    /// # Errors
+    /// [`FilterError::Malformed`].
+    pub fn read(filter: &str) -> Result<Self, FilterError> {
+        let mut whole = FILTER.to_owned();
+        for part in filter.split(',').map(str::trim) {
+            whole = format!("{whole},{}", directive(part).ok_or_else(|| FilterError::Malformed(part.to_owned()))?);
+        }
+        EnvFilter::try_new(whole).map(Self).map_err(|_| FilterError::Malformed(filter.to_owned()))
+    }
+}
+
+/// Changes what is logged. Gives the number of the change for [`unset_filter`].
 ///
 /// # Errors
-/// [`FilterError`].
-pub fn set_filter(filter: &str) -> Result<u64, FilterError> {
-    let mut whole = FILTER.to_owned();
-    for part in filter.split(',').map(str::trim) {
-        whole = format!("{whole},{}", directive(part).ok_or_else(|| FilterError::Malformed(part.to_owned()))?);
-    }
-    let malformed = |_| FilterError::Malformed(filter.to_owned());
-    apply(EnvFilter::try_new(whole).map_err(malformed)?)?;
+/// [`FilterError::Fixed`].
+pub fn set_filter(filter: LogFilter) -> Result<u64, FilterError> {
+    apply(filter.0)?;
     Ok(CHANGES.fetch_add(1, Ordering::SeqCst) + 1)
 }
 

@@ -7,6 +7,6 @@ mod log;
 mod metrics;
 mod ring;
 
-pub use log::{FilterError, LogKeeper, LogLine, log, on_filter, set_filter, unset_filter, usual_filter};
+pub use log::{FilterError, LogFilter, LogKeeper, LogLine, log, on_filter, set_filter, unset_filter, usual_filter};
 pub use metrics::{Level, Metrics, metrics, pop3_verb, smtp_verb};
 pub use ring::{Ring, Since};

@@ -246,11 +246,10 @@ pub(in crate::http) async fn put_log_filter(
 ) -> Result<web::Json<LogFilter>, Problem> {
     allowed.caller.need_unrestricted("change what is logged")?;
     let LogFilterInput { filter, seconds } = body.0;
-    let change = telemetry::set_filter(&filter).map_err(|error| match error {
-        FilterError::Malformed(_) => Problem::invalid(vec![Fault::body("/filter", "malformed", error.to_string())]),
-        FilterError::Fixed(cause) => Problem::internal(cause),
-    })?;
+    let wanted = telemetry::LogFilter::read(&filter).map_err(filter_problem)?;
+    // On disk before it takes effect: nobody looks closer without that being known.
     allowed.note(&context, &filter, Some(serde_json::json!({"filter": filter, "seconds": seconds}))).await?;
+    let change = telemetry::set_filter(wanted).map_err(filter_problem)?;
     let until_at = context.clock.now().plus_ms(seconds * 1000).rfc3339();
     // Detached: it outlives the request, and an end of the server ends it.
     actix_web::rt::spawn(async move {
@@ -258,4 +257,11 @@ pub(in crate::http) async fn put_log_filter(
         telemetry::unset_filter(change);
     });
     Ok(web::Json(LogFilter { filter, until_at }))
+}
+
+fn filter_problem(error: FilterError) -> Problem {
+    match error {
+        FilterError::Malformed(_) => Problem::invalid(vec![Fault::body("/filter", "malformed", error.to_string())]),
+        FilterError::Fixed(cause) => Problem::internal(cause),
+    }
 }

@@ -1,9 +1,14 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use actix_web::http::Method;
 use serde_json::{Value, json};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer, reload};
 
 use super::{Site, ask};
+use crate::audit;
 use crate::directory::Scope;
 use crate::telemetry::{self, LogKeeper};
 
@@ -59,7 +64,13 @@ async fn the_filter_is_changed_for_a_while() {
     let (filter, handle) = reload::Layer::new(telemetry::usual_filter());
     let subscriber = tracing_subscriber::registry().with(LogKeeper::new().with_filter(filter));
     let _guard = tracing::subscriber::set_default(subscriber);
-    telemetry::on_filter(move |filter: EnvFilter| handle.reload(filter).map_err(|error| error.to_string()));
+    let (store, noted) = (site.context.store.clone(), Arc::new(AtomicUsize::new(0)));
+    let notes_then = Arc::clone(&noted);
+    telemetry::on_filter(move |filter: EnvFilter| {
+        let rows = audit::rows(&store.view().unwrap(), None, None, None, 9).unwrap();
+        notes_then.store(rows.len(), Ordering::SeqCst);
+        handle.reload(filter).map_err(|error| error.to_string())
+    });
     let put = async |filter: &str, seconds: u64| {
         site.write(Method::PUT, "/api/v1/log-filter", json!({"filter": filter, "seconds": seconds})).await
     };
@@ -69,17 +80,27 @@ async fn the_filter_is_changed_for_a_while() {
     };
     debug();
     assert_eq!(count().await, 0);
-    let changed = put("pillarbox::filter_test=debug", 1).await;
-    assert_eq!((changed.status.as_u16(), &changed.body["until_at"]), (200, &json!("2026-11-22T10:05:01Z")));
+    let changed = put("pillarbox::filter_test=debug", 3600).await;
+    assert_eq!((changed.status.as_u16(), &changed.body["until_at"]), (200, &json!("2026-11-22T11:05:00Z")));
+    assert_eq!(noted.load(Ordering::SeqCst), 1, "it was written down before");
     debug();
     assert_eq!(count().await, 1);
-    // Back by itself.
-    actix_web::rt::time::sleep(std::time::Duration::from_millis(1300)).await;
-    debug();
-    assert_eq!(count().await, 1);
+    assert_eq!(put("pillarbox::filter_test=debug", 1).await.status, 200);
+    // Back by itself, sooner or later.
+    loop {
+        let seen = count().await;
+        debug();
+        if count().await == seen {
+            break;
+        }
+        actix_web::rt::time::sleep(Duration::from_millis(50)).await;
+    }
+    let notes = async || site.get("/api/v1/audit").await.body["items"].as_array().unwrap().len();
+    assert_eq!(notes().await, 2);
     for (filter, seconds) in [("loud", 1), ("rustls=trace", 1), ("debug", 0), ("debug", 86_401)] {
         assert_eq!(put(filter, seconds).await.status, 422, "{filter} {seconds}");
     }
+    assert_eq!(notes().await, 2, "a filter that is none changes nothing");
 }
 
 #[actix_web::test]
