@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -76,11 +78,14 @@ impl Resolved {
 
     /// What became of each, once the message is on disk.
     pub fn results_of(self, accepted: &Accepted) -> Vec<RecipientResult> {
+        let mut entries = HashMap::new();
+        for (given, id) in &accepted.queued {
+            // An alias may lead to several: the first of them is named.
+            entries.entry(given.to_string()).or_insert(id);
+        }
         let mut results = self.results;
         for result in &mut results {
-            let is_own = |given: &Address| given.to_string() == result.address;
-            let entry = accepted.queued.iter().find(|(given, _)| is_own(given));
-            result.queue_id = entry.map(|(_, id)| id.to_string());
+            result.queue_id = entries.get(&result.address).map(ToString::to_string);
         }
         results
     }
