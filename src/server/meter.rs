@@ -83,6 +83,13 @@ mod tests {
         text.lines().filter(|line| !line.starts_with('#')).filter_map(sample).collect()
     }
 
+    async fn house() -> House {
+        let config = Config { data: None, hostname: Some("localhost".into()), ..Config::default() }.for_development();
+        let house = House::open(&config, Arc::new(SystemClock), Arc::new(SeededRandom::new(1))).await.unwrap();
+        house.furnish(&config).await.unwrap();
+        house
+    }
+
     /// Says each line once the answer to the one before has come.
     async fn talk(house: &House, listener: Listener, lines: &[&str]) {
         let mut pipe = house.connect(listener, "127.0.0.1".parse().unwrap());
@@ -96,9 +103,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_sessions_do_is_counted() {
-        let config = Config { data: None, hostname: Some("localhost".into()), ..Config::default() }.for_development();
-        let house = House::open(&config, Arc::new(SystemClock), Arc::new(SeededRandom::new(1))).await.unwrap();
-        house.furnish(&config).await.unwrap();
+        let house = house().await;
         let before = samples();
         let mail = [
             "EHLO x.test",
@@ -118,7 +123,6 @@ mod tests {
         let after = samples();
         for (series, more) in [
             ("pillarbox_sessions_begun_total{listener=\"smtp\"}", 1.0),
-            ("pillarbox_smtp_sessions{listener=\"smtp\"}", 0.0),
             ("pillarbox_smtp_commands_total{verb=\"EHLO\",code_class=\"2xx\"}", 1.0),
             ("pillarbox_smtp_commands_total{verb=\"RCPT\",code_class=\"5xx\"}", 1.0),
             ("pillarbox_smtp_commands_total{verb=\"DATA\",code_class=\"3xx\"}", 1.0),
@@ -136,6 +140,21 @@ mod tests {
         ] {
             let (before, after) = (before.get(series).copied().unwrap_or_default(), after.get(series).copied());
             assert!(after.is_some_and(|after| after >= before + more), "{series}: {before}, {after:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_is_counted_as_long_as_it_lasts() {
+        let house = house().await;
+        let open = || samples().get("pillarbox_smtp_sessions{listener=\"submissions\"}").copied().unwrap_or_default();
+        // No other test speaks to this listener: the figures are of the whole process.
+        assert_eq!(open(), 0.0);
+        let mut pipe = house.connect(Listener::Submissions, "127.0.0.1".parse().unwrap());
+        assert!(pipe.read(&mut [0; 4096]).await.unwrap() > 0);
+        assert_eq!(open(), 1.0);
+        drop(pipe);
+        while open() > 0.0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 

@@ -9,7 +9,7 @@ use crate::jobs::{Failed, Order, Task};
 
 impl Site {
     /// The job that an answer names, when it has ended.
-    async fn ended(&self, started: &Seen) -> Value {
+    pub(super) async fn ended(&self, started: &Seen) -> Value {
         assert_eq!(started.status, 202, "{}", started.body);
         let path = started.header(header::LOCATION).to_owned();
         assert_eq!(path, format!("/api/v1/jobs/{}", started.body["id"].as_str().unwrap()));

@@ -2,7 +2,7 @@ use actix_web::http::{Method, header};
 use serde_json::{Value, json};
 
 use super::{Seen, Site, ask};
-use crate::base::SessionId;
+use crate::base::{SessionId, Timestamp};
 use crate::directory::Scope;
 use crate::turn::{PutSession, Role, Session, SessionState, Verb};
 
@@ -10,6 +10,25 @@ const PATH: &str = "/api/v1/turn/peers/branch";
 
 fn branch() -> Value {
     json!({"verbs": ["atrn"], "domains": ["branch.test"], "auth": {"sasl_user": "branch", "secret": "hush hush"}})
+}
+
+/// A session with that peer, which has ended.
+pub(super) fn session_with(peer: &str, at: Timestamp) -> Session {
+    Session {
+        peer: peer.into(),
+        verb: Verb::Atrn,
+        role: Role::Accepted,
+        peer_ip: None,
+        state: SessionState::Done,
+        swapped: true,
+        started_at: at,
+        ended_at: Some(at),
+        sent: 1,
+        received: 0,
+        refused: 0,
+        outcome: "all sent".into(),
+        transcript: "< ATRN\n> 250 OK\n".into(),
+    }
 }
 
 async fn patch(site: &Site, body: Value) -> Seen {
@@ -137,21 +156,7 @@ async fn sessions_are_listed_and_shown_with_their_dialogue() {
     assert_eq!(site.write(Method::PUT, PATH, branch()).await.status, 201);
     let now = site.context.clock.now();
     for (number, peer) in [(1, "branch"), (2, "other"), (3, "branch")] {
-        let session = Session {
-            peer: peer.into(),
-            verb: Verb::Atrn,
-            role: Role::Accepted,
-            peer_ip: None,
-            state: SessionState::Done,
-            swapped: number != 1,
-            started_at: now,
-            ended_at: Some(now),
-            sent: number,
-            received: 0,
-            refused: 0,
-            outcome: "all sent".into(),
-            transcript: "< ATRN\n> 250 OK\n".into(),
-        };
+        let session = Session { swapped: number != 1, sent: number, ..session_with(peer, now) };
         site.context.store.write_blocking(PutSession { id: SessionId(number), session }).unwrap().into_inner();
     }
     let sent = |seen: &Seen| {
