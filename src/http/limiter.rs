@@ -28,6 +28,8 @@ pub struct Limiter {
     requests: Rate<[u8; 16]>,
     addresses: Rate<Network>,
     accounts: Rate<[u8; 16]>,
+    /// Of those in `known`: however many strangers there are, they don't share a rate with them.
+    friends: Rate<([u8; 16], Network)>,
     /// Where somebody has logged in from who knew the password: an attack from elsewhere does not keep them out.
     known: Mutex<HashMap<([u8; 16], Network), Timestamp>>,
     exempt: Networks,
@@ -62,6 +64,7 @@ impl Limiter {
             requests: Rate::new(requests, &clock),
             addresses: Rate::new(limits::HTTP_LOGINS_PER_ADDRESS, &clock),
             accounts: Rate::new(limits::HTTP_LOGINS_PER_ACCOUNT, &clock),
+            friends: Rate::new(limits::HTTP_LOGINS_PER_ADDRESS, &clock),
             known: Mutex::default(),
             exempt: settings.limits_exempt_networks.clone(),
             clock,
@@ -92,12 +95,14 @@ impl Limiter {
     /// # Errors
     /// [`TooOften`].
     pub(super) fn login(&self, ip: Option<IpAddr>, account: &str) -> Result<(), TooOften> {
-        self.attempt(ip)?;
         let account = print(account.as_bytes());
         // Behind an exempt address, as that of a proxy on this machine, anybody may be.
-        let ip = ip.filter(|ip| !self.exempt.contains(*ip));
-        let is_known = ip.is_some_and(|ip| self.known().contains_key(&(account, network_of(ip))));
-        if is_known { Ok(()) } else { self.accounts.take(account).map(drop) }
+        let friend = ip.filter(|ip| !self.exempt.contains(*ip)).map(|ip| (account, network_of(ip)));
+        if let Some(friend) = friend.filter(|friend| self.known().contains_key(friend)) {
+            return self.friends.take(friend).map(drop);
+        }
+        self.attempt(ip)?;
+        self.accounts.take(account).map(drop)
     }
 
     /// They knew the password.
@@ -248,6 +253,22 @@ mod tests {
         assert!(limiter.login(ip("192.0.2.1"), "a@x.test").is_ok());
         assert!(limiter.login(ip("192.0.2.1"), "b@x.test").is_ok());
         assert!(limiter.login(ip("192.0.2.9"), "a@x.test").is_err());
+    }
+
+    #[test]
+    fn an_attack_from_everywhere_keeps_nobody_out_who_was_here_before() {
+        let (limiter, clock) = limiter();
+        limiter.logged_in(ip("192.0.2.1"), "a@x.test");
+        for network in 0..2 * limits::LIMITER_KEYS {
+            let _ = limiter.login(ip(&format!("2001:db8:{:x}:{:x}::1", network >> 8, network & 0xff)), "b@x.test");
+        }
+        assert!(limiter.login(ip("192.0.2.9"), "c@x.test").is_err(), "a stranger is not let in");
+        for _ in 0..limits::HTTP_LOGINS_PER_ADDRESS {
+            assert!(limiter.login(ip("192.0.2.1"), "a@x.test").is_ok());
+        }
+        assert!(limiter.login(ip("192.0.2.1"), "a@x.test").is_err(), "nor may they guess for ever");
+        clock.advance_ms(61_000);
+        assert!(limiter.login(ip("192.0.2.1"), "a@x.test").is_ok());
     }
 
     #[test]
