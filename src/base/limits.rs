@@ -289,6 +289,11 @@ pub const PAGE_ITEMS_MAX: usize = 500;
 pub const COUNT_MAX: usize = 10_000;
 /// HTTP connections at a time, over all listeners.
 pub const HTTP_CONNECTIONS: usize = 512;
+/// Of these, those of one address. A browser opens up to six; a proxy on another machine belongs to
+/// `limits.exempt_networks`.
+pub const HTTP_CONNECTIONS_PER_ADDRESS: usize = 96;
+/// Of these, those of one /24 or /64.
+pub const HTTP_CONNECTIONS_PER_NETWORK: usize = 192;
 /// Seconds within which an HTTP request's header must have come.
 pub const HTTP_HEADER_S: u64 = 10;
 /// Seconds for which an HTTP connection may be silent between two requests.

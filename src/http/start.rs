@@ -14,7 +14,7 @@ use super::api::setup;
 use super::app::app;
 use super::context::Context;
 use super::live;
-use super::via::note;
+use super::via::Door;
 use crate::base::limits;
 use crate::net;
 
@@ -124,9 +124,9 @@ pub fn start(context: Arc<Context>, listen: Listen) -> Result<Handle, StartError
         context: Arc::clone(&context),
     };
     tokio::spawn(live::watch(Arc::clone(&context)));
-    let context = web::Data::from(context);
+    let (context, door) = (web::Data::from(context.clone()), Door::new(&context.settings));
     let server = |workers: usize| {
-        let context = context.clone();
+        let (context, door) = (context.clone(), door.clone());
         HttpServer::new(move || app(context.clone()))
             .workers(workers)
             .max_connections(limits::HTTP_CONNECTIONS / workers)
@@ -134,7 +134,7 @@ pub fn start(context: Arc<Context>, listen: Listen) -> Result<Handle, StartError
             .keep_alive(Duration::from_secs(limits::HTTP_IDLE_S))
             .shutdown_timeout(STOP_S)
             .disable_signals()
-            .on_connect(note)
+            .on_connect(move |stream, extensions| door.note(stream, extensions))
     };
     if http.is_some() || https.is_some() {
         let mut server = server(WORKERS);

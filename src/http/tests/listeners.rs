@@ -1,3 +1,4 @@
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -28,5 +29,29 @@ async fn strangers_who_take_every_connection_do_not_lock_the_owner_out() {
     let answered = timeout(Duration::from_secs(60), owner.read_to_string(&mut answer)).await;
     assert!(answered.is_ok() && answer.starts_with("HTTP/1.1 200 "), "{answer}");
     drop(strangers);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn nobody_takes_the_connections_of_everybody() {
+    let listen = Listen { http: Some("127.0.0.1:0".parse().unwrap()), ..Listen::default() };
+    let site = Site::with_settings(&["limits.exempt_networks="]);
+    let running = start(site.context.into_inner(), listen).unwrap();
+    let address = running.http.unwrap();
+    // Whether it is answered; one too many is closed without a word.
+    let ask = |connection: &mut TcpStream| {
+        let asked = connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let mut start = [0; 12];
+        asked.and_then(|()| connection.read_exact(&mut start)).is_ok() && &start == b"HTTP/1.1 200"
+    };
+    let mut all: Vec<_> =
+        (0..limits::HTTP_CONNECTIONS_PER_ADDRESS).map(|_| TcpStream::connect(address).unwrap()).collect();
+    assert!(all.iter_mut().all(&ask));
+    assert!(!ask(&mut TcpStream::connect(address).unwrap()));
+    // Another's place is free as soon as its connection has ended.
+    all.truncate(1);
+    while !ask(&mut TcpStream::connect(address).unwrap()) {
+        sleep(Duration::from_millis(10)).await;
+    }
     running.stop().await;
 }
