@@ -14,7 +14,8 @@ use super::op::Op;
 use crate::base::limits;
 
 /// The ops that wait for the writer, in the order in which they came. One that rides keeps its place in that order
-/// but wakes nobody.
+/// but wakes nobody. What rides and is expendable comes before the others, a share at a time: it tells of what was, and
+/// there may be much of it.
 pub(super) struct Queue {
     state: Mutex<State>,
     wake: Condvar,
@@ -26,6 +27,9 @@ struct State {
     waiting: VecDeque<Waiting>,
     /// How many of them somebody waits for.
     awaited: usize,
+    /// What rides and is expendable.
+    notes: VecDeque<Waiting>,
+    notes_bytes: usize,
     dropped: u64,
     closing: bool,
     /// Why nothing is taken any more.
@@ -72,19 +76,22 @@ impl Queue {
             drop(state);
             return job.answer(Verdict::Closed(why));
         }
-        match rides_since {
-            None => state.awaited += 1,
-            Some(_) if job.is_expendable() && state.waiting.len() >= limits::RIDING_OPS => {
+        if rides_since.is_some() && job.is_expendable() {
+            let bytes = state.notes_bytes + job.weight_bytes();
+            if state.notes.len() >= limits::RIDING_OPS || bytes > limits::RIDING_BYTES {
                 state.dropped += 1;
                 let dropped = state.dropped;
                 drop(state);
                 return tracing::warn!(op = job.name(), dropped, "too many ops ride: one is dropped");
             }
-            Some(_) => {}
+            state.notes_bytes = bytes;
+            state.notes.push_back(Waiting { job, rides_since });
+        } else {
+            state.awaited += usize::from(rides_since.is_none());
+            state.waiting.push_back(Waiting { job, rides_since });
         }
-        state.waiting.push_back(Waiting { job, rides_since });
         // The first that rides starts the writer's clock.
-        let wakes = rides_since.is_none() || state.waiting.len() == 1;
+        let wakes = rides_since.is_none() || state.waiting.len() + state.notes.len() == 1;
         drop(state);
         if wakes {
             self.wake.notify_one();
@@ -97,7 +104,7 @@ impl Queue {
         let mut state = self.lock();
         loop {
             let ride_ends = state.ride_ends();
-            if state.awaited > 0 || (state.closing && !state.waiting.is_empty()) {
+            if state.awaited > 0 || (state.closing && !state.is_empty()) {
                 return Next::Batch(state.take());
             }
             if state.closing {
@@ -129,10 +136,10 @@ impl Queue {
         let left = {
             let mut state = self.lock();
             state.closed.get_or_insert_with(|| why.to_owned());
-            state.awaited = 0;
-            std::mem::take(&mut state.waiting)
+            (state.awaited, state.notes_bytes) = (0, 0);
+            (std::mem::take(&mut state.waiting), std::mem::take(&mut state.notes))
         };
-        for waiting in left {
+        for waiting in left.0.into_iter().chain(left.1) {
             waiting.job.answer(Verdict::Closed(why.to_owned()));
         }
     }
@@ -148,26 +155,46 @@ impl Queue {
 }
 
 impl State {
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.notes.is_empty()
+    }
+
     fn ride_ends(&self) -> Option<Instant> {
-        let since = self.waiting.front()?.rides_since?;
+        let firsts = [self.waiting.front(), self.notes.front()].into_iter().flatten();
+        let since = firsts.filter_map(|first| first.rides_since).min()?;
         Some(since + Duration::from_millis(limits::RIDE_WAIT_MS))
     }
 
-    /// What waits, up to the ends of a batch.
+    /// A share of what is expendable, and what waits, up to the ends of a batch.
     fn take(&mut self) -> Vec<Box<dyn Job>> {
-        let mut batch = Vec::with_capacity(self.waiting.len().min(limits::BATCH_OPS));
-        let mut bytes = 0;
+        let mut batch = self.take_notes();
+        let (mut count, mut bytes) = (0, 0);
         while let Some(next) = self.waiting.front() {
             bytes += next.job.weight_bytes();
-            if batch.len() == limits::BATCH_OPS || (bytes > limits::BATCH_BYTES && !batch.is_empty()) {
+            if count == limits::BATCH_OPS || (bytes > limits::BATCH_BYTES && count > 0) {
                 break;
             }
             if let Some(next) = self.waiting.pop_front() {
                 self.awaited -= usize::from(next.rides_since.is_none());
                 batch.push(next.job);
+                count += 1;
             }
         }
         batch
+    }
+
+    fn take_notes(&mut self) -> Vec<Box<dyn Job>> {
+        let (mut notes, mut bytes) = (Vec::new(), 0);
+        while let Some(next) = self.notes.front() {
+            let weight = next.job.weight_bytes();
+            if bytes > 0 && bytes + weight > limits::RIDING_BATCH_BYTES {
+                break;
+            }
+            bytes += weight;
+            self.notes_bytes -= weight;
+            notes.extend(self.notes.pop_front().map(|next| next.job));
+        }
+        notes
     }
 }
 
@@ -199,6 +226,7 @@ mod tests {
 
     struct Note {
         expendable: bool,
+        bytes: usize,
     }
 
     impl Op for Note {
@@ -208,6 +236,10 @@ mod tests {
 
         fn name(&self) -> &'static str {
             "note"
+        }
+
+        fn weight_bytes(&self) -> usize {
+            self.bytes
         }
 
         fn is_expendable(&self) -> bool {
@@ -223,19 +255,48 @@ mod tests {
         }
     }
 
+    /// What waits, notes that wait, and what was dropped.
+    fn count(queue: &Queue) -> (usize, usize, u64) {
+        let state = queue.lock();
+        assert_eq!(state.notes.iter().map(|note| note.job.weight_bytes()).sum::<usize>(), state.notes_bytes);
+        (state.waiting.len(), state.notes.len(), state.dropped)
+    }
+
     #[test]
     fn of_too_many_that_ride_only_the_expendable_are_dropped() {
         let queue = Queue::new();
-        let count = |queue: &Queue| {
-            let state = queue.lock();
-            (state.waiting.len(), state.dropped)
-        };
-        for _ in 0..limits::RIDING_OPS {
-            queue.ride(Note { expendable: true });
+        for _ in 0..=limits::RIDING_OPS {
+            queue.ride(Note { expendable: true, bytes: 1 });
         }
-        queue.ride(Note { expendable: true });
-        assert_eq!(count(&queue), (limits::RIDING_OPS, 1));
-        queue.ride(Note { expendable: false });
-        assert_eq!(count(&queue), (limits::RIDING_OPS + 1, 1));
+        assert_eq!(count(&queue), (0, limits::RIDING_OPS, 1));
+        queue.ride(Note { expendable: false, bytes: 1 });
+        assert_eq!(count(&queue), (1, limits::RIDING_OPS, 1));
+    }
+
+    #[test]
+    fn what_rides_is_bounded_by_its_octets_in_memory_and_in_each_transaction() {
+        let queue = Queue::new();
+        let (each, batch) = (limits::RIDING_BATCH_BYTES / 4, || match queue.next(None) {
+            Next::Batch(batch) => batch.len(),
+            _ => panic!("there is a batch"),
+        });
+        let all = limits::RIDING_BYTES / each;
+        for _ in 0..all + 3 {
+            queue.ride(Note { expendable: true, bytes: each });
+        }
+        assert_eq!(count(&queue), (0, all, 3));
+        // Somebody's op takes a share along, however much of the batch others take.
+        for _ in 0..limits::BATCH_OPS + 1 {
+            queue.ride(Note { expendable: false, bytes: 1 });
+        }
+        queue.finish();
+        assert_eq!(batch(), limits::BATCH_OPS + 4);
+        assert_eq!(count(&queue), (1, all - 4, 3));
+        assert_eq!(batch(), 1 + 4);
+        // One that is too heavy for a share goes alone.
+        queue.ride(Note { expendable: true, bytes: 2 * limits::RIDING_BATCH_BYTES });
+        let left: Vec<usize> = (0..(all - 8) / 4 + 1).map(|_| batch()).collect();
+        assert_eq!((left.iter().sum::<usize>(), left.last()), (all - 8 + 1, Some(&1)));
+        assert_eq!(count(&queue), (0, 0, 3));
     }
 }
