@@ -123,6 +123,8 @@ pub const LIST_WILDCARDS: usize = 100;
 pub const SEQUENCE_RANGES: usize = 100_000;
 /// Seconds that an IMAP server waits for the next command. RFC 9051 §5.4 asks for at least 1,800.
 pub const IMAP_IDLE_S: u64 = 1800;
+/// Different texts that one SEARCH looks for in messages (TEXT, BODY).
+pub const IMAP_SEARCH_TEXTS: usize = 20;
 /// Seconds that it waits for the next command of a client that has not logged in. Dovecot: 180
 pub const IMAP_LOGIN_IDLE_S: u64 = 180;
 /// Seconds in which a command must have come once it has begun, but for the messages of APPEND.
@@ -225,6 +227,21 @@ pub const TRACED_TRANSCRIPT_BYTES: usize = 8 * 1024;
 pub const TRACED_RECIPIENTS: usize = 20;
 /// Characters of a user name, or of what stands where an address should be, that the trace keeps.
 pub const TRACED_LOGIN_CHARS: usize = 320;
+/// Events that the trace tells of the refusals of one session in which nobody has logged in; more are counted. More than
+/// [`UNKNOWN_RECIPIENTS_HARD`], so that each of those is found.
+pub const TRACED_SESSION_REFUSALS: usize = 50;
+/// Dialogues that the trace keeps of such a session, one for each message.
+pub const TRACED_SESSION_DIALOGUES: u32 = 4;
+/// Octets, roughly, of all that the trace tells of refusals of clients that have not logged in: the oldest go first.
+pub const TRACED_STRANGERS_BYTES: u64 = 64 * 1024 * 1024;
+/// Stories of such refusals that one transaction removes.
+pub const PRUNED_REFUSALS: usize = 64;
+/// Events of a story up to which each is kept; beyond, what is alike is counted.
+pub const TRACED_STORY_EVENTS: u32 = 200;
+/// Events between two looks at what is alike in a long story.
+pub const TRACED_STORY_STEP: u32 = 50;
+/// Events of a long story that are alike and are kept: the first ones, and the last.
+pub const TRACED_ALIKE: usize = 5;
 /// Milliseconds within which it is not told again that a message was fetched by the same account.
 pub const FETCHED_AGAIN_MS: u64 = 60 * 60 * 1000;
 /// Stories that one request looks at for those that it wants.
@@ -235,8 +252,12 @@ pub const BATCH_OPS: usize = 512;
 pub const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Ops that may wait for the writer; who comes then, waits to wait.
 pub const QUEUED_OPS: usize = 1024;
-/// Ops that may wait for the writer before those that ride and are expendable are dropped, and counted.
+/// Ops that ride and are expendable, and may wait for the writer before more of them are dropped, and counted.
 pub const RIDING_OPS: usize = 65_536;
+/// Octets of them, roughly.
+pub const RIDING_BYTES: usize = 16 * 1024 * 1024;
+/// Octets of them that one transaction takes along, roughly: others wait for it.
+pub const RIDING_BATCH_BYTES: usize = 256 * 1024;
 /// Milliseconds after which a riding op gets a batch of its own.
 pub const RIDE_WAIT_MS: u64 = 1000;
 /// Milliseconds without a batch after which the writer makes the file open at once after a crash.

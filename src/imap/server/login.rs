@@ -6,7 +6,7 @@ use crate::directory::{Identity, LoginError, Protocol};
 use crate::imap::wire::{Answer, Code};
 use crate::sasl::{Credentials, Exchange, Mechanism, SaslError, Step};
 use crate::telemetry::metrics;
-use crate::trace::{Event, Kind, Record, Subject};
+use crate::trace::{Event, Kind, Refusal, Subject};
 
 impl Session {
     // RFC 9051 §6.2.3
@@ -89,7 +89,7 @@ impl Session {
             ..Event::new(now, Kind::LoginFailed, "imap")
         };
         let subject = Subject::Refused(self.context.ids.refused(now));
-        self.context.store.ride(Record { subject, event });
+        self.context.store.ride(Refusal::of_stranger(subject, event));
     }
 
     /// The same words, as late, for a name that nobody has and for a wrong password.

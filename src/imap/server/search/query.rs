@@ -1,6 +1,6 @@
 use encoding_rs::{Encoding, UTF_8};
 
-use crate::base::{SystemFlags, Uid};
+use crate::base::{SystemFlags, Uid, limits};
 use crate::imap::server::selected::Selected;
 use crate::imap::wire::{Answer, Code, Flag, SearchKey, SentOrReceived, SequenceSet, When};
 use crate::message;
@@ -56,7 +56,7 @@ struct Reader<'a> {
 
 impl Query {
     /// # Errors
-    /// The answer to a charset that nobody knows.
+    /// The answer to a charset that nobody knows, or to more texts than are looked for.
     pub(super) fn of(selected: &Selected, charset: Option<&[u8]>, key: &SearchKey<'_>) -> Result<Self, Answer> {
         // RFC 9051 §6.4.4: US-ASCII is a part of UTF-8.
         let charset = match charset {
@@ -120,13 +120,24 @@ impl Reader<'_> {
             }
             SearchKey::Text(text) => {
                 let text = self.text(text)?;
-                place(&mut self.query.texts, text).map_or(Key::Constant(true), Key::Text)
+                let place = place(&mut self.query.texts, text);
+                self.bounded(place.map_or(Key::Constant(true), Key::Text))?
             }
             SearchKey::Body(text) => {
                 let text = self.text(text)?;
-                place(&mut self.query.bodies, text).map_or(Key::Constant(true), Key::Body)
+                let place = place(&mut self.query.bodies, text);
+                self.bounded(place.map_or(Key::Constant(true), Key::Body))?
             }
         })
+    }
+
+    /// The key, as long as there are not too many texts: each message is looked through once for each of them.
+    fn bounded(&self, key: Key) -> Result<Key, Answer> {
+        if self.query.texts.len() + self.query.bodies.len() <= limits::IMAP_SEARCH_TEXTS {
+            return Ok(key);
+        }
+        let most = limits::IMAP_SEARCH_TEXTS;
+        Err(Answer::no(format!("at most {most} texts are looked for at a time")).with(Code::Limit))
     }
 
     fn keyword(&self, name: &[u8]) -> Key {

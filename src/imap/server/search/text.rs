@@ -98,5 +98,7 @@ async fn look(store: &Store, mailbox: MailboxId, query: &Query, target: &Target)
         if decided.is_some() || piece.is_none() {
             return Ok(decided);
         }
+        // A long message is many pieces, which may all be there at once: others get their turn between.
+        tokio::task::yield_now().await;
     }
 }

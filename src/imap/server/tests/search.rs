@@ -93,6 +93,10 @@ async fn texts_are_found_in_whatever_charset_they_were_asked_for() {
         assert!(answer.starts_with("OK "), "{answer}");
         assert_eq!(super::text(&told[0]), "* SEARCH 2", "{}", super::text(&command));
     }
+    let texts =
+        |count: usize| (0..count).map(|text| format!(" BODY t{} TEXT t{}", text / 2, text / 2)).collect::<String>();
+    client.ok(&format!("SEARCH{}", texts(crate::base::limits::IMAP_SEARCH_TEXTS))).await;
+    client.check(&format!("SEARCH{}", texts(crate::base::limits::IMAP_SEARCH_TEXTS + 1)), &["NO [LIMIT] ~"]).await;
     client.check("SEARCH CHARSET KLINGON ALL", &["NO [BADCHARSET (UTF-8)] ~"]).await;
     client.check("SEARCH CHARSET US-ASCII SUBJECT plans", &["* SEARCH 1", "OK ~"]).await;
     client.ok("ENABLE UTF8=ACCEPT").await;
