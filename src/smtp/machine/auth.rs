@@ -64,6 +64,9 @@ pub(super) fn checked<D: Driver>(client: Client<D>, login: Result<Identity<D>, L
             Stepped::well(Place::Ready(Client { remote, hello }), Effects::reply(reply::LOGGED_IN).then(Effect::Flush))
         }
         Err(LoginRefusal::Wrong) => Stepped::error(Place::Ready(client), reply::BAD_LOGIN).counted_as(Count::Login),
-        Err(LoginRefusal::Unchecked(reply)) => Stepped::well(Place::Ready(client), Effects::reply(reply)),
+        // No guess, but it has cost us as much as one.
+        Err(LoginRefusal::Unchecked(reply)) => {
+            Stepped::well(Place::Ready(client), Effects::reply(reply)).counted_as(Count::Error)
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::{
     DataEnd, Driver, Effect, Identity, Input, LoginRefusal, Node, Peer, Profile, Receipt, Rules, State, SwapAnswer,
     SwapRequest, step,
 };
-use crate::base::{Enhanced, MessageId, Random, Reply, SeededRandom};
+use crate::base::{Enhanced, MessageId, Random, Reply, SeededRandom, limits};
 use crate::smtp::wire::{DataFaults, ForwardPath, Verb};
 
 /// A driver whose answers are simple: recipients at `x.test` are ours, `us` is the password, the log is what it did.
@@ -348,6 +348,19 @@ fn nobody_submits_without_login() {
             (&wrong, "535 5.7.8,421 4.7.0,close"),
         ],
     );
+    assert!(session.is_closed());
+}
+
+#[test]
+fn a_login_that_is_not_tried_is_repeated_no_more_often_than_a_wrong_command() {
+    let (busy, right) = (plain("alice", "busy"), plain("alice", "us"));
+    let refused = (busy.as_str(), "454 4.7.0");
+    let before = limits::ERRORS_HARD as usize - 1;
+    let session =
+        check(Profile::Submission, true, &[vec![HELLO], vec![refused; before], vec![(&right, "235")]].concat());
+    assert_eq!(session.delays, before - limits::ERRORS_SOFT as usize);
+    let last = (busy.as_str(), "454 4.7.0,421 4.7.0,close");
+    let session = check(Profile::Submission, true, &[vec![HELLO], vec![refused; before], vec![last]].concat());
     assert!(session.is_closed());
 }
 
