@@ -1,5 +1,6 @@
 //! Random histories of mail, told by the trace: messages come in and are refused, go out and are refused, wait, are held,
-//! dropped and bounced by operators, are moved, copied and deleted by IMAP and POP3, and the process is killed in between.
+//! dropped, bounced and sent once more by operators, are fetched by a peer in swapped sessions, are moved, copied and deleted
+//! by IMAP and POP3, and the process is killed in between.
 //! A model of a few lines says what is true; at the end GET /trace must say the same of every recipient of every message,
 //! in outcome and verdict.
 

@@ -5,6 +5,10 @@ use std::fmt;
 
 /// Who gets mail, and what their servers say.
 pub const LOCALS: [&str; 2] = ["bob@example.test", "carol@example.test"];
+/// Who is here too, and gets what operators send once more.
+pub const AGAIN: &str = "dave@example.test";
+/// The domain whose mail a peer fetches, by its place in [`REMOTES`].
+pub const BRANCH: usize = 7;
 /// A recipient elsewhere: local part, domain, the reply to RCPT, and what is true after it.
 type Remote = (&'static str, &'static str, Option<&'static str>, (&'static str, &'static str));
 /// Recipients elsewhere.
@@ -26,6 +30,8 @@ pub enum Act {
     Release,
     Drop,
     Bounce,
+    /// No operator: the peer has fetched it.
+    Fetch,
 }
 
 /// One recipient of a message.
@@ -51,6 +57,7 @@ impl Fate {
             Self::Remote { act: Some(Act::Hold), .. } => ("held", "held"),
             Self::Remote { act: Some(Act::Drop), .. } => ("dropped", "dropped"),
             Self::Remote { act: Some(Act::Bounce), .. } => ("bounced", "bounced_operator"),
+            Self::Remote { act: Some(Act::Fetch), .. } => ("handed_over", "handed_to_peer"),
             Self::Remote { place, .. } => REMOTES[*place].3,
         }
     }
@@ -68,6 +75,25 @@ pub struct Message {
     pub id: String,
     /// By address.
     pub fates: BTreeMap<String, Fate>,
+    /// As what an operator has sent it once more, the last time.
+    pub again: Option<String>,
+}
+
+impl Message {
+    /// Whether the peer is still to fetch it.
+    pub fn waits_for_branch(&self) -> bool {
+        let waits = |fate: &Fate| matches!(fate, Fate::Remote { place: BRANCH, act: None });
+        self.fates.values().any(waits)
+    }
+
+    /// The peer has it.
+    pub fn fetched(&mut self) {
+        for fate in self.fates.values_mut() {
+            if let Fate::Remote { place: BRANCH, act } = fate {
+                assert_eq!(act.replace(Act::Fetch), None, "{} waited for the peer", self.id);
+            }
+        }
+    }
 }
 
 /// A transaction that came to nothing.
@@ -84,9 +110,14 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// When somebody goes away is known only to the server, so that this is never certain.
+    /// It is written down with the next change that is acknowledged.
     pub fn new(sender: String, code: &'static str) -> Self {
-        Self { sender, code, is_certain: false, is_pending: code != "aborted" }
+        Self { sender, code, is_certain: false, is_pending: true }
+    }
+
+    /// It was seen in the trace.
+    pub fn seen(sender: String, code: &'static str) -> Self {
+        Self { sender, code, is_certain: true, is_pending: false }
     }
 }
 
@@ -127,7 +158,7 @@ impl Model {
     /// A message was taken with those recipients; the text of the 250 has its id.
     pub fn accepted(&mut self, number: u64, reply: &str, fates: BTreeMap<String, Fate>) {
         let id = reply.split(' ').find(|word| word.starts_with("m_")).unwrap_or_else(|| panic!("an id in {reply:?}"));
-        self.messages.insert(number, Message { id: id.to_owned(), fates });
+        self.messages.insert(number, Message { id: id.to_owned(), fates, again: None });
         self.changed();
     }
 
@@ -150,6 +181,7 @@ pub struct Seen {
     pub codes: BTreeSet<String>,
     pub recipients: usize,
     pub refusals: usize,
+    pub redelivered: usize,
     pub kills: u64,
 }
 
@@ -157,14 +189,19 @@ impl Seen {
     /// Fails where a run has not met the kinds of end that it is for.
     pub fn assert_rich(&self) {
         assert!(self.recipients >= 40 && self.refusals >= 3 && self.kills >= 1, "{self}");
-        assert!(self.codes.len() >= 10, "{self}");
+        assert!(self.codes.len() >= 10 && self.redelivered >= 1, "{self}");
+        assert!(["handed_to_peer", "aborted"].iter().all(|code| self.codes.contains(*code)), "{self}");
     }
 }
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { codes, recipients, refusals, kills } = self;
-        write!(f, "the trace knew the truth of {recipients} recipients and {refusals} refusals after {kills} kills: ")?;
+        let Self { codes, recipients, refusals, redelivered, kills } = self;
+        write!(
+            f,
+            "the trace knew the truth of {recipients} recipients, {refusals} refusals and {redelivered} messages "
+        )?;
+        write!(f, "that were sent once more, after {kills} kills: ")?;
         f.write_str(&codes.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
     }
 }

@@ -1,17 +1,20 @@
 //! A server, the servers that it sends to, and the steps of a history.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use pillarbox::base::{Random, SeededRandom};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::model::{Act, Fate, LOCALS, Message, Model, REMOTES, Refusal, Seen};
+use super::model::{AGAIN, Act, BRANCH, Fate, LOCALS, Message, Model, REMOTES, Refusal, Seen};
 use super::pick;
 use crate::dns::{Dns, Zone};
 use crate::imap::{Imap, Response};
 use crate::sink::{ALWAYS, Fault, Sink, Stage, free_port};
 use crate::site::{self, PASSWORD, Site, data_file};
+use crate::swap_roles::{Stop, take_all, take_until};
+use crate::swap_site::SECRET;
+use crate::swap_talk::{Talk, auth_plain};
 use crate::wire::{Pop3, Smtp, stuff};
 
 const SENDER: &str = "alice@example.test";
@@ -45,9 +48,14 @@ impl World {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut world = Self { folder, dns: Dns::start(zone), port, _sink: sink, site: None };
         world.start();
-        world.site().create_accounts(&["alice", "bob", "carol"].map(str::to_owned));
-        let peer = r#"{"verbs":["etrn"],"domains":["branch.test"],"networks":["192.0.2.0/24"]}"#;
-        let (status, body) = world.site().rest("PUT", "/api/v1/turn/peers/branch", peer);
+        world.site().create_accounts(&["alice", "bob", "carol", "dave"].map(str::to_owned));
+        let peer = json!({
+            "verbs": ["turn", "atrn"],
+            "direction": "accept",
+            "domains": ["branch.test"],
+            "auth": {"sasl_user": "branch", "secret": SECRET},
+        });
+        let (status, body) = world.site().rest("PUT", "/api/v1/turn/peers/branch", &peer.to_string());
         assert_eq!(status, 201, "{body}");
         world
     }
@@ -65,7 +73,7 @@ impl World {
 
     /// One random step.
     pub fn step(&mut self, model: &mut Model, random: &mut SeededRandom) {
-        match pick(random, 24) {
+        match pick(random, 29) {
             0..=6 => self.send(model, random),
             7..=8 => self.receive(model, random),
             9 => self.refuse(model, random),
@@ -74,6 +82,8 @@ impl World {
             15..=16 => self.fetch_and_delete(model, random),
             17..=21 => self.operate(model, random),
             22 => self.kill(model),
+            23..=25 => self.swap(model, random),
+            26..=27 => self.redeliver(model, random),
             _ => {
                 assert!(self.site.take().expect("the server runs").stop().success(), "the server stops");
                 model.lose();
@@ -154,13 +164,20 @@ impl World {
         model.refusals.push(Refusal::new(sender, code));
     }
 
-    /// A stranger goes away in the middle of a message.
+    /// A stranger goes away in the middle of a message. When that is noticed is known only to the server: it is certain
+    /// when the trace tells of it.
     fn abort(&self, model: &mut Model) {
         let sender = format!("r{}@elsewhere.test", model.number());
         let mut session = Smtp::connect(self.site().address("smtp")).expect("the server greets");
         assert_eq!(session.envelope(&sender, &[LOCALS[0]]).expect("a reply").code, 354);
         session.write(b"Subject: half a mess").expect("some of it is sent");
-        model.refusals.push(Refusal::new(sender, "aborted"));
+        drop(session);
+        let deadline = Instant::now() + REST_LIMIT;
+        while self.refusals_of(&sender).is_empty() {
+            assert!(Instant::now() < deadline, "the trace knows nothing of {sender}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        model.refusals.push(Refusal::seen(sender, "aborted"));
     }
 
     /// Somebody moves, copies or deletes a copy by IMAP.
@@ -268,6 +285,84 @@ impl World {
         }
     }
 
+    /// The peer dials and takes its mail; now and then the server dies meanwhile, and the peer comes again.
+    fn swap(&mut self, model: &mut Model, random: &SeededRandom) {
+        let waiting = |model: &Model| {
+            let messages = model.messages.iter().filter(|(_, message)| message.waits_for_branch());
+            messages.map(|(number, _)| subject(*number)).collect::<Vec<_>>()
+        };
+        let mut wanted = waiting(model);
+        if wanted.is_empty() {
+            return;
+        }
+        let mut before = None;
+        if random.next_u64().is_multiple_of(3) {
+            let mut talk = self.as_branch(random);
+            let stop = Stop::ALL[pick(random, Stop::ALL.len())];
+            let seen = take_until(&mut talk, stop).filter(|_| matches!(stop, Stop::End | Stop::Answered));
+            before = seen.and_then(|message| wanted.iter().position(|one| is_about(&message, one)));
+            self.kill(model);
+            talk.cut();
+        }
+        let mut talk = self.as_branch_again(random, before.is_some() && wanted.len() == 1);
+        let mut taken = talk.as_mut().map(take_all).unwrap_or_default();
+        taken.sort();
+        wanted.sort();
+        // What it had taken whole may come again, or not.
+        if taken != wanted
+            && let Some(before) = before
+        {
+            let whole = waiting(model).swap_remove(before);
+            wanted.retain(|one| *one != whole);
+        }
+        assert_eq!(taken, wanted, "what waits for the peer");
+        model.messages.values_mut().filter(|message| message.waits_for_branch()).for_each(Message::fetched);
+        model.changed();
+    }
+
+    /// A session in which the peer has logged in and the roles are swapped.
+    fn as_branch(&self, random: &SeededRandom) -> Talk {
+        self.as_branch_again(random, false).expect("the roles are swapped")
+    }
+
+    /// The same; `None` where nothing waits any more, which is known to be possible.
+    fn as_branch_again(&self, random: &SeededRandom, may_be_empty: bool) -> Option<Talk> {
+        let mut talk = Talk::dial(self.site().address("smtp"));
+        talk.expect("220");
+        talk.say("EHLO peer.example.test", "250");
+        talk.say("STARTTLS", "220");
+        talk.start_tls();
+        talk.say("EHLO peer.example.test", "250");
+        talk.say(&auth_plain("branch", SECRET), "235");
+        let verb = ["TURN", "ATRN branch.test"][pick(random, 2)];
+        let reply = talk.ask(verb);
+        assert!(reply.starts_with("250") || may_be_empty, "{verb}: {reply}");
+        reply.starts_with("250").then_some(talk)
+    }
+
+    /// An operator sends a message once more: to somebody here, and to one or two elsewhere.
+    fn redeliver(&self, model: &mut Model, random: &SeededRandom) {
+        let numbers: Vec<u64> = model.messages.keys().copied().collect();
+        if numbers.is_empty() {
+            return;
+        }
+        let number = numbers[pick(random, numbers.len())];
+        let mut fates = BTreeMap::from([(AGAIN.to_owned(), Fate::delivered())]);
+        for _ in 0..pick(random, 3) {
+            let place = pick(random, BRANCH);
+            let (local, domain, ..) = REMOTES[place];
+            fates.insert(format!("{local}@{domain}"), Fate::Remote { place, act: None });
+        }
+        let body = json!({"recipients": fates.keys().collect::<Vec<_>>()}).to_string();
+        let message = model.messages.get_mut(&number).expect("it was listed");
+        let (status, body) = self.site().rest("POST", &format!("/api/v1/trace/{}/redeliver", message.id), &body);
+        assert_eq!(status, 202, "{message:?}: {body}");
+        let id = body["id"].as_str().expect("an id");
+        message.again = Some(id.to_owned());
+        let number = model.number();
+        model.accepted(number, id, fates);
+    }
+
     /// Waits until every entry that is to go has gone, and every other one has been tried as often as it is before a pause.
     pub fn settle(&self, model: &Model) {
         let mut wanted: Vec<(&str, &str)> = Vec::new();
@@ -290,6 +385,13 @@ impl World {
         }
     }
 
+    /// What the trace tells of that sender.
+    fn refusals_of(&self, sender: &str) -> Vec<Value> {
+        let (status, page) = self.site().rest("GET", &format!("/api/v1/trace?sender={sender}"), "");
+        assert_eq!(status, 200, "{page}");
+        page["items"].as_array().expect("items").clone()
+    }
+
     fn queue(&self) -> Vec<Value> {
         let (mut all, mut path) = (Vec::new(), "/api/v1/queue?limit=500".to_owned());
         loop {
@@ -309,6 +411,11 @@ impl World {
             let (status, story) = self.site().rest("GET", &format!("/api/v1/trace/{}", message.id), "");
             assert_eq!(status, 200, "{story}");
             let recipients = story["recipients"].as_array().expect("recipients");
+            if let Some(again) = &message.again {
+                let sentence = story["verdict"]["sentence"].as_str().unwrap_or_default();
+                assert!(sentence.contains(again), "{message:?}: {sentence}");
+                seen.redelivered += 1;
+            }
             assert_eq!(recipients.len(), message.fates.len(), "{story:#}");
             for (address, fate) in &message.fates {
                 let told = recipients.iter().find(|recipient| recipient["address"] == address.as_str());
@@ -325,11 +432,9 @@ impl World {
             }
         }
         for refusal in &model.refusals {
-            let (status, page) = self.site().rest("GET", &format!("/api/v1/trace?sender={}", refusal.sender), "");
-            assert_eq!(status, 200, "{page}");
-            let items = page["items"].as_array().expect("items");
-            assert!(items.len() == 1 || (items.is_empty() && !refusal.is_certain), "{refusal:?}: {page:#}");
-            for told in items {
+            let items = self.refusals_of(&refusal.sender);
+            assert!(items.len() == 1 || (items.is_empty() && !refusal.is_certain), "{refusal:?}: {items:#?}");
+            for told in &items {
                 let is_told = told["outcome"] == "refused" && told["code"] == refusal.code;
                 assert!(is_told, "{refusal:?}: {told:#}");
                 seen.codes.insert(refusal.code.to_owned());
@@ -358,12 +463,21 @@ fn take(copies: &mut Vec<&'static str>, mailbox: &str) {
     copies.remove(place);
 }
 
+fn subject(number: u64) -> String {
+    format!("step {number}")
+}
+
+/// Whether a message has that subject.
+fn is_about(message: &[u8], subject: &str) -> bool {
+    String::from_utf8_lossy(message).lines().any(|line| line.strip_prefix("Subject: ") == Some(subject))
+}
+
 fn name(number: u64) -> String {
     format!("{number}@history.test")
 }
 
 fn content(number: u64, sender: &str) -> Vec<u8> {
-    let (name, subject) = (name(number), format!("step {number}"));
+    let (name, subject) = (name(number), subject(number));
     let head = format!(
         "Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nFrom: {sender}\r\nMessage-ID: <{name}>\r\nSubject: {subject}"
     );
