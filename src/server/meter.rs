@@ -26,9 +26,9 @@ fn count_event(recorded: &Recorded) {
     let (event, metrics) = (&recorded.event, metrics());
     let since_taken = || Duration::from_millis(event.at.ms_since(recorded.subject.at()));
     match event.kind {
-        Kind::Accepted => metrics.received(place(event), "accepted", ""),
-        Kind::Rejected => metrics.received(place(event), "rejected", reason(event)),
-        Kind::Aborted => metrics.received(place(event), "aborted", ""),
+        Kind::Accepted => metrics.received(place(event), "accepted", "", event.times()),
+        Kind::Rejected => metrics.received(place(event), "rejected", reason(event), event.times()),
+        Kind::Aborted => metrics.received(place(event), "aborted", "", event.times()),
         Kind::Delivered => metrics.delivered(since_taken()),
         Kind::Relayed => metrics.relayed(since_taken()),
         Kind::Deferred => metrics.attempted("deferred"),

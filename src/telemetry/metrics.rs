@@ -188,9 +188,9 @@ impl Metrics {
         self.logins.get_or_create(&[("protocol", protocol), ("outcome", outcome)]).inc();
     }
 
-    /// A message was taken in, or something of it was refused for a reason.
-    pub fn received(&self, listener: &'static str, outcome: &'static str, reason: &'static str) {
-        self.received.get_or_create(&[("listener", listener), ("outcome", outcome), ("reason", reason)]).inc();
+    /// So many messages were taken in, or so often something was refused for a reason.
+    pub fn received(&self, listener: &'static str, outcome: &'static str, reason: &'static str, times: u64) {
+        self.received.get_or_create(&[("listener", listener), ("outcome", outcome), ("reason", reason)]).inc_by(times);
     }
 
     /// A copy was put into a mailbox, so long after its message was taken in.

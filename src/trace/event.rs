@@ -194,10 +194,12 @@ pub struct Event {
     pub entry: Option<u32>,
     /// The number of the dialogue that belongs to it, among those of its subject.
     pub transcript: Option<u32>,
+    /// How often the like has happened besides, before it, where the story does not tell of each.
+    pub more: u32,
 }
 
 impl Row for Event {
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
 
     fn encode(&self, out: &mut Vec<u8>) {
         // Writing plain data to memory can't fail; an empty row would be seen as damage.
@@ -208,11 +210,12 @@ impl Row for Event {
 
     fn decode(version: u8, bytes: &[u8]) -> Option<Self> {
         let row = match version {
-            // They ended before `server`, and before `account`. Fields stand one behind the other, and what is not there
-            // is one zero octet.
-            1 => Cow::Owned([bytes, &[0; 7]].concat()),
-            2 => Cow::Owned([bytes, &[0; 4]].concat()),
-            3 => Cow::Borrowed(bytes),
+            // They ended before `server`, before `account` and before `more`. Fields stand one behind the other, and what
+            // is not there is one zero octet.
+            1 => Cow::Owned([bytes, &[0; 8]].concat()),
+            2 => Cow::Owned([bytes, &[0; 5]].concat()),
+            3 => Cow::Owned([bytes, &[0; 1]].concat()),
+            4 => Cow::Borrowed(bytes),
             _ => return None,
         };
         let (event, rest) = postcard::take_from_bytes(&row).ok()?;
@@ -244,7 +247,13 @@ impl Event {
             mailbox: None,
             entry: None,
             transcript: None,
+            more: 0,
         }
+    }
+
+    /// How many of its like it stands for, itself included.
+    pub fn times(&self) -> u64 {
+        1 + u64::from(self.more)
     }
 
     /// The same, with the codes and the text of `reply`; its private cause, where it has one, in brackets.

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::event::{Event, Subject};
-use super::record::{EVENTS, unrecord};
-use super::transcript::forget_transcripts;
+use super::event::Subject;
+use super::record::EVENTS;
+use super::strangers::{DropRefusals, remove_story};
 use crate::base::{Clock, Timestamp, limits};
-use crate::store::{Halt, Op, Read, Span, Store, StoreError, Tx};
+use crate::store::{Committed, Halt, Op, Read, Span, Store, StoreError, Tx};
 
 /// Says of which subjects the story is still needed, however old it is: those of messages that are not yet delivered.
 pub type Needed = fn(&Tx<'_>, Subject) -> Result<bool, StoreError>;
@@ -38,12 +38,12 @@ pub struct Pruned {
     pub next: Option<Subject>,
 }
 
-/// A subject with all its events.
-type Story = (Subject, Vec<(u32, Event)>);
+/// A subject, and when its last event was.
+type Story = (Subject, Timestamp);
 
 /// What goes, and where the next slice begins.
 pub struct Plan {
-    stories: Vec<Story>,
+    stories: Vec<Subject>,
     next: Option<Subject>,
 }
 
@@ -68,21 +68,17 @@ impl Op for Prune {
         let (stories, next) = self.slice(tx)?;
         let newest = tx.last(&EVENTS, Span::all())?.map(|((subject, _), _)| subject);
         let mut plan = Plan { stories: Vec::new(), next };
-        for (subject, events) in stories {
-            let is_over = events.iter().all(|(_, event)| event.at < self.before);
-            if is_over && Some(subject) != newest && !(self.needed)(tx, subject)? {
-                plan.stories.push((subject, events));
+        for (subject, last) in stories {
+            if last < self.before && Some(subject) != newest && !(self.needed)(tx, subject)? {
+                plan.stories.push(subject);
             }
         }
         Ok(plan)
     }
 
     fn apply(&self, tx: &mut Tx<'_>, plan: Plan) -> Result<Pruned, StoreError> {
-        for (subject, events) in &plan.stories {
-            for (number, event) in events {
-                unrecord(tx, *subject, *number, event)?;
-            }
-            forget_transcripts(tx, *subject)?;
+        for subject in &plan.stories {
+            remove_story(tx, *subject)?;
         }
         Ok(Pruned { subjects: plan.stories.len(), next: plan.next })
     }
@@ -98,44 +94,58 @@ impl Prune {
         };
         let mut stories: Vec<Story> = Vec::new();
         let (mut events, mut is_cut) = (0, false);
-        tx.scan(&EVENTS, span, |(subject, number), event| {
+        tx.scan(&EVENTS, span, |(subject, _), event| {
             match stories.last_mut() {
-                Some((last, story)) if *last == subject => story.push((number, event)),
+                Some((known, last)) if *known == subject => *last = event.at.max(*last),
                 // A story of any length is taken whole.
                 Some(_) if events >= self.limit => {
                     is_cut = true;
                     return ControlFlow::Break(());
                 }
-                _ => stories.push((subject, vec![(number, event)])),
+                _ => stories.push((subject, event.at)),
             }
             events += 1;
             ControlFlow::Continue(())
         })?;
-        let next = stories.last().map(|(subject, _)| *subject).filter(|_| is_cut);
+        let next = stories.last().map(|(subject, ..)| *subject).filter(|_| is_cut);
         Ok((stories, next))
     }
 }
 
-/// Prunes now and every hour, until `stop` is cancelled. `keep` is how long a story is kept; zero: for ever.
+/// Prunes now and every hour, until `stop` is cancelled; and removes refusals of strangers, the oldest first, as long as
+/// the disk is full. `keep` is how long a story is kept; zero: for ever.
 pub async fn prune(store: Store, clock: Arc<dyn Clock>, keep: Duration, needed: Needed, stop: CancellationToken) {
     let keep_ms = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
-    if keep_ms == 0 {
-        return;
-    }
+    let mut seconds = 0;
     loop {
-        let before = Timestamp(clock.now().ms().saturating_sub(keep_ms));
-        tokio::select! {
-            () = stop.cancelled() => return,
-            subjects = prune_before(&store, before, needed) => {
-                if subjects > 0 {
-                    tracing::info!(subjects, %before, "pruned the trace");
+        if seconds == 0 && keep_ms > 0 {
+            let before = Timestamp(clock.now().ms().saturating_sub(keep_ms));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                subjects = prune_before(&store, before, needed) => {
+                    if subjects > 0 {
+                        tracing::info!(subjects, %before, "pruned the trace");
+                    }
                 }
             }
         }
+        if store.health().full {
+            drop_refusals(&store).await;
+        }
+        seconds = (seconds + 1) % limits::PRUNE_EVERY_S;
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_secs(limits::PRUNE_EVERY_S)) => {}
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
+    }
+}
+
+/// One slice: it may be enough.
+async fn drop_refusals(store: &Store) {
+    match store.write(DropRefusals).await.map(Committed::into_inner) {
+        Ok(0) => {}
+        Ok(stories) => tracing::info!(stories, "removed refusals from the trace: the disk is full"),
+        Err(error) => tracing::warn!(%error, "no refusal could be removed from the trace"),
     }
 }
 

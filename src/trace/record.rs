@@ -1,11 +1,14 @@
-use std::convert::Infallible;
 use std::net::IpAddr;
 
 use super::event::{Event, Kind, Subject};
+use super::shorten::shorten_now_and_then;
+use super::strangers::{STRANGERS, STRANGERS_BYTES};
 use super::traffic::TRAFFIC;
 use super::transcript::TRANSCRIPTS;
 use crate::base::{Address, limits};
-use crate::store::{AnyTable, Halt, Op, Read, Span, StoreError, Table, Tx};
+#[cfg(test)]
+use crate::store::Op;
+use crate::store::{AnyTable, Read, Row, Span, StoreError, Table, Tx};
 
 /// The events of each subject, numbered from 0 on.
 pub static EVENTS: Table<(Subject, u32), Event> = Table::new("trace");
@@ -16,7 +19,8 @@ pub(super) static BY_MESSAGE_ID: Table<([u8; 16], Subject), ()> = Table::new("tr
 /// The subjects of each peer's address, IPv4 in its mapped form.
 pub(super) static BY_IP: Table<([u8; 16], Subject), ()> = Table::new("trace_by_ip");
 /// The room's tables.
-pub const TABLES: &[&dyn AnyTable] = &[&EVENTS, &BY_ADDRESS, &BY_MESSAGE_ID, &BY_IP, &TRANSCRIPTS, &TRAFFIC];
+pub const TABLES: &[&dyn AnyTable] =
+    &[&EVENTS, &BY_ADDRESS, &BY_MESSAGE_ID, &BY_IP, &TRANSCRIPTS, &TRAFFIC, &STRANGERS, &STRANGERS_BYTES];
 
 /// Adds an event to a subject's story, with its index rows.
 ///
@@ -34,6 +38,7 @@ pub fn record(tx: &mut Tx<'_>, subject: Subject, event: Event) -> Result<(), Sto
         tx.put(&BY_IP, &(ip_key(ip), subject), &())?;
     }
     tx.put(&EVENTS, &(subject, number), &event)?;
+    shorten_now_and_then(tx, (subject, number), &event)?;
     tx.tell(|| Recorded { subject, event });
     Ok(())
 }
@@ -70,26 +75,56 @@ pub fn follow(tx: &mut Tx<'_>, subject: Subject, event: &Event) -> Result<bool, 
     if let Some(ip) = event.peer_ip {
         tx.put(&BY_IP, &(ip_key(ip), subject), &())?;
     }
-    tx.put(&EVENTS, &(subject, number.saturating_add(1)), event)?;
+    let number = number.saturating_add(1);
+    tx.put(&EVENTS, &(subject, number), event)?;
+    shorten_now_and_then(tx, (subject, number), event)?;
     tx.tell(|| Recorded { subject, event: event.clone() });
     Ok(true)
 }
 
+/// Octets that an event takes in the file with its index rows, roughly.
+pub(super) fn weight_bytes(event: &Event) -> u64 {
+    const ROW_BYTES: usize = 32;
+    let mut row = Vec::new();
+    event.encode(&mut row);
+    let keys: usize = addresses(event).iter().map(|address| address.len() + ROW_BYTES).sum();
+    (row.len() + keys + 3 * ROW_BYTES) as u64
+}
+
 /// Removes an event with its index rows. Other events of the subject may have had the same: it is for a whole story.
 pub(super) fn unrecord(tx: &mut Tx<'_>, subject: Subject, number: u32, event: &Event) -> Result<(), StoreError> {
-    for address in addresses(event) {
-        tx.remove(&BY_ADDRESS, &(address, subject))?;
-    }
-    if let Some(hash) = event.message_id.as_deref().and_then(message_id_hash) {
-        tx.remove(&BY_MESSAGE_ID, &(hash, subject))?;
-    }
-    if let Some(ip) = event.peer_ip {
-        tx.remove(&BY_IP, &(ip_key(ip), subject))?;
+    for place in places(event) {
+        unplace(tx, subject, place)?;
     }
     tx.remove(&EVENTS, &(subject, number)).map(drop)
 }
 
-/// Records an event that no change of the file goes with: a refusal. To be given to [`crate::store::Store::ride`].
+/// A row of an index that leads to the subject of an event.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Place {
+    Address(String),
+    MessageId([u8; 16]),
+    Ip([u8; 16]),
+}
+
+/// All that lead to the subject of this one.
+pub(super) fn places(event: &Event) -> Vec<Place> {
+    let message_id = event.message_id.as_deref().and_then(message_id_hash).map(Place::MessageId);
+    let ip = event.peer_ip.map(|ip| Place::Ip(ip_key(ip)));
+    addresses(event).into_iter().map(Place::Address).chain(message_id).chain(ip).collect()
+}
+
+/// Removes the row, if it is there.
+pub(super) fn unplace(tx: &mut Tx<'_>, subject: Subject, place: Place) -> Result<(), StoreError> {
+    match place {
+        Place::Address(address) => tx.remove(&BY_ADDRESS, &(address, subject)).map(drop),
+        Place::MessageId(hash) => tx.remove(&BY_MESSAGE_ID, &(hash, subject)).map(drop),
+        Place::Ip(ip) => tx.remove(&BY_IP, &(ip, subject)).map(drop),
+    }
+}
+
+/// Records any event.
+#[cfg(test)]
 #[derive(Debug, Clone)]
 pub struct Record {
     /// What it is about.
@@ -98,24 +133,17 @@ pub struct Record {
     pub event: Event,
 }
 
+#[cfg(test)]
 impl Op for Record {
     type Plan = ();
     type Out = ();
-    type Refused = Infallible;
+    type Refused = std::convert::Infallible;
 
     fn name(&self) -> &'static str {
         "trace.record"
     }
 
-    fn weight_bytes(&self) -> usize {
-        512 + self.event.text.len()
-    }
-
-    fn is_expendable(&self) -> bool {
-        true
-    }
-
-    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Infallible>> {
+    fn check(&self, _: &Tx<'_>) -> Result<(), crate::store::Halt<Self::Refused>> {
         Ok(())
     }
 

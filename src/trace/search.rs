@@ -3,6 +3,7 @@ use std::ops::ControlFlow;
 
 use super::event::{Event, Subject};
 use super::record::{BY_ADDRESS, BY_IP, BY_MESSAGE_ID, EVENTS, address_key, addresses, ip_key, message_id_hash};
+use super::strangers::check_strangers;
 use super::transcript::check_transcripts;
 use crate::store::{CrossCheck, Findings, Key, Read, Span, StoreError, Table, View};
 
@@ -10,6 +11,7 @@ use crate::store::{CrossCheck, Findings, Key, Read, Span, StoreError, Table, Vie
 pub const CHECKS: &[CrossCheck] = &[
     CrossCheck { name: "trace indexes", run: check_indexes },
     CrossCheck { name: "trace dialogues", run: check_transcripts },
+    CrossCheck { name: "trace refusals", run: check_strangers },
 ];
 
 /// What is looked for in the trace.

@@ -141,12 +141,21 @@ struct First {
     text: String,
 }
 
-#[derive(serde::Serialize)]
+#[derive(Clone, serde::Serialize)]
 struct Second {
     first: First,
     server: Option<String>,
     stage: Option<String>,
     duration_ms: Option<u64>,
+}
+
+#[derive(serde::Serialize)]
+struct Third {
+    second: Second,
+    account: Option<&'static str>,
+    mailbox: Option<&'static str>,
+    entry: Option<u32>,
+    transcript: Option<u32>,
 }
 
 #[test]
@@ -187,13 +196,21 @@ fn rows_of_earlier_versions_are_read() {
         transcript: Some(2),
         ..attempted.clone()
     };
+    let (account, mailbox) = (Some("a@x.test"), Some("INBOX"));
+    let third = Third { second: second.clone(), account, mailbox, entry: Some(1), transcript: Some(2) };
     let mut now = Vec::new();
-    whole.encode(&mut now);
-    let rows = [postcard::to_stdvec(&first).unwrap(), postcard::to_stdvec(&second).unwrap(), now];
-    for (at, (row, expected)) in rows.iter().zip([told, attempted, whole]).enumerate() {
+    Event { more: 300, ..whole.clone() }.encode(&mut now);
+    let rows = [
+        postcard::to_stdvec(&first).unwrap(),
+        postcard::to_stdvec(&second).unwrap(),
+        postcard::to_stdvec(&third).unwrap(),
+        now,
+    ];
+    let expected = [told, attempted, whole.clone(), Event { more: 300, ..whole }];
+    for (at, (row, expected)) in rows.iter().zip(expected).enumerate() {
         let version = u8::try_from(at).unwrap() + 1;
         assert_eq!(Event::decode(version, row), Some(expected), "{version}");
-        for wrong in [0, 1, 2, 3, 4].into_iter().filter(|wrong| *wrong != version) {
+        for wrong in [0, 1, 2, 3, 4, 5].into_iter().filter(|wrong| *wrong != version) {
             assert_eq!(Event::decode(wrong, row), None, "{version} read as {wrong}");
         }
     }
@@ -248,18 +265,14 @@ impl Op for Follow {
 #[test]
 fn a_dialogue_is_kept_once_and_goes_with_its_story() {
     let store = store();
-    let refused = |number, text: &str| Refusal {
-        subject: message(number),
-        events: vec![event(Kind::Rejected), event(Kind::Rejected)],
-        transcript: text.into(),
-    };
+    let attempt = |number, text| store.write_blocking(Attempt(message(number), text)).unwrap().into_inner();
     for text in ["> 1\n", "> 1\n", "> 2\n", ""] {
-        store.write_blocking(refused(1, text)).unwrap().into_inner();
+        attempt(1, text);
     }
-    store.write_blocking(refused(3, "> 3\n")).unwrap().into_inner();
+    attempt(3, "> 3\n");
     let view = store.view().unwrap();
     let numbers: Vec<_> = super::story(&view, message(1)).unwrap().iter().map(|event| event.transcript).collect();
-    assert_eq!(numbers, [0, 0, 0, 0, 1, 1].map(Some).into_iter().chain([None, None]).collect::<Vec<_>>());
+    assert_eq!(numbers, [Some(0), Some(0), Some(1), None]);
     assert_eq!(transcript(&view, message(1), 1).unwrap().as_deref(), Some("> 2\n"));
     assert_eq!(transcript(&view, message(1), 2).unwrap(), None);
     assert_eq!(store.check().unwrap().lines(), [] as [&str; 0]);
@@ -267,6 +280,28 @@ fn a_dialogue_is_kept_once_and_goes_with_its_story() {
     assert_eq!(transcript(&store.view().unwrap(), message(1), 0).unwrap(), None);
     assert_eq!(transcript(&store.view().unwrap(), message(3), 0).unwrap().as_deref(), Some("> 3\n"));
     assert_eq!(store.check().unwrap().lines(), [] as [&str; 0]);
+}
+
+/// Records an event with what was said.
+struct Attempt(Subject, &'static str);
+
+impl Op for Attempt {
+    type Plan = ();
+    type Out = ();
+    type Refused = std::convert::Infallible;
+
+    fn name(&self) -> &'static str {
+        "test.attempt"
+    }
+
+    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<std::convert::Infallible>> {
+        Ok(())
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
+        let transcript = keep_transcript(tx, self.0, self.1)?;
+        record(tx, self.0, Event { transcript, ..event(Kind::Deferred) })
+    }
 }
 
 /// Prunes in slices of one event, as often as there is more.

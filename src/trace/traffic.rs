@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Kind;
+use super::event::{Event, Kind};
 use super::record::Recorded;
 use crate::base::Timestamp;
 use crate::postcard_row;
@@ -36,8 +36,8 @@ pub struct Hour {
 postcard_row!(Hour, 1);
 
 impl Hour {
-    fn count(&mut self, kind: Kind) -> bool {
-        let field = match kind {
+    fn count(&mut self, event: &Event) -> bool {
+        let field = match event.kind {
             Kind::Accepted => &mut self.received,
             Kind::Delivered => &mut self.delivered,
             Kind::Relayed => &mut self.relayed,
@@ -46,7 +46,7 @@ impl Hour {
             Kind::Deferred => &mut self.deferred,
             _ => return false,
         };
-        *field += 1;
+        *field += event.times();
         true
     }
 }
@@ -77,7 +77,7 @@ impl Traffic {
             move |recorded| {
                 let hour = recorded.event.at.ms() / HOUR_MS;
                 let mut counted = counter.counted();
-                if counted.hours.entry(hour).or_default().count(recorded.event.kind) {
+                if counted.hours.entry(hour).or_default().count(&recorded.event) {
                     counted.changed.insert(hour);
                 }
             },
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::base::{MessageId, SystemClock};
     use crate::store::{Options, Schema};
-    use crate::trace::{self, Event, Record, Subject};
+    use crate::trace::{self, Record, Subject};
 
     static SCHEMA: Schema = Schema { version: 1, tables: trace::TABLES, checks: trace::CHECKS };
 

@@ -1,7 +1,6 @@
-use super::event::{Event, Subject};
-use super::record::record;
+use super::event::Subject;
 use crate::base::limits;
-use crate::store::{Findings, Halt, Op, Read, Row, Span, StoreError, Table, Tx, View};
+use crate::store::{Findings, Read, Row, Span, StoreError, Table, Tx, View};
 
 /// The dialogues of each subject, numbered from 0 on.
 pub(super) static TRANSCRIPTS: Table<(Subject, u32), Dialogue> = Table::new("trace_transcripts");
@@ -23,7 +22,7 @@ impl Row for Dialogue {
     }
 }
 
-/// Keeps a dialogue, at most [`limits::TRACED_TRANSCRIPT_BYTES`] of it; its number, for [`Event::transcript`]. One that is
+/// Keeps a dialogue, at most [`limits::TRACED_TRANSCRIPT_BYTES`] of it; its number, for [`super::Event::transcript`]. One that is
 /// the same as the one before is not kept twice: what waits hears the same again and again. `None`: nothing was said.
 ///
 /// # Errors
@@ -58,47 +57,17 @@ pub(super) fn forget_transcripts(tx: &mut Tx<'_>, subject: Subject) -> Result<()
     Ok(())
 }
 
-/// Records what was refused, with the dialogue that led to it. No change of the file goes with it: it is to be given to
-/// [`crate::store::Store::ride`].
-#[derive(Debug, Clone)]
-pub struct Refusal {
-    /// What it is about.
-    pub subject: Subject,
-    /// What happened: one event for each recipient, at least one.
-    pub events: Vec<Event>,
-    /// What was said; empty where nothing was written down.
-    pub transcript: String,
+/// Puts a dialogue in the place of an earlier one of its number, which it goes on from; by how many octets it is longer.
+pub(super) fn put_transcript(tx: &mut Tx<'_>, subject: Subject, number: u32, text: &str) -> Result<u64, StoreError> {
+    let (key, dialogue) = ((subject, number), Dialogue(cut(text)));
+    let before = tx.get(&TRANSCRIPTS, &key)?.map_or(0, |before| before.0.len());
+    tx.put(&TRANSCRIPTS, &key, &dialogue)?;
+    Ok(dialogue.0.len().saturating_sub(before) as u64)
 }
 
-impl Op for Refusal {
-    type Plan = ();
-    type Out = ();
-    type Refused = std::convert::Infallible;
-
-    fn name(&self) -> &'static str {
-        "trace.refusal"
-    }
-
-    fn weight_bytes(&self) -> usize {
-        let texts: usize = self.events.iter().map(|event| 512 + event.text.len()).sum();
-        texts + self.transcript.len()
-    }
-
-    fn is_expendable(&self) -> bool {
-        true
-    }
-
-    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Self::Refused>> {
-        Ok(())
-    }
-
-    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        let transcript = keep_transcript(tx, self.subject, &self.transcript)?;
-        for event in &self.events {
-            record(tx, self.subject, Event { transcript, ..event.clone() })?;
-        }
-        Ok(())
-    }
+/// Removes one dialogue.
+pub(super) fn forget_transcript(tx: &mut Tx<'_>, subject: Subject, number: u32) -> Result<(), StoreError> {
+    tx.remove(&TRANSCRIPTS, &(subject, number)).map(drop)
 }
 
 /// Every dialogue is named by an event, and every event's dialogue is there.

@@ -75,7 +75,7 @@ pub(in crate::http) async fn get_trace(
     let subject = subject_of(&path)?;
     let caller = allowed.caller;
     let story = context.store.read(move |view| {
-        let Some(seen) = visible::part(&caller, trace::story(view, subject)?) else { return Ok(None) };
+        let Some(seen) = visible::part(&caller, subject, trace::story(view, subject)?) else { return Ok(None) };
         Story::of(view, subject, &seen).map(Some)
     });
     let story = story.await?.ok_or_else(|| unknown(subject))?;
@@ -110,7 +110,8 @@ pub(in crate::http) async fn get_trace_transcript(
     let number: u32 =
         number.parse().map_err(|_| Problem::invalid(vec![Fault::parameter("n", "malformed", "a number from 0 on")]))?;
     let view = context.store.view()?;
-    let is_whole = visible::part(&allowed.caller, trace::story(&view, subject)?).is_some_and(|seen| seen.is_whole);
+    let is_whole =
+        visible::part(&allowed.caller, subject, trace::story(&view, subject)?).is_some_and(|seen| seen.is_whole);
     let text = if is_whole { trace::transcript(&view, subject, number)? } else { None };
     let missing =
         || Problem::new(Code::NotFound, format!("There is no dialogue {number} of {subject}, or not any more."));

@@ -259,8 +259,11 @@ fn reaches(caller: &Caller, address: &str) -> bool {
     Address::parse(address).is_ok_and(|address| address.host.name().is_some_and(|domain| caller.reaches(domain)))
 }
 
-/// Who sent the message: its story begins with that.
+/// Who sent the message: its story begins with that. What was refused may have had many senders.
 fn sender(store: &Store, subject: Subject) -> Option<String> {
+    if matches!(subject, Subject::Refused(_)) {
+        return None;
+    }
     store.view().ok()?.first(&EVENTS, Span::prefix(&subject)).ok()??.1.sender
 }
 

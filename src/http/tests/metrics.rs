@@ -128,7 +128,7 @@ async fn what_happens_is_counted() {
     site.write(Method::PUT, "/api/v1/domains/-", json!({})).await;
     metrics().smtp_command("MAIL", 250, std::time::Duration::from_millis(3));
     metrics().login("imap", "refused");
-    metrics().received("smtp", "rejected", "address");
+    metrics().received("smtp", "rejected", "address", 1);
     let end = site.samples().await;
     // Other tests count in the same process: at least so many more.
     for (series, more) in [

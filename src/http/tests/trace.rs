@@ -61,7 +61,8 @@ fn furnished() -> Site {
     let dialogue = Refusal {
         subject: message(2),
         events: vec![failed],
-        transcript: "> RCPT TO:<c@far.test>\n< 550 5.1.1 No\n".into(),
+        dialogue: Some((0, "> RCPT TO:<c@far.test>\n< 550 5.1.1 No\n".into())),
+        is_stranger: false,
     };
     site.context.store.write_blocking(dialogue).unwrap().into_inner();
     let refused = Event {

@@ -190,7 +190,7 @@ impl<'a, C: Courier> Session<'a, C> {
             let last = answer.lines().len().saturating_sub(1);
             for (number, line) in answer.lines().iter().enumerate() {
                 let separator = if number == last { ' ' } else { '-' };
-                transcript.heard(format!("{}{separator}{line}", answer.code()).as_bytes());
+                transcript.heard(&format!("{}{separator}{line}", answer.code()));
             }
         }
         Input::Answer { answer, is_followed: !self.connection.buffered().is_empty() }

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::record::{begins_message, note_line};
 use super::report::Asked;
 use super::session::{End, Session, Smtp};
 use crate::net::ConnectionError;
@@ -44,7 +45,12 @@ impl Session {
             let Framed { frame, consumed } = self.framer.next(buffered, state.line_limit());
             if let Some(frame) = frame {
                 let is_followed = buffered.len() > consumed;
-                self.note_line(&frame, state.line_limit());
+                if let Some(transcript) = self.connection.transcript() {
+                    note_line(transcript, &mut self.mask, &frame, state.line_limit());
+                }
+                if begins_message(&frame) {
+                    self.told.begin_message();
+                }
                 let verb = match &frame {
                     Frame::Line(_) if state.line_limit() == LineLimit::AuthAnswer => "AUTH",
                     Frame::Line(line) => smtp_verb(line),

@@ -19,6 +19,7 @@ mod submission;
 mod swap;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::sync::Arc;
 

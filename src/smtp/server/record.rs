@@ -3,7 +3,7 @@ use super::session::Session;
 use crate::base::Reply;
 use crate::net::Transcript;
 use crate::smtp::machine::DataEnd;
-use crate::smtp::wire::{Frame, LineLimit};
+use crate::smtp::wire::{Frame, LineLimit, Mask};
 use crate::turn;
 
 /// What is written down of a session: with a peer all of it; of any other what is about the present message, so that the
@@ -14,19 +14,6 @@ impl Session {
         let transcript = Transcript::new();
         transcript.note(&format!("{} has logged in", peer.name));
         self.connection.record(transcript);
-    }
-
-    /// The client's line; of an answer within AUTH nothing is kept.
-    pub(super) fn note_line(&self, frame: &Frame<'_>, limit: LineLimit) {
-        let Some(transcript) = self.connection.transcript() else { return };
-        if matches!(frame, Frame::Line(line) if begins_message(line)) {
-            transcript.begin_message();
-        }
-        match frame {
-            Frame::Line(_) if limit == LineLimit::AuthAnswer => transcript.heard_secret(),
-            Frame::Line(line) => transcript.heard(line),
-            Frame::TooLong { .. } | Frame::BareLf => transcript.note("a line that can't be read"),
-        }
     }
 
     /// What was said of the present message.
@@ -59,7 +46,19 @@ impl Session {
     }
 }
 
+/// The client's line, without secrets; of an answer within AUTH nothing is kept.
+pub(super) fn note_line(transcript: &Transcript, mask: &mut Mask, frame: &Frame<'_>, limit: LineLimit) {
+    if begins_message(frame) {
+        transcript.begin_message();
+    }
+    match frame {
+        Frame::Line(_) if limit == LineLimit::AuthAnswer => transcript.heard_secret(),
+        Frame::Line(line) => transcript.heard(&mask.command(line)),
+        Frame::TooLong { .. } | Frame::BareLf => transcript.note("a line that can't be read"),
+    }
+}
+
 /// MAIL, in whatever spelling.
-fn begins_message(line: &[u8]) -> bool {
-    line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"MAIL"))
+pub(super) fn begins_message(frame: &Frame<'_>) -> bool {
+    matches!(frame, Frame::Line(line) if line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"MAIL")))
 }

@@ -104,14 +104,31 @@ pub(super) fn refused(session: &mut Session, asked: &Asked, reply: &Reply) {
 }
 
 /// Tells trace and log of a message whose sender is gone before its end.
-pub(super) fn aborted(session: &Session, asked: Asked, end: &End) {
+pub(super) fn aborted(session: &mut Session, asked: Asked, end: &End) {
     tell(session, &asked.aborted(&end.to_string()), None);
 }
 
+/// Tells the trace, at the end of a session in which nobody had logged in, how many refusals it was not told of.
+pub(super) fn ended(session: &mut Session) {
+    let Some((subject, left_out)) = session.told.left_out() else { return };
+    let event = Event {
+        peer_ip: Some(session.connection.peer().ip()),
+        text: format!("and {left_out} more refusals in this session"),
+        more: left_out - 1,
+        ..Event::new(session.context.clock.now(), Kind::Rejected, session.actor(None))
+    };
+    session.context.store.ride(Refusal::of_stranger(subject, event));
+}
+
 /// What the client wrote goes to the log as text values: its formats escape those.
-fn tell(session: &Session, asked: &Asked, reply: Option<&Reply>) {
+fn tell(session: &mut Session, asked: &Asked, reply: Option<&Reply>) {
     let now = session.context.clock.now();
-    let subject = Subject::Refused(session.context.ids.refused(now));
+    let is_stranger = asked.identity.is_none();
+    let is_login = asked.kind == Kind::LoginFailed;
+    let ids = &session.context.ids;
+    let new = || Subject::Refused(ids.refused(now));
+    // Guesses are few in a session, and each is about somebody else.
+    let subject = if is_stranger && !is_login { session.told.story(new) } else { new() };
     let peer_ip = session.connection.peer().ip();
     let actor = session.actor(asked.identity.as_ref());
     tracing::info!(
@@ -142,13 +159,22 @@ fn tell(session: &Session, asked: &Asked, reply: Option<&Reply>) {
     let event = reply.map_or(event.clone(), |reply| event.with_reply(reply));
     let text = asked.why.clone().unwrap_or_else(|| event.text.clone());
     let event = Event { text, ..event };
-    let events = match asked.recipients.as_slice() {
+    let mut events = match asked.recipients.as_slice() {
         [] => vec![event],
         named => named.iter().map(|named| Event { recipient: Some(named.clone()), ..event.clone() }).collect(),
     };
     // Of a wrong password the dialogue says nothing more, and guesses are many.
-    let transcript = if asked.kind == Kind::LoginFailed { String::new() } else { session.dialogue() };
-    session.context.store.ride(Refusal { subject, events, transcript });
+    let dialogue = match is_login {
+        true => None,
+        false if is_stranger => {
+            let dialogue = session.dialogue();
+            session.told.told(&mut events, dialogue)
+        }
+        false => Some((0, session.dialogue())).filter(|(_, text)| !text.is_empty()),
+    };
+    if !events.is_empty() {
+        session.context.store.ride(Refusal { subject, events, dialogue, is_stranger });
+    }
 }
 
 /// What the log says of a message that is taken in.

@@ -8,6 +8,7 @@ use super::commit::Taken;
 use super::context::Context;
 use super::report::Asked;
 use super::swap::{Ended, Served, Turned};
+use super::told::Told;
 use super::{policy, report};
 use crate::base::{Fault, Reply, limits};
 use crate::directory::{LoginError, Protocol};
@@ -17,7 +18,7 @@ use crate::sasl::{Credentials, Mechanism};
 use crate::smtp::machine::{
     Driver, Effect, Effects, Facts, Identity, Input, LoginRefusal, Peer, Profile, Receipt, Rules, Sender, State, step,
 };
-use crate::smtp::wire::{self, ForwardPath, Framer, reply};
+use crate::smtp::wire::{self, ForwardPath, Framer, Mask, reply};
 use crate::store::Committed;
 use crate::telemetry::metrics;
 use crate::{directory, turn};
@@ -65,6 +66,10 @@ pub(super) struct Session {
     pub(super) unconfirmed: Vec<Confirm>,
     /// What the next reply answers, where a refusal goes to the trace.
     pub(super) asked: Option<Asked>,
+    /// What went there already.
+    pub(super) told: Told,
+    /// What of the client's lines may be written down.
+    pub(super) mask: Mask,
     pub(super) framer: Framer,
     /// Copies that the transaction's recipients lead to.
     pub(super) copies: usize,
@@ -116,6 +121,8 @@ impl Session {
             budget: Budget::new(Instant::now()),
             unconfirmed: Vec::new(),
             asked: None,
+            told: Told::default(),
+            mask: Mask::default(),
             framer: Framer::default(),
             copies: 0,
             is_known: false,
@@ -134,7 +141,9 @@ impl Session {
 
     pub(super) async fn run(mut self) -> Ended {
         let peer = self.connection.peer();
-        match self.talk().await {
+        let ended = self.talk().await;
+        report::ended(&mut self);
+        match ended {
             Ok(None) => {
                 // The registry learns of the end before the client can: it may come back at once.
                 drop(self.intake);

@@ -1,3 +1,6 @@
+use std::collections::{HashMap, HashSet};
+
+use super::copies::Copies;
 use super::{Direction, Event, Kind};
 use crate::base::Address;
 
@@ -7,7 +10,9 @@ pub(super) struct Story<'a> {
     /// The sender of the envelope; empty for the null sender.
     pub(super) sender: Option<&'a str>,
     pub(super) tracks: Vec<Track<'a>>,
-    copies: Vec<Copies<'a>>,
+    /// By the key of their account.
+    copies: HashMap<String, Copies<'a>>,
+    names: Names,
     /// Who was told that it was given up.
     pub(super) told: Option<&'a Event>,
     /// The message as which an operator has sent it once more.
@@ -47,23 +52,34 @@ pub(super) enum Place<'a> {
     Dropped(&'a Event),
 }
 
-/// The copies in an account's mailboxes.
-pub(super) struct Copies<'a> {
-    account: String,
-    /// Where there is one each.
-    pub(super) mailboxes: Vec<String>,
-    /// Where the last of them was.
-    pub(super) last_mailbox: Option<String>,
-    pub(super) delivered: Option<&'a Event>,
-    pub(super) fetched: Option<&'a Event>,
-    pub(super) removed: Option<&'a Event>,
-    pub(super) moved: Option<&'a Event>,
+/// Where the tracks are that a name leads to. Names are [`key`]s: a story may have thousands of recipients.
+#[derive(Default)]
+struct Names {
+    /// The first of that address.
+    any: HashMap<String, usize>,
+    /// The first in the queue of that address, or that goes there.
+    queued: HashMap<String, usize>,
+    /// The same of those that have no number.
+    unnumbered: HashMap<String, usize>,
+    /// In the queue, by its number.
+    entries: HashMap<u32, usize>,
+    /// Of accounts here, by their address, and by their account.
+    delivered: HashSet<String>,
+    accounts: HashSet<String>,
 }
 
 impl<'a> Story<'a> {
     pub(super) fn of(events: &'a [Event]) -> Self {
         let sender = events.iter().find_map(|event| event.sender.as_deref());
-        let mut story = Self { events, sender, tracks: Vec::new(), copies: Vec::new(), told: None, again: None };
+        let mut story = Self {
+            events,
+            sender,
+            tracks: Vec::new(),
+            copies: HashMap::new(),
+            names: Names::default(),
+            told: None,
+            again: None,
+        };
         for event in events {
             story.tell(event);
         }
@@ -71,7 +87,7 @@ impl<'a> Story<'a> {
     }
 
     pub(super) fn copies_of(&self, account: &str) -> Option<&Copies<'a>> {
-        self.copies.iter().find(|copies| is_same(&copies.account, account))
+        self.copies.get(&key(account))
     }
 
     /// By who brought it, and whether anybody elsewhere was to get it.
@@ -124,17 +140,17 @@ impl<'a> Story<'a> {
     fn refused(&mut self, event: &'a Event) {
         let Some(address) = &event.recipient else { return };
         let place = Place::Refused(event);
-        match self.tracks.iter_mut().find(|track| is_same(&track.address, address)) {
-            Some(track) => track.place = place,
-            None => self.tracks.push(Track::new(address, place)),
+        match self.names.any.get(&key(address)) {
+            Some(at) => self.tracks[*at].place = place,
+            None => self.add(Track::new(address, place)),
         }
     }
 
     fn delivered(&mut self, event: &'a Event) {
         let Some(account) = account_of(event) else { return };
         let address = event.recipient.clone().unwrap_or_else(|| account.clone());
-        if !self.tracks.iter().any(|track| track.is_account() && is_same(&track.address, &address)) {
-            self.tracks.push(Track { account: Some(account.clone()), ..Track::new(&address, Place::Account) });
+        if !self.names.delivered.contains(&key(&address)) {
+            self.add(Track { account: Some(account.clone()), ..Track::new(&address, Place::Account) });
         }
         let copies = self.copies_mut(&account);
         // One copy serves all who were named for the account at that moment.
@@ -146,21 +162,33 @@ impl<'a> Story<'a> {
     /// What happens to the copies of an account. Where the story's beginning is lost, the account is its recipient.
     fn copies_for(&mut self, event: &'a Event, change: impl FnOnce(&mut Copies<'a>)) {
         let Some(account) = account_of(event) else { return };
-        let is_known =
-            self.tracks.iter().any(|track| track.account.as_deref().is_some_and(|known| is_same(known, &account)));
-        if !is_known {
-            self.tracks.push(Track { account: Some(account.clone()), ..Track::new(&account, Place::Account) });
+        if !self.names.accounts.contains(&key(&account)) {
+            self.add(Track { account: Some(account.clone()), ..Track::new(&account, Place::Account) });
         }
         change(self.copies_mut(&account));
     }
 
     fn copies_mut(&mut self, account: &str) -> &mut Copies<'a> {
-        let place = self.copies.iter().position(|copies| is_same(&copies.account, account));
-        let place = place.unwrap_or_else(|| {
-            self.copies.push(Copies::new(account));
-            self.copies.len() - 1
-        });
-        &mut self.copies[place]
+        self.copies.entry(key(account)).or_default()
+    }
+
+    /// One more track, which its names lead to, unless they lead to an earlier one.
+    fn add(&mut self, track: Track<'a>) {
+        let (at, names, address) = (self.tracks.len(), &mut self.names, key(&track.address));
+        if let Some(account) = track.account.as_deref().filter(|_| track.is_account()) {
+            names.accounts.insert(key(account));
+            names.delivered.insert(address.clone());
+        } else {
+            names.name_queued(address.clone(), track.entry, at);
+            if let Some(target) = &track.target {
+                names.name_queued(key(target), track.entry, at);
+            }
+        }
+        if let Some(entry) = track.entry {
+            names.entries.entry(entry).or_insert(at);
+        }
+        names.any.entry(address).or_insert(at);
+        self.tracks.push(track);
     }
 
     fn queued(&mut self, event: &'a Event) {
@@ -168,7 +196,7 @@ impl<'a> Story<'a> {
         let target = forwarded.map(|(target, _)| target.to_owned());
         let address = event.recipient.clone().or_else(|| target.clone()).unwrap_or_default();
         let entry = entry_of(event);
-        self.tracks.push(Track { target, entry, ..Track::new(&address, Place::Queued(None)) });
+        self.add(Track { target, entry, ..Track::new(&address, Place::Queued(None)) });
     }
 
     fn deferred(&mut self, event: &'a Event) {
@@ -210,24 +238,32 @@ impl<'a> Story<'a> {
 
     /// The entry that an event is about: by its number, in older stories by where it goes.
     fn track_of(&mut self, event: &'a Event) -> Option<&mut Track<'a>> {
-        let is_meant = |track: &Track<'_>| match (track.entry, event.entry) {
-            _ if track.is_account() => false,
-            (Some(entry), Some(named)) => entry == named,
-            _ => event.recipient.as_deref().is_some_and(|named| {
-                is_same(track.target.as_deref().unwrap_or(&track.address), named) || is_same(&track.address, named)
-            }),
-        };
-        let place = self.tracks.iter().position(is_meant);
-        let place = match (place, &event.recipient) {
-            (Some(place), _) => place,
-            // The story's beginning is lost.
-            (None, Some(address)) => {
-                self.tracks.push(Track { entry: event.entry, ..Track::new(address, Place::Queued(None)) });
-                self.tracks.len() - 1
+        let at = match event.entry.and_then(|entry| self.names.entries.get(&entry)) {
+            Some(at) => *at,
+            None => {
+                let address = event.recipient.as_ref()?;
+                // What has a number is not what has another.
+                let names = if event.entry.is_some() { &self.names.unnumbered } else { &self.names.queued };
+                match names.get(&key(address)) {
+                    Some(at) => *at,
+                    // The story's beginning is lost.
+                    None => {
+                        self.add(Track { entry: event.entry, ..Track::new(address, Place::Queued(None)) });
+                        self.tracks.len() - 1
+                    }
+                }
             }
-            (None, None) => return None,
         };
-        self.tracks.get_mut(place)
+        self.tracks.get_mut(at)
+    }
+}
+
+impl Names {
+    fn name_queued(&mut self, name: String, entry: Option<u32>, at: usize) {
+        if entry.is_none() {
+            self.unnumbered.entry(name.clone()).or_insert(at);
+        }
+        self.queued.entry(name).or_insert(at);
     }
 }
 
@@ -246,49 +282,6 @@ impl<'a> Track<'a> {
     }
 }
 
-impl<'a> Copies<'a> {
-    fn new(account: &str) -> Self {
-        Self {
-            account: account.to_owned(),
-            mailboxes: Vec::new(),
-            last_mailbox: None,
-            delivered: None,
-            fetched: None,
-            removed: None,
-            moved: None,
-        }
-    }
-
-    fn add(&mut self, event: &'a Event) {
-        self.delivered = Some(event);
-        self.put(mailbox_of(event));
-    }
-
-    fn put(&mut self, mailbox: String) {
-        self.last_mailbox = Some(mailbox.clone());
-        self.mailboxes.push(mailbox);
-    }
-
-    fn move_one(&mut self, event: &'a Event) {
-        self.moved = Some(event);
-        self.take(event.text.strip_prefix("from ").unwrap_or_default());
-        self.put(mailbox_of(event));
-    }
-
-    fn remove(&mut self, event: &'a Event) {
-        self.removed = Some(event);
-        self.take(event.mailbox.as_deref().unwrap_or_default());
-    }
-
-    /// One less: in that mailbox, or in the first where it has another name since.
-    fn take(&mut self, mailbox: &str) {
-        let place = self.mailboxes.iter().position(|known| known == mailbox).unwrap_or(0);
-        if place < self.mailboxes.len() {
-            self.last_mailbox = Some(self.mailboxes.remove(place));
-        }
-    }
-}
-
 /// The account that an event is about. Older events say it in their words.
 fn account_of(event: &Event) -> Option<String> {
     if let Some(account) = &event.account {
@@ -301,11 +294,6 @@ fn account_of(event: &Event) -> Option<String> {
     }
 }
 
-fn mailbox_of(event: &Event) -> String {
-    let named = event.mailbox.as_deref().or_else(|| event.text.strip_prefix("put into "));
-    named.unwrap_or("INBOX").to_owned()
-}
-
 /// The number of the entry. Older events say it in their words, as in `as q_…_0`.
 fn entry_of(event: &Event) -> Option<u32> {
     event.entry.or_else(|| {
@@ -314,9 +302,17 @@ fn entry_of(event: &Event) -> Option<u32> {
     })
 }
 
-fn is_same(one: &str, other: &str) -> bool {
-    let key = |text: &str| Address::parse(text).map_or_else(|_| text.to_lowercase(), |address| address.key());
-    one == other || key(one) == key(other)
+/// What an address or an account is told apart by.
+fn key(text: &str) -> String {
+    #[cfg(test)]
+    KEYS_MADE.set(KEYS_MADE.get() + 1);
+    Address::parse(text).map_or_else(|_| text.to_lowercase(), |address| address.key())
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often names were compared with others: each time by a key.
+    pub(super) static KEYS_MADE: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// The protocol of an actor.

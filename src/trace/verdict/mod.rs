@@ -2,6 +2,7 @@
 //! alone.
 
 mod code;
+mod copies;
 mod fault;
 mod fold;
 mod refusal;
@@ -88,7 +89,7 @@ fn of_track(story: &Story<'_>, track: &Track<'_>) -> RecipientVerdict {
         next_step,
         entry: track.entry,
         account: track.account.clone(),
-        mailbox: copies.and_then(|copies| copies.mailboxes.last().or(copies.last_mailbox.as_ref()).cloned()),
+        mailbox: copies.and_then(|copies| copies.mailbox().map(str::to_owned)),
     }
 }
 

@@ -1,8 +1,11 @@
 use super::{Code, Event, Kind, Outcome, Said, words};
 
-/// Whether it tells of something that was not taken in.
+/// Whether it tells of something that was not taken in; not only of how many more there were.
 pub(super) fn is_one(event: &Event) -> bool {
-    matches!(event.kind, Kind::Rejected | Kind::LoginFailed | Kind::Aborted)
+    match event.kind {
+        Kind::Rejected => event.code.is_some(),
+        kind => matches!(kind, Kind::LoginFailed | Kind::Aborted),
+    }
 }
 
 /// What this server has refused, and why.

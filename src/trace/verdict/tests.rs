@@ -413,3 +413,33 @@ fn several_recipients_are_told_of_together() {
     check(&well, (Outcome::Mixed, Code::Mixed), &["All 2 recipients have the message"], "");
     check(&[], (Outcome::Unknown, Code::Unknown), &[], "trace.keep_seconds");
 }
+
+#[test]
+fn many_recipients_are_not_compared_with_each_other() {
+    const RECIPIENTS: u32 = 10_000;
+    let to = |number| format!("r{number}@there.test");
+    let mut events = vec![accepted("submission a@x.test")];
+    for number in 0..RECIPIENTS {
+        // Half of them are here; of the others every fifth is as old stories have it.
+        let to = to(number);
+        events.push(if number % 2 == 0 { delivered(&to, &to) } else { queued(&to, number) });
+    }
+    for number in 0..RECIPIENTS {
+        let to = to(number);
+        events.push(match number % 2 {
+            0 => Event { account: Some(to.clone()), ..to_copy(9, Kind::Moved, "imap", "Archive", "from INBOX") },
+            _ => {
+                let entry = Some(number).filter(|_| number % 5 > 0);
+                Event { entry, ..attempt(Kind::Failed, &to, "recipient 550 5.1.1 No") }
+            }
+        });
+    }
+    fold::KEYS_MADE.set(0);
+    let verdict = verdict(&events);
+    let keys = fold::KEYS_MADE.get();
+    assert_eq!(verdict.recipients.len(), RECIPIENTS as usize);
+    let archived = verdict.recipients.iter().filter(|one| one.mailbox.as_deref() == Some("Archive")).count();
+    let bounced = verdict.recipients.iter().filter(|one| one.outcome == Outcome::Bounced).count();
+    assert_eq!((archived, bounced), (5000, 5000));
+    assert!(keys <= 5 * events.len(), "{keys} names were looked up for {} events", events.len());
+}

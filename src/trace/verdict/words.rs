@@ -1,5 +1,6 @@
+use super::copies::Copies;
 use super::fault::{self, Fault};
-use super::fold::{Copies, Place, Story, Track};
+use super::fold::{Place, Story, Track};
 use super::{Code, Event, Outcome, RecipientVerdict, Said, refusal};
 
 /// What became of one recipient.
@@ -103,7 +104,8 @@ pub(super) fn sender(sender: Option<&str>) -> &str {
 }
 
 fn of_copies(to: &str, account: &str, copies: &Copies<'_>) -> Said {
-    if let Some(mailbox) = copies.mailboxes.last() {
+    let mailbox = copies.mailbox().unwrap_or("INBOX");
+    if copies.left() > 0 {
         return in_mailbox(to, account, mailbox, copies);
     }
     let Some(event) = copies.removed else { return unknown() };
@@ -114,7 +116,6 @@ fn of_copies(to: &str, account: &str, copies: &Copies<'_>) -> Said {
     };
     let by = event.actor.split_once(' ').map_or(event.actor.as_str(), |(_, who)| who);
     let from = event.peer_ip.map(|ip| format!(" from {ip}")).unwrap_or_default();
-    let mailbox = event.mailbox.as_deref().or(copies.last_mailbox.as_deref()).unwrap_or("INBOX");
     said(
         Outcome::Removed,
         code,
@@ -130,9 +131,10 @@ fn of_copies(to: &str, account: &str, copies: &Copies<'_>) -> Said {
 fn in_mailbox(to: &str, account: &str, mailbox: &str, copies: &Copies<'_>) -> Said {
     let for_whom = if to == account { String::new() } else { format!(" for {to}") };
     let since = copies.moved.or(copies.delivered).map(|event| format!(" since {}", when(event))).unwrap_or_default();
-    let more = match copies.mailboxes.len() {
+    let more = match copies.left() {
         0 | 1 => String::new(),
-        count => format!(" ({} more in other mailboxes)", count - 1),
+        2 => " (1 more copy is in this or another mailbox)".to_owned(),
+        count => format!(" ({} more copies are in this and other mailboxes)", count - 1),
     };
     let fetched = copies.fetched.map(|event| format!(" POP3 has fetched it at {}.", when(event))).unwrap_or_default();
     let captured = copies.delivered.is_some_and(|event| event.text.starts_with("captured"));

@@ -148,14 +148,17 @@ impl Wanted {
     }
 
     fn hit(&self, read: &impl Read, caller: &Caller, subject: Subject) -> Result<Option<Hit>, StoreError> {
-        let Some(seen) = visible::part(caller, trace::story(read, subject)?) else { return Ok(None) };
+        let Some(seen) = visible::part(caller, subject, trace::story(read, subject)?) else { return Ok(None) };
         let verdict = trace::verdict(&seen.events);
         let hit = Hit { subject, events: seen.events, verdict };
         Ok(self.takes(&hit).then_some(hit))
     }
 
     fn takes(&self, Hit { subject, events, verdict }: &Hit) -> bool {
-        let sender = events.iter().find_map(|event| event.sender.as_deref());
+        // The refusals of one session may have many.
+        let has_sender = |wanted: &String| {
+            events.iter().filter_map(|event| event.sender.as_deref()).any(|sender| key(sender) == *wanted)
+        };
         let is_named = |wanted: &String| {
             let named = events.iter().flat_map(|event| [&event.recipient, &event.account]).flatten();
             named.into_iter().any(|address| key(address) == *wanted)
@@ -167,7 +170,7 @@ impl Wanted {
         let has_text = |text: &str| events.iter().any(|event| says(event, text));
         self.before.is_none_or(|before| subject.at() < before)
             && self.after.is_none_or(|after| subject.at() >= after)
-            && self.sender.as_ref().is_none_or(|wanted| sender.is_some_and(|sender| key(sender) == *wanted))
+            && self.sender.as_ref().is_none_or(has_sender)
             && self.recipient.as_ref().is_none_or(is_named)
             && self.direction.is_none_or(|wanted| verdict.direction == wanted)
             && self.outcome.is_none_or(|wanted| {
@@ -178,7 +181,7 @@ impl Wanted {
                 // Of what the caller may not see, it is not told that it is there.
                 Looks::Index(trace::Wanted::Address(text)) => {
                     let wanted = key(text);
-                    is_named(&wanted) || sender.is_some_and(|sender| key(sender) == wanted) || has_message_id(text)
+                    is_named(&wanted) || has_sender(&wanted) || has_message_id(text)
                 }
                 Looks::All | Looks::One(_) | Looks::Index(_) => true,
             }

@@ -94,7 +94,8 @@ fn words(about: &str, words: impl Iterator<Item = String>) -> RefOr<Schema> {
 /// A message, or a refused transaction, in a list.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct TraceEntry {
-    /// Its id: `m_…` for a message, `t_…` for a transaction that was refused before there was one.
+    /// Its id: `m_…` for a message, `t_…` for what was refused before there was one: all of a session's refusals, where
+    /// nobody had logged in.
     id: String,
     /// When it began.
     at: String,
@@ -311,7 +312,7 @@ impl TraceEvent {
             size_bytes: event.size_bytes,
             code: event.code,
             enhanced: event.enhanced.map(|(class, subject, detail)| Enhanced(class, subject, detail).to_string()),
-            text: event.text.clone(),
+            text: text(event),
             server: event.server.clone(),
             stage: event.stage.clone(),
             account: event.account.clone(),
@@ -320,6 +321,15 @@ impl TraceEvent {
             duration_ms: event.duration_ms,
             transcript_id: event.transcript.filter(|_| has_transcripts),
         }
+    }
+}
+
+/// What was said; and how often, where the story tells of the first ones and the last.
+fn text(event: &Event) -> String {
+    match (event.kind, event.more) {
+        // It says so itself.
+        (_, 0) | (Kind::Rejected, _) => event.text.clone(),
+        (_, more) => format!("{} (and {more} times more before)", event.text).trim_start().to_owned(),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::pop3::wire::{Code, DotStuffer, Frame, Framer, Reply, Top};
 use crate::sasl::Credentials;
 use crate::store::StoreError;
 use crate::telemetry::{metrics, pop3_verb};
-use crate::trace::{Event, Kind, Record, Subject};
+use crate::trace::{Event, Kind, Refusal, Subject};
 
 /// Octets of replies that are gathered before they are sent.
 const OUTPUT_BYTES: usize = 64 * 1024;
@@ -361,7 +361,7 @@ impl Driver {
             ..Event::new(now, Kind::LoginFailed, "pop3")
         };
         let subject = Subject::Refused(self.context.ids.refused(now));
-        self.context.store.ride(Record { subject, event });
+        self.context.store.ride(Refusal::of_stranger(subject, event));
     }
 
     // RFC 2595 §4
