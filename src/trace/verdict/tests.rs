@@ -411,6 +411,23 @@ fn several_recipients_are_told_of_together() {
         Event { entry: Some(0), ..attempt(Kind::Relayed, "b@there.test", "end 250 2.0.0 ok") },
     ];
     check(&well, (Outcome::Mixed, Code::Mixed), &["All 2 recipients have the message"], "");
+    // Two messages of one session.
+    let refused = |from: &str, to: &str, enhanced| Event {
+        sender: Some(from.into()),
+        code: Some(550),
+        enhanced: Some(enhanced),
+        text: "Relaying denied".into(),
+        ..event(1, Kind::Rejected, to)
+    };
+    let both = [refused("a@x.test", "b@here.test", (5, 1, 1)), refused("c@x.test", "d@far.test", (5, 7, 1))];
+    let words = ["This server refused all 2 recipients", "A message from c@x.test for d@far.test"];
+    let seen = check(&both, (Outcome::Refused, Code::RefusedNotOurDomain), &words, "587");
+    assert!(seen.recipients[0].sentence.contains("A message from a@x.test for b@here.test"));
+    let failed = [
+        attempt(Kind::Failed, "b@there.test", "recipient 550 5.1.1 no"),
+        attempt(Kind::Failed, "c@there.test", "recipient 552 5.2.2 full"),
+    ];
+    check(&failed, (Outcome::Bounced, Code::BouncedMailboxFull), &["None of 2 recipients has", "One other"], "room");
     check(&[], (Outcome::Unknown, Code::Unknown), &[], "trace.keep_seconds");
 }
 

@@ -69,15 +69,20 @@ pub(super) fn of_several(recipients: &[RecipientVerdict]) -> Said {
     // The one that most has to be done for.
     let Some(worst) = recipients.iter().max_by_key(|one| rank(one.outcome)) else { return unknown() };
     let code = if outcome == Outcome::Mixed { Code::Mixed } else { worst.code };
+    let others = count - well - usize::from(well < count);
+    let more = match others {
+        0 => String::new(),
+        1 => " One other recipient has not got it either.".to_owned(),
+        others => format!(" {others} other recipients have not got it either."),
+    };
     let sentence = if well == count {
         format!("All {count} recipients have the message, or their servers do.")
+    } else if outcome == Outcome::Refused {
+        // What a session has asked for may be more than one message.
+        format!("This server refused all {count} recipients, for several reasons. {}", worst.sentence)
+    } else if well == 0 {
+        format!("None of {count} recipients has the message. {}{more}", worst.sentence)
     } else {
-        let others = recipients.iter().filter(|one| !is_well(one)).count() - 1;
-        let more = match others {
-            0 => String::new(),
-            1 => " One other recipient has not got it either.".to_owned(),
-            others => format!(" {others} other recipients have not got it either."),
-        };
         format!("{well} of {count} recipients have the message, or their servers do. {}{more}", worst.sentence)
     };
     Said { outcome, code, sentence, next_step: worst.next_step.clone() }

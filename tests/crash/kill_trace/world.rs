@@ -273,6 +273,7 @@ impl World {
             Act::Release => self.site().rest("POST", &format!("{path}/release"), ""),
             Act::Bounce => self.site().rest("POST", &format!("{path}/bounce"), reason),
             Act::Drop => self.site().rest("DELETE", &format!("{path}?confirm=silent"), ""),
+            Act::Fetch => unreachable!("no operator does"),
         };
         match status {
             200..=299 => {
