@@ -69,14 +69,25 @@ impl Op for Reap {
 /// Forgets what is not to be kept any more, until `stop` is cancelled: now and then by time, and at once while the disk
 /// is full.
 pub async fn reap(store: Store, clock: Arc<dyn Clock>, stop: CancellationToken) {
+    reap_with(store, clock, stop, || tokio::time::sleep(Duration::from_secs(1))).await;
+}
+
+/// The same with its pauses: each is a second.
+pub(super) async fn reap_with<F: Future<Output = ()>>(
+    store: Store,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+    mut pause: impl FnMut() -> F,
+) {
     let mut pauses = 0;
     while !stop.is_cancelled() {
         let is_full = store.health().full;
         if is_full || pauses == 0 {
             let reap = Reap { at: clock.now(), is_full, limit: limits::REAPED_MESSAGES };
             match store.write(reap).await.map(|reaped| reaped.into_inner()) {
-                // Under pressure a slice at a time: it may be enough.
-                Ok(Reaped { more: true, .. }) => continue,
+                // While the disk is full, a slice and a pause: the room is seen when the bodies too are gone from the
+                // file, and what else makes room has the writer meanwhile.
+                Ok(Reaped { more: true, .. }) if !is_full => continue,
                 Ok(Reaped { messages, .. }) if messages > 0 => {
                     tracing::debug!(messages, is_full, "forgot messages that were kept");
                 }
@@ -87,7 +98,7 @@ pub async fn reap(store: Store, clock: Arc<dyn Clock>, stop: CancellationToken) 
         pauses = (pauses + 1) % limits::REAP_EVERY_S;
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            () = pause() => {}
         }
     }
 }

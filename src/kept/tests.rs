@@ -2,8 +2,11 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use tokio_util::sync::CancellationToken;
+
+use super::reap::reap_with;
 use super::*;
-use crate::base::{BlobId, MessageId, SystemClock, Timestamp};
+use crate::base::{BlobId, MessageId, SystemClock, Timestamp, limits};
 use crate::store::{Findings, Halt, Op, Options, Schema, Store, StoreError, Tx, View};
 
 static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: CHECKS };
@@ -24,6 +27,10 @@ impl Op for Leave {
         "test.leave"
     }
 
+    fn runs_when_full(&self) -> bool {
+        true
+    }
+
     fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Self::Refused>> {
         Ok(())
     }
@@ -41,6 +48,31 @@ impl Op for Leave {
             body_bytes,
         };
         keep(tx, leaving)
+    }
+}
+
+/// Many at once.
+struct Leaves(Vec<Leave>);
+
+impl Op for Leaves {
+    type Plan = ();
+    type Out = ();
+    type Refused = std::convert::Infallible;
+
+    fn name(&self) -> &'static str {
+        "test.leaves"
+    }
+
+    fn runs_when_full(&self) -> bool {
+        true
+    }
+
+    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Self::Refused>> {
+        Ok(())
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
+        self.0.iter().try_for_each(|leave| leave.apply(tx, ()))
     }
 }
 
@@ -119,6 +151,47 @@ fn a_full_disk_takes_the_oldest_first() {
     assert_eq!(reaped, Reaped { messages: 2, more: true });
     let left = kept(&store.view().unwrap(), MessageId(1)).unwrap();
     assert_eq!((left.map(|kept| kept.at), bodies(&store)), (Some(Timestamp(300)), 1));
+}
+
+/// How many messages are left at each pause of the first few, on a disk that is full or has room.
+async fn left_at_pauses(disk_reserve_bytes: u64, pauses: usize) -> Vec<usize> {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { disk_reserve_bytes, ..Options::at(&folder.path().join("mail.redb")) };
+    let store = Store::open(options, &SCHEMA).unwrap();
+    store.write(KeepFor { ms: 1000 }).await.unwrap().into_inner();
+    let leaves = (0..2 * limits::REAPED_MESSAGES as u64 + 50).map(|id| Leave { id, at: 5000 + id, has_body: false });
+    store.write(Leaves(leaves.collect())).await.unwrap().into_inner();
+    let (stop, mut left) = (CancellationToken::new(), Vec::new());
+    let count = || {
+        let mut count = 0;
+        each_kept(&store.view().unwrap(), |_| count += 1);
+        count
+    };
+    let pause = || {
+        left.push(count());
+        if left.len() == pauses {
+            stop.cancel();
+        }
+        std::future::ready(())
+    };
+    reap_with(store.clone(), Arc::new(SystemClock), stop.clone(), pause).await;
+    left
+}
+
+fn each_kept(view: &View, mut each: impl FnMut(MessageId)) {
+    use crate::store::{Read, Span};
+    let go_on = |id, _| {
+        each(id);
+        std::ops::ControlFlow::Continue(())
+    };
+    view.scan(&super::row::KEPT, Span::all(), go_on).unwrap();
+}
+
+#[tokio::test]
+async fn the_writer_rests_between_two_slices_of_a_full_disk() {
+    let slice = limits::REAPED_MESSAGES;
+    assert_eq!(left_at_pauses(u64::MAX, 4).await, [slice + 50, 50, 0, 0]);
+    assert_eq!(left_at_pauses(0, 2).await, [0, 0]);
 }
 
 proptest! {
