@@ -39,13 +39,12 @@ impl Op for Postpone {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        for id in &self.entries {
-            let Some(entry) = at_rest(tx, *id)? else { continue };
+        each_at_rest(tx, &self.entries, |tx, id, entry| {
             if matches!(entry.state, State::Waiting { .. }) && entry.due < self.until {
-                replace(tx, *id, &entry, &Entry { due: self.until, ..entry.clone() })?;
+                replace(tx, id, &entry, &Entry { due: self.until, ..entry.clone() })?;
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 
@@ -84,14 +83,11 @@ impl Op for Park {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        for id in &self.entries {
-            let Some(entry) = at_rest(tx, *id)? else { continue };
-            match (&entry.state, &self.peer) {
-                (State::Waiting { released: false }, Some(peer)) => self.park(tx, *id, &entry, peer)?,
-                (State::Parked { .. }, None) => self.end(tx, *id, &entry)?,
-                _ => {}
-            }
-        }
+        each_at_rest(tx, &self.entries, |tx, id, entry| match (&entry.state, &self.peer) {
+            (State::Waiting { released: false }, Some(peer)) => self.park(tx, id, &entry, peer),
+            (State::Parked { .. }, None) => release(tx, id, &entry, "no peer holds its domain any more", self.at),
+            _ => Ok(()),
+        })?;
         if self.peer.is_none() {
             tx.announce(Topic(QUEUE_TOPIC, 0));
         }
@@ -102,21 +98,9 @@ impl Op for Park {
 impl Park {
     fn park(&self, tx: &mut Tx<'_>, id: QueueId, entry: &Entry, peer: &str) -> Result<(), StoreError> {
         let due = message_of(tx, id)?.at.plus_ms(ms(self.hold_expiry_seconds));
-        self.note(tx, id, entry, Kind::Parked, format!("for {peer}"))?;
+        note(tx, id, entry, Kind::Parked, format!("for {peer}"), self.at)?;
         let state = State::Parked { peer: peer.to_owned() };
         replace(tx, id, entry, &Entry { state, due, expires_at: entry.expires_at.max(due), ..entry.clone() })
-    }
-
-    fn end(&self, tx: &mut Tx<'_>, id: QueueId, entry: &Entry) -> Result<(), StoreError> {
-        self.note(tx, id, entry, Kind::Released, "no peer holds its domain any more".into())?;
-        let state = State::Waiting { released: false };
-        replace(tx, id, entry, &Entry { state, due: self.at, ..entry.clone() })
-    }
-
-    fn note(&self, tx: &mut Tx<'_>, id: QueueId, entry: &Entry, kind: Kind, text: String) -> Result<(), StoreError> {
-        let recipient = Some(entry.recipient.to_string());
-        let event = Event { recipient, text, entry: Some(id.number), ..Event::new(self.at, kind, ACTOR) };
-        trace::record(tx, Subject::Message(id.message), event)
     }
 }
 
@@ -151,27 +135,49 @@ impl Op for EndHold {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        for id in &self.entries {
-            let Some(entry) = at_rest(tx, *id)? else { continue };
-            if !matches!(entry.state, State::Held { .. }) || entry.due > self.at {
-                continue;
+        each_at_rest(tx, &self.entries, |tx, id, entry| {
+            if matches!(entry.state, State::Held { .. }) && entry.due <= self.at {
+                release(tx, id, &entry, "the time of the hold is over", self.at)?;
             }
-            let event = Event {
-                recipient: Some(entry.recipient.to_string()),
-                text: "the time of the hold is over".into(),
-                entry: Some(id.number),
-                ..Event::new(self.at, Kind::Released, ACTOR)
-            };
-            trace::record(tx, Subject::Message(id.message), event)?;
-            let state = State::Waiting { released: false };
-            replace(tx, *id, &entry, &Entry { state, due: self.at, ..entry.clone() })?;
-        }
+            Ok(())
+        })?;
         tx.announce(Topic(QUEUE_TOPIC, 0));
         Ok(())
     }
 }
 
-/// The entry, if it is in no open attempt.
-fn at_rest(read: &impl Read, id: QueueId) -> Result<Option<Entry>, StoreError> {
-    if read.has(&OPEN, &id)? { Ok(None) } else { read.get(&ENTRIES, &id) }
+/// Calls `each` for those of the entries that are there and in no open attempt.
+fn each_at_rest(
+    tx: &mut Tx<'_>,
+    entries: &[QueueId],
+    mut each: impl FnMut(&mut Tx<'_>, QueueId, Entry) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    for id in entries {
+        if !tx.has(&OPEN, id)?
+            && let Some(entry) = tx.get(&ENTRIES, id)?
+        {
+            each(tx, *id, entry)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes an entry wait, due at once.
+fn release(tx: &mut Tx<'_>, id: QueueId, entry: &Entry, why: &str, at: Timestamp) -> Result<(), StoreError> {
+    note(tx, id, entry, Kind::Released, why.to_owned(), at)?;
+    replace(tx, id, entry, &Entry { state: State::Waiting { released: false }, due: at, ..entry.clone() })
+}
+
+/// Tells the trace.
+fn note(
+    tx: &mut Tx<'_>,
+    id: QueueId,
+    entry: &Entry,
+    kind: Kind,
+    text: String,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let recipient = Some(entry.recipient.to_string());
+    let event = Event { recipient, text, entry: Some(id.number), ..Event::new(at, kind, ACTOR) };
+    trace::record(tx, Subject::Message(id.message), event)
 }
