@@ -95,6 +95,9 @@ pub enum Command {
         /// To this address instead of its recipients; repeatable
         #[arg(long, value_name = "ADDRESS")]
         to: Vec<String>,
+        /// The way to those elsewhere: a route's name, or a server as in relay.example.org:25
+        #[arg(long, value_name = "ROUTE|HOST")]
+        route: Option<String>,
         /// Says what would become of it, and does nothing
         #[arg(long)]
         dry_run: bool,
@@ -387,6 +390,7 @@ mod tests {
         check("pillarbox trace show m_0", true);
         check("pillarbox trace transcript m_0 1", true);
         check("pillarbox redeliver m_0 --to a@x.test --to b@x.test --dry-run", true);
+        check("pillarbox redeliver m_0 --route relay.example.org:2525", true);
         check("pillarbox redeliver", false);
         check("pillarbox sendmail -t -i -f a@x.test -oem -- b@x.test", true);
         check("pillarbox sendmail -FCronDaemon -i -B8BITMIME root", true);
@@ -396,6 +400,7 @@ mod tests {
         check("pillarbox message send --to b@x.test", false);
         check("pillarbox queue hold q_0 --reason x --until 2027-01-31T00:00:00Z", true);
         check("pillarbox queue redirect q_0 --to a@x.test", true);
+        check("pillarbox queue redirect q_0 --route smart", true);
         check("pillarbox queue redirect q_0", false);
         check("pillarbox job cancel j_0", true);
         check("pillarbox settings list queue. -o yaml", true);

@@ -175,9 +175,16 @@ pub struct Send {
 }
 
 /// `pillarbox redeliver …`
-pub fn redeliver(id: &str, to: Vec<String>, dry_run: bool, client: &Client, output: Output) -> Result<(), Failure> {
+pub fn redeliver(
+    id: &str,
+    (to, route): (Vec<String>, Option<String>),
+    dry_run: bool,
+    client: &Client,
+    output: Output,
+) -> Result<(), Failure> {
     let to = (!to.is_empty()).then(|| to.into());
-    let body = Value::Object(given([("recipients", to), ("dry_run", Some(dry_run.into()))]));
+    let route = route.map(Value::from);
+    let body = Value::Object(given([("recipients", to), ("route", route), ("dry_run", Some(dry_run.into()))]));
     let path = format!("/api/v1/trace/{}/redeliver", path_segment(id));
     output::show_with_list(client.send(Method::POST, &path, &[], Some(&body))?.body, "recipients", RESULTS, output)
 }

@@ -80,8 +80,8 @@ fn answer(command: Command) -> Result<(), Failure> {
         }
         Command::Token { place, action } => directory::token(action, &Client::new(&place)?, place.output),
         Command::Queue { place, action } => queue::act(action, &Client::new(&place)?, place.output),
-        Command::Redeliver { place, id, to, dry_run } => {
-            mail::redeliver(&id, to, dry_run, &Client::new(&place)?, place.output)
+        Command::Redeliver { place, id, to, route, dry_run } => {
+            mail::redeliver(&id, (to, route), dry_run, &Client::new(&place)?, place.output)
         }
         Command::Mailbox { place, action } => mail::mailbox(action, &Client::new(&place)?, place.output),
         Command::Message { place, action } => mail::message(action, &Client::new(&place)?, place.output),

@@ -65,14 +65,17 @@ pub enum QueueAction {
         #[arg(long, value_name = "TIME")]
         until: Option<String>,
     },
-    /// Sends entries to another address elsewhere
+    /// Sends entries to another address elsewhere, or by another way
     Redirect {
         /// Their ids
         #[arg(required = true)]
         ids: Vec<String>,
         /// The address
-        #[arg(long, value_name = "ADDRESS")]
-        to: String,
+        #[arg(long, value_name = "ADDRESS", required_unless_present = "route")]
+        to: Option<String>,
+        /// The way for these entries alone: a route's name, or a server as in relay.example.org:25
+        #[arg(long, value_name = "ROUTE|HOST")]
+        route: Option<String>,
     },
     /// Ends the hold of entries: due at once
     Release {
@@ -127,6 +130,9 @@ pub enum QueueAction {
         /// Where they go: for redirect
         #[arg(long, value_name = "ADDRESS")]
         to: Option<String>,
+        /// By which way they go: for redirect
+        #[arg(long, value_name = "ROUTE|HOST")]
+        route: Option<String>,
         /// Counts, shows the first 20, and changes nothing
         #[arg(long)]
         dry_run: bool,
@@ -237,7 +243,10 @@ pub fn act(action: QueueAction, client: &Client, output: Output) -> Result<(), F
             let body = given([("reason", Some(reason.into())), ("until", until.map(Value::from))]);
             each(&ids, "hold", Some(Value::Object(body)), client, output)
         }
-        QueueAction::Redirect { ids, to } => each(&ids, "redirect", Some(json!({"recipient": to})), client, output),
+        QueueAction::Redirect { ids, to, route } => {
+            let body = given([("recipient", to.map(Value::from)), ("route", route.map(Value::from))]);
+            each(&ids, "redirect", Some(Value::Object(body)), client, output)
+        }
         QueueAction::Bounce { ids, reason } => each(&ids, "bounce", Some(json!({"reason": reason})), client, output),
         QueueAction::Drop { silent: false, .. } => Err(Failure::Usage(
             "the senders would not be told: say --silent if that is meant, or use `queue bounce`".into(),
@@ -251,7 +260,7 @@ pub fn act(action: QueueAction, client: &Client, output: Output) -> Result<(), F
             let flushed = client.send(Method::POST, &path, &[], Some(&part.body(dry_run)))?.body;
             counted(flushed, output)
         }
-        QueueAction::Actions { action, ids, which, all, reason, until, to, dry_run, wait } => {
+        QueueAction::Actions { action, ids, which, all, reason, until, to, route, dry_run, wait } => {
             let selector = which.selector();
             let body = given([
                 ("action", Some(word(action).into())),
@@ -261,6 +270,7 @@ pub fn act(action: QueueAction, client: &Client, output: Output) -> Result<(), F
                 ("reason", reason.map(Value::from)),
                 ("until", until.map(Value::from)),
                 ("recipient", to.map(Value::from)),
+                ("route", route.map(Value::from)),
                 ("dry_run", Some(dry_run.into())),
             ]);
             let path = format!("{QUEUE}/actions");

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -105,7 +105,10 @@ impl Desk {
             OpenAttempt { at: self.context.clock.now(), server: self.server.clone(), actor: self.actor.clone() };
         // From the moment on at which it may be in the file.
         self.opened = recipients.to_vec();
-        let opened = self.context.store.write(queue::Open { entries: recipients.to_vec(), attempt }).await;
+        let wanted: HashSet<QueueId> = recipients.iter().copied().collect();
+        let current = self.current.iter().flat_map(|bundle| &bundle.recipients);
+        let entries = current.filter(|recipient| wanted.contains(&recipient.id)).map(Recipient::sending).collect();
+        let opened = self.context.store.write(queue::Open { entries, attempt }).await;
         opened.map(drop).map_err(|error| {
             self.opened.clear();
             self.not_opened = true;

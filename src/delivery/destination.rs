@@ -3,7 +3,7 @@ use std::collections::VecDeque;
 use super::claims::Claim;
 use super::way::Way;
 use crate::base::{Address, MessageId, QueueId, Timestamp, limits};
-use crate::queue::Attempt;
+use crate::queue::{Attempt, Sending};
 
 /// Some recipients of one message at one destination: one transaction.
 #[derive(Debug)]
@@ -19,6 +19,13 @@ pub(super) struct Recipient {
     pub(super) address: Address,
     /// Given back when it is dropped.
     pub(super) _claim: Claim,
+}
+
+impl Recipient {
+    /// As it is being sent.
+    pub(super) fn sending(&self) -> Sending {
+        Sending { id: self.id, recipient: self.address.clone() }
+    }
 }
 
 /// A place in the schedule.

@@ -5,7 +5,7 @@ use super::Context;
 use super::desk::Desk;
 use super::destination::{Bundle, Recipient};
 use crate::base::{DomainName, QueueId, limits};
-use crate::queue::{self, Outcome, State, Waiting};
+use crate::queue::{self, Entry, Outcome, State, Waiting};
 use crate::smtp::client::{Courier, Mail, NotOpened};
 use crate::store::{Read, StoreError};
 
@@ -42,8 +42,7 @@ impl PeerCourier {
                     Some(seen) => seen.is_none_or(|seen| waiting.id > seen),
                     None => false,
                 });
-                if !is_ours || !is_for_peers(&waiting.entry.state) || recipients.len() >= limits::TRANSACTION_RECIPIENTS
-                {
+                if !is_ours || !is_for_peers(&waiting.entry) || recipients.len() >= limits::TRANSACTION_RECIPIENTS {
                     continue;
                 }
                 if let Some(claim) = self.context.claims.claim(waiting.id) {
@@ -86,7 +85,7 @@ impl Courier for PeerCourier {
             }
             match self.pick() {
                 Ok(Some(bundle)) => {
-                    if let Some(mail) = self.desk.load(bundle, |entry| is_for_peers(&entry.state)) {
+                    if let Some(mail) = self.desk.load(bundle, is_for_peers) {
                         return Some(mail);
                     }
                 }
@@ -111,6 +110,11 @@ impl Courier for PeerCourier {
     }
 }
 
-fn is_for_peers(state: &State) -> bool {
-    matches!(state, State::Waiting { .. } | State::Parked { .. })
+/// What an operator has given another way goes that way, unless it is that of a peer.
+fn is_for_peers(entry: &Entry) -> bool {
+    match entry.state {
+        State::Waiting { .. } => entry.via.is_none(),
+        State::Parked { .. } => true,
+        State::Held { .. } => false,
+    }
 }

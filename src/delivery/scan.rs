@@ -10,7 +10,7 @@ use super::way::{Choice, Way, choose};
 use crate::base::{Address, Enhanced, Host, MessageId, QueueId, Timestamp, limits};
 use crate::intake;
 use crate::queue::{
-    self, Attempt, EndHold, Entry, Message, Notify, Outcome, Park, Postpone, Stage, State, Verdict, Waiting, Words,
+    self, Attempt, EndHold, Entry, Message, Notify, Outcome, Park, Postpone, Stage, State, Verdict, Via, Waiting, Words,
 };
 use crate::store::{Op, Store, StoreError, View};
 
@@ -116,8 +116,8 @@ struct Eyes<'a> {
     notice_ms: u64,
     /// The last message that was looked at: its recipients stand together.
     message: Option<(MessageId, Message)>,
-    /// What was found for mail to a host from a sender, released or not.
-    choices: HashMap<(Host, Option<Address>, bool), Choice>,
+    /// What was found for mail to a host by a chosen way from a sender, released or not.
+    choices: HashMap<(Host, Option<Via>, Option<Address>, bool), Choice>,
 }
 
 impl Eyes<'_> {
@@ -135,7 +135,7 @@ impl Eyes<'_> {
         let what = match entry.state {
             State::Held { .. } => What::Release,
             State::Parked { .. } => What::Unfetched,
-            State::Waiting { released } => match self.choose(&entry.recipient.host, message.sender, released)? {
+            State::Waiting { released } => match self.choose(&entry, message.sender, released)? {
                 Choice::Send(way) => What::Send(way),
                 Choice::Park(peer) => What::Park(peer),
             },
@@ -143,12 +143,12 @@ impl Eyes<'_> {
         Ok(Some(Found { id, entry, what, is_owed }))
     }
 
-    fn choose(&mut self, host: &Host, sender: Option<Address>, released: bool) -> Result<Choice, StoreError> {
-        let key = (host.clone(), sender, released);
+    fn choose(&mut self, entry: &Entry, sender: Option<Address>, released: bool) -> Result<Choice, StoreError> {
+        let key = (entry.recipient.host.clone(), entry.via.clone(), sender, released);
         if let Some(choice) = self.choices.get(&key) {
             return Ok(choice.clone());
         }
-        let choice = choose(self.view, host, released, key.1.as_ref())?;
+        let choice = choose(self.view, &key.0, key.1.as_ref(), released, key.2.as_ref())?;
         self.choices.insert(key, choice.clone());
         Ok(choice)
     }

@@ -23,7 +23,8 @@ pub(super) async fn sweep(context: &Arc<Context>) -> Result<(), StoreError> {
             for waiting in entries {
                 let State::Parked { peer } = &waiting.entry.state else { continue };
                 let sender = queue::message(view, waiting.id.message)?.and_then(|message| message.sender);
-                let to = match choose(view, &waiting.entry.recipient.host, false, sender.as_ref())? {
+                let (host, via) = (&waiting.entry.recipient.host, waiting.entry.via.as_ref());
+                let to = match choose(view, host, via, false, sender.as_ref())? {
                     Choice::Send(_) => None,
                     Choice::Park(holder) if holder == *peer => continue,
                     Choice::Park(holder) => Some(holder),

@@ -1,5 +1,5 @@
 use crate::base::{Address, Host};
-use crate::queue::{self, Login, Match, RouteKind, TlsUse};
+use crate::queue::{self, Login, Match, RouteKind, TlsUse, Via};
 use crate::store::{Read, StoreError};
 use crate::turn::{self, Peer, ServerTls};
 
@@ -44,26 +44,43 @@ impl Way {
     }
 }
 
-/// What is to be done with mail to that host. The first that fits: a route for its domain, the peer that the domain is
-/// held for, a route for its sender, the default route, the DNS. `released`: it goes although it is held for a peer.
+/// What is to be done with mail to that host. The first that fits: the way that an operator has chosen, a route for its
+/// domain, the peer that the domain is held for, a route for its sender, the default route, the DNS. `released`: it goes
+/// although it is held for a peer.
 ///
 /// # Errors
 /// [`StoreError`].
 pub(super) fn choose(
     read: &impl Read,
     host: &Host,
+    via: Option<&Via>,
     released: bool,
     sender: Option<&Address>,
 ) -> Result<Choice, StoreError> {
+    let chosen = match via {
+        Some(Via::Host { host, port }) => {
+            let way = Way::Relay { host: host.clone(), port: *port, tls: TlsUse::Opportunistic, login: None };
+            return Ok(Choice::Send(way));
+        }
+        Some(Via::Route(name)) => queue::route(read, name)?,
+        None => None,
+    };
+    if let Some(chosen) = chosen {
+        return by_route(read, host, chosen.fields.kind, released);
+    }
     let route = queue::route_for(read, host, sender)?;
     let is_of_domain = route.as_ref().is_some_and(|route| matches!(route.fields.matches, Match::Domain(_)));
     if !is_of_domain && let Some(peer) = holder(read, host)? {
         return Ok(held(peer.name.clone(), Some(&peer), released, host));
     }
-    Ok(match route.map(|route| route.fields.kind) {
-        None | Some(RouteKind::Mx) => Choice::Send(Way::Mx(host.clone())),
-        Some(RouteKind::Relay { host, port, tls, login }) => Choice::Send(Way::Relay { host, port, tls, login }),
-        Some(RouteKind::Hold { peer: name }) => {
+    by_route(read, host, route.map_or(RouteKind::Mx, |route| route.fields.kind), released)
+}
+
+fn by_route(read: &impl Read, host: &Host, kind: RouteKind, released: bool) -> Result<Choice, StoreError> {
+    Ok(match kind {
+        RouteKind::Mx => Choice::Send(Way::Mx(host.clone())),
+        RouteKind::Relay { host, port, tls, login } => Choice::Send(Way::Relay { host, port, tls, login }),
+        RouteKind::Hold { peer: name } => {
             let peer = turn::peer(read, &name)?;
             held(name, peer.as_ref(), released, host)
         }

@@ -5,10 +5,10 @@ use super::accept::{Accept, Accepted, Body, Origin, Plan, Recipient, Refused};
 use super::original::{Original, Source, has_content, original, original_in};
 use super::outbound::Outbound;
 use super::received::received_here;
-use crate::base::{Address, MessageId, Timestamp};
+use crate::base::{Address, MessageId, QueueId, Timestamp};
 use crate::directory::{self, Resolution};
 use crate::message::{Scan, StructureScanner, Summary};
-use crate::queue::Notify;
+use crate::queue::{self, Notify, Via};
 use crate::store::{Halt, Op, Read, Store, StoreError, Tx};
 use crate::trace::{self, Event, Kind, Subject};
 
@@ -16,6 +16,7 @@ use crate::trace::{self, Event, Kind, Subject};
 /// mailbox that still holds it. The stories of both name each other.
 pub struct Redeliver {
     of: MessageId,
+    via: Option<Via>,
     accept: Accept,
 }
 
@@ -27,6 +28,8 @@ pub struct Wish {
     pub source: Source,
     /// Everybody who gets it, as resolved.
     pub recipients: Vec<Recipient>,
+    /// By which way it goes to those elsewhere; `None`: as routes and peers say.
+    pub via: Option<Via>,
     /// Who asks for it, as in `http token 1f2e`, and from where.
     pub origin: Origin,
     /// Now.
@@ -95,7 +98,7 @@ impl Redeliver {
     /// # Errors
     /// [`StoreError`]
     pub async fn prepare(store: &Store, wish: Wish) -> Result<Option<Self>, StoreError> {
-        let Wish { of, source, recipients, origin, at, outbound } = wish;
+        let Wish { of, source, recipients, via, origin, at, outbound } = wish;
         let found = store
             .read(move |view| {
                 // It may have gone elsewhere since it was seen there.
@@ -151,7 +154,7 @@ impl Redeliver {
             eight_bit,
             outbound,
         };
-        Ok(Some(Self { of, accept }))
+        Ok(Some(Self { of, via, accept }))
     }
 }
 
@@ -191,6 +194,12 @@ impl Op for Redeliver {
 
     fn apply(&self, tx: &mut Tx<'_>, plan: Plan) -> Result<Accepted, StoreError> {
         let accepted = self.accept.apply(tx, plan)?;
+        let mut of = format!("of {}", self.of);
+        if let Some(via) = &self.via {
+            let ids: Vec<QueueId> = accepted.queued.iter().map(|(_, id)| *id).collect();
+            queue::send_via(tx, &ids, via)?;
+            of.push_str(&format!(", by {via}"));
+        }
         let Accept { at, origin, .. } = &self.accept;
         let event = |text: String| Event {
             peer_ip: origin.peer_ip,
@@ -198,7 +207,7 @@ impl Op for Redeliver {
             ..Event::new(*at, Kind::Redelivered, origin.actor.as_str())
         };
         trace::record(tx, Subject::Message(self.of), event(format!("as {}", accepted.id)))?;
-        trace::record(tx, Subject::Message(accepted.id), event(format!("of {}", self.of)))?;
+        trace::record(tx, Subject::Message(accepted.id), event(of))?;
         Ok(accepted)
     }
 }

@@ -1,6 +1,7 @@
 use super::QUEUE_TOPIC;
 use super::entry::{add, leave, message_of, remove, replace};
 use super::row::{ENTRIES, Entry, MESSAGES, Message, NEVER, OPEN, State};
+use super::via::Via;
 use crate::base::{Address, QueueId, Timestamp};
 use crate::store::{Halt, Op, Read, StoreError, Topic, Tx};
 use crate::trace::{self, Event, Kind, Subject};
@@ -31,11 +32,13 @@ pub enum Action {
     },
     /// Ends the hold: due now.
     Release,
-    /// Sends it to another address, due now; what is held stays held. No courier may know it by its old address: the
-    /// caller has claimed it.
+    /// Sends it to another address, or by another way, due now; what is held stays held. No courier may know it by its
+    /// old address: the caller has claimed it.
     Redirect {
-        /// Where it goes now.
-        to: Address,
+        /// Where it goes now; `None`: where it went.
+        to: Option<Address>,
+        /// By which way; `None`: as routes and peers say.
+        via: Option<Via>,
     },
     /// Removes it; nobody is told but the trace.
     Drop,
@@ -110,7 +113,7 @@ impl Act {
             Action::Hold { reason, until: None } => (Kind::Held, reason.clone()),
             Action::Hold { reason, until: Some(until) } => (Kind::Held, format!("{reason} (until {until})")),
             Action::Release => (Kind::Released, String::new()),
-            Action::Redirect { to } => (Kind::Redirected, format!("to {to}")),
+            Action::Redirect { to, via } => (Kind::Redirected, redirection(to.as_ref(), via.as_ref())),
             Action::Drop => (Kind::Dropped, String::new()),
         };
         let event = Event {
@@ -124,7 +127,7 @@ impl Act {
             Action::Retry => (State::Waiting { released: true }, self.at),
             Action::Hold { reason, until } => (State::Held { reason: reason.clone() }, until.unwrap_or(NEVER)),
             Action::Release => (State::Waiting { released: false }, self.at),
-            Action::Redirect { to } => return self.redirect(tx, id, entry, to),
+            Action::Redirect { to, via } => return self.redirect(tx, id, entry, to.as_ref(), via.clone()),
             Action::Drop => {
                 let message = message_of(tx, id)?;
                 remove(tx, id, entry)?;
@@ -134,19 +137,35 @@ impl Act {
         replace(tx, id, entry, &Entry { state, due, ..entry.clone() })
     }
 
-    fn redirect(&self, tx: &mut Tx<'_>, id: QueueId, entry: &Entry, to: &Address) -> Result<(), StoreError> {
+    fn redirect(
+        &self,
+        tx: &mut Tx<'_>,
+        id: QueueId,
+        entry: &Entry,
+        to: Option<&Address>,
+        via: Option<Via>,
+    ) -> Result<(), StoreError> {
+        let (state, due) = match &entry.state {
+            State::Held { .. } => (entry.state.clone(), entry.due),
+            // Another domain, or another way, may be held for another peer, or for none.
+            State::Waiting { .. } | State::Parked { .. } => (State::Waiting { released: false }, self.at),
+        };
+        let new = Entry { state, due, via, ..entry.clone() };
+        let Some(to) = to else { return replace(tx, id, entry, &new) };
         let message = message_of(tx, id)?;
         // RFC 6531 §3.4: the envelope needs it now.
         if !to.is_ascii() && !message.smtputf8 {
             tx.put(&MESSAGES, &id.message, &Message { smtputf8: true, ..message })?;
         }
-        let (state, due) = match &entry.state {
-            State::Held { .. } => (entry.state.clone(), entry.due),
-            // Another domain may be held for another peer, or for none.
-            State::Waiting { .. } | State::Parked { .. } => (State::Waiting { released: false }, self.at),
-        };
         let original = entry.original.clone().or_else(|| Some(entry.recipient.clone()));
         remove(tx, id, entry)?;
-        add(tx, id, &Entry { recipient: to.clone(), original, state, due, ..entry.clone() })
+        add(tx, id, &Entry { recipient: to.clone(), original, ..new })
     }
+}
+
+/// For the trace, as in `to b@else.test by the route smart`.
+fn redirection(to: Option<&Address>, via: Option<&Via>) -> String {
+    let to = to.map(|to| format!("to {to}"));
+    let via = via.map(|via| format!("by {via}"));
+    to.into_iter().chain(via).collect::<Vec<_>>().join(" ")
 }

@@ -73,6 +73,7 @@ pub fn enqueue(tx: &mut Tx<'_>, message: &NewMessage<'_>, policy: &Policy) -> Re
             attempts: 0,
             delay_told: false,
             last: None,
+            via: None,
         };
         add(tx, id, &entry)?;
         ids.push(id);

@@ -36,6 +36,7 @@ mod route_change;
 mod row;
 mod settle;
 mod summary;
+mod via;
 
 pub use act::{Act, Action, Refused};
 pub use check::{CHECKS, references};
@@ -49,12 +50,13 @@ pub use policy::Policy;
 pub use read::{
     Waiting, due, entries, entries_of_domain, entries_of_message, entry, head, message, newest, next_due, open_attempt,
 };
-pub use recover::{Open, OpenRefused, Recover};
+pub use recover::{Open, OpenRefused, Recover, Sending};
 pub use route::{Login, Match, ROUTE_TOPIC, Route, RouteFields, RouteKind, TlsUse};
 pub use route_change::{DeleteRoute, PutRoute, RouteRefused, route, route_for, routes};
 pub use row::{Entry, Message, NEVER, Notify, OpenAttempt, QUEUE_TOPIC, State, TABLES};
 pub use settle::{Fate, Settled, Settlement, settle};
 pub use summary::{Summary, summary};
+pub use via::{Via, send_via, via};
 
 #[cfg(test)]
 mod tests;

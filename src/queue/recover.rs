@@ -2,7 +2,7 @@ use super::QUEUE_TOPIC;
 use super::entry::{Change, Changed, replace};
 use super::outcome::{Attempt, Stage, Words};
 use super::row::{ENTRIES, Entry, OPEN, OpenAttempt, State};
-use crate::base::{Enhanced, QueueId, Timestamp};
+use crate::base::{Address, Enhanced, QueueId, Timestamp};
 use crate::store::{Halt, Op, Read, Span, StoreError, Topic, Tx};
 use crate::trace::{self, Event, Kind, Subject};
 
@@ -10,15 +10,31 @@ use crate::trace::{self, Event, Kind, Subject};
 /// outcome is settled nobody may hold, bounce, drop or send them.
 pub struct Open {
     /// The recipients.
-    pub entries: Vec<QueueId>,
+    pub entries: Vec<Sending>,
     /// The attempt.
     pub attempt: OpenAttempt,
+}
+
+/// An entry as it is being sent: what the row says now, it must still have said when the message was read for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sending {
+    /// The entry.
+    pub id: QueueId,
+    /// The address that was named to the server.
+    pub recipient: Address,
+}
+
+impl Sending {
+    /// An operator may have held it, or sent it elsewhere: what is delivered there is not to be recorded as delivered here.
+    fn is(&self, entry: &Entry) -> bool {
+        !matches!(entry.state, State::Held { .. }) && entry.recipient == self.recipient
+    }
 }
 
 /// Why a message may not be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenRefused {
-    /// The entry is gone, or was held meanwhile.
+    /// The entry is gone, was held meanwhile, or goes elsewhere now.
     #[error("{0} was changed meanwhile")]
     Changed(QueueId),
     /// Another attempt is open.
@@ -41,18 +57,19 @@ impl Op for Open {
 
     fn check(&self, tx: &Tx<'_>) -> Result<Vec<Entry>, Halt<OpenRefused>> {
         let mut entries = Vec::with_capacity(self.entries.len());
-        for id in &self.entries {
-            if tx.has(&OPEN, id)? {
-                return Err(Halt::Refused(OpenRefused::InFlight(*id)));
+        for sending in &self.entries {
+            let id = sending.id;
+            if tx.has(&OPEN, &id)? {
+                return Err(Halt::Refused(OpenRefused::InFlight(id)));
             }
-            let free = tx.get(&ENTRIES, id)?.filter(|entry| !matches!(entry.state, State::Held { .. }));
-            entries.push(free.ok_or(Halt::Refused(OpenRefused::Changed(*id)))?);
+            let same = tx.get(&ENTRIES, &id)?.filter(|entry| sending.is(entry));
+            entries.push(same.ok_or(Halt::Refused(OpenRefused::Changed(id)))?);
         }
         Ok(entries)
     }
 
     fn apply(&self, tx: &mut Tx<'_>, entries: Vec<Entry>) -> Result<(), StoreError> {
-        for (id, entry) in self.entries.iter().zip(entries) {
+        for (Sending { id, .. }, entry) in self.entries.iter().zip(entries) {
             tx.put(&OPEN, id, &self.attempt)?;
             tx.tell(|| Changed { id: *id, entry, change: Change::Opened });
         }

@@ -1,7 +1,10 @@
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::outcome::Attempt;
 use super::route::{ROUTE_PLACES, ROUTES};
+use super::via::Via;
 use crate::base::{Address, BlobId, MessageId, QueueId, Timestamp};
 use crate::postcard_row;
 use crate::store::{AnyTable, Row, Table};
@@ -81,8 +84,31 @@ pub struct Entry {
     pub delay_told: bool,
     /// The last attempt.
     pub last: Option<Attempt>,
+    /// The way that an operator has chosen for it.
+    pub via: Option<Via>,
 }
-postcard_row!(Entry, 1);
+
+impl Row for Entry {
+    const VERSION: u8 = 2;
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        // Writing plain data to memory can't fail; an empty row would be seen as damage.
+        if let Ok(bytes) = postcard::to_stdvec(self) {
+            out.extend_from_slice(&bytes);
+        }
+    }
+
+    fn decode(version: u8, bytes: &[u8]) -> Option<Self> {
+        let row = match version {
+            // It ended before `via`, and what is not there is one zero octet.
+            1 => Cow::Owned([bytes, &[0]].concat()),
+            2 => Cow::Borrowed(bytes),
+            _ => return None,
+        };
+        let (entry, rest) = postcard::take_from_bytes(&row).ok()?;
+        rest.is_empty().then_some(entry)
+    }
+}
 
 /// What an entry waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,4 +161,34 @@ impl Row for Lines {
 /// Where an entry's domain index row stands.
 pub(super) fn domain_place(id: QueueId, entry: &Entry) -> (String, QueueId) {
     (entry.recipient.host.to_string(), id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_of_version_1_reads_without_a_way() {
+        let entry = Entry {
+            recipient: Address::parse("a@one.test").unwrap(),
+            original: None,
+            state: State::Held { reason: "look".into() },
+            due: NEVER,
+            expires_at: Timestamp(9),
+            attempts: 3,
+            delay_told: true,
+            last: None,
+            via: None,
+        };
+        let mut row = Vec::new();
+        entry.encode(&mut row);
+        assert_eq!(Entry::decode(2, &row).as_ref(), Some(&entry));
+        let old = &row[..row.len() - 1];
+        assert_eq!(Entry::decode(1, old).as_ref(), Some(&entry));
+        assert_eq!((Entry::decode(2, old), Entry::decode(1, &row), Entry::decode(3, &row)), (None, None, None));
+        let with_via = Entry { via: Some(Via::Route("smart".into())), ..entry };
+        let mut row = Vec::new();
+        with_via.encode(&mut row);
+        assert_eq!(Entry::decode(2, &row), Some(with_via));
+    }
 }

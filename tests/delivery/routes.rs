@@ -1,7 +1,7 @@
 //! Routes: what an administrator sets goes before the DNS.
 
 use pillarbox::base::{Host, QueueId};
-use pillarbox::queue::{DeleteRoute, Login, Match, RouteKind, TlsUse};
+use pillarbox::queue::{Action, DeleteRoute, Login, Match, RouteKind, TlsUse, Via};
 
 use crate::dns::Zone;
 use crate::sink::{Fault, Sink, Stage, free_port};
@@ -98,5 +98,36 @@ async fn a_route_that_changes_changes_what_is_about_to_go() {
     assert!(site.house.delivery.claims.has(QueueId { message: first.message, number: 0 }));
     drop(view);
     drop(slow);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_that_is_chosen_for_an_entry_goes_before_every_route() {
+    let port = free_port();
+    let sinks: Vec<Sink> = (7..10).map(|last| Sink::start(&format!("127.0.0.{last}:{port}"))).collect();
+    let site = Site::open(Zone::new().mail("there.test", "127.0.0.9"), port, &[]).await;
+    let matches = Match::Domain("there.test".parse().unwrap());
+    site.route("held", matches, RouteKind::Hold { peer: "branch".into() }).await;
+    let of_others = Match::Domain("elsewhere.test".parse().unwrap());
+    site.route("smart", of_others, relay("[127.0.0.7]", port, TlsUse::Opportunistic, None)).await;
+    let mut ids = Vec::new();
+    for recipient in ["route@there.test", "host@there.test", "gone@there.test"] {
+        let id = site.send(&[recipient]).await;
+        site.until("it is parked", |site| site.entry(id, 0).is_some_and(|entry| is_parked(&entry))).await;
+        ids.push(id);
+    }
+    let host = Via::Host { host: Host::parse("[127.0.0.8]").unwrap(), port };
+    for (id, via) in ids.iter().zip([Via::Route("smart".into()), host, Via::Route("gone".into())]) {
+        site.act(*id, Action::Redirect { to: None, via: Some(via) }).await;
+    }
+    site.until("two have gone", |site| site.entries().len() == 1).await;
+    for (sink, id) in sinks.iter().zip(&ids[..2]) {
+        let seen: Vec<String> = sink.taken().into_iter().map(|taken| taken.message_id).collect();
+        assert_eq!(seen, [format!("{id}@us.test")], "{}", sink.address);
+    }
+    // A route that is not there is none: the entry goes like any other.
+    site.until("it is parked again", |site| site.entry(ids[2], 0).is_some_and(|entry| is_parked(&entry))).await;
+    assert!(site.story(ids[0]).contains("by the route smart"), "{}", site.story(ids[0]));
+    assert_eq!(sinks[2].count(), 0);
     site.stop().await;
 }

@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pillarbox::base::{Address, QueueId, Timestamp};
 use pillarbox::intake::Settle;
 use pillarbox::queue::{
-    Act, Action, EndHold, Entry, Flush, Notify, Open, OpenAttempt, Outcome, Park, Postpone, Selector, Stage, Verdict,
+    Act, Action, EndHold, Entry, Flush, Notify, Open, OpenAttempt, Outcome, Park, Postpone, Selector, Sending, Stage,
+    Verdict, Via,
 };
 
 use oracle::{OPENED_AT, Oracle, Sent, attempt};
@@ -123,7 +124,9 @@ async fn turn(world: &mut World<'_>, state: u8, entry: u8, line: u8) -> Result<(
         }
         Cause::Redirect => {
             let to = RECIPIENTS[number % RECIPIENTS.len()];
-            act(world, one, &Action::Redirect { to: Address::parse(to).expect("an address") }).await
+            let to = (number % 5 > 0).then(|| Address::parse(to).expect("an address"));
+            let via = (number % 3 == 0).then(|| Via::Route("smart".into()));
+            act(world, one, &Action::Redirect { to, via }).await
         }
         Cause::Release => act(world, one, &Action::Release).await,
         Cause::Drop => act(world, one, &Action::Drop).await,
@@ -157,7 +160,13 @@ async fn enqueue(world: &mut World<'_>, sender: usize, to: &[usize], body: usize
 
 async fn open(world: &mut World<'_>, entries: Vec<QueueId>) -> Result<(), String> {
     let attempt = OpenAttempt { at: OPENED_AT, server: "mx.one.test [192.0.2.1]:25".into(), actor: "model".into() };
-    let op = Open { entries: entries.clone(), attempt };
+    // As the schedule has read them.
+    let recipient = |id: &QueueId| match world.oracle.entries.get(id) {
+        Some(entry) => entry.recipient.clone(),
+        None => Address::parse(RECIPIENTS[0]).expect("an address"),
+    };
+    let sending = |id: &QueueId| Sending { id: *id, recipient: recipient(id) };
+    let op = Open { entries: entries.iter().map(sending).collect(), attempt };
     world.play(op, &only(&entries, Cause::Open), |oracle| oracle.open(&entries)).await.map(drop)
 }
 

@@ -20,6 +20,7 @@ pub(in crate::http) mod flush;
 mod gone;
 mod shape;
 
+pub(super) use act::route_to;
 use filter::Wanted;
 use shape::{QueueEntry, QueueEntryPage, QueueState, Row};
 

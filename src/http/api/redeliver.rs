@@ -2,6 +2,7 @@ use actix_web::{HttpRequest, HttpResponse, post, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::queue::route_to;
 use super::sent::{RecipientResult, Resolved};
 use super::{parse_all, wrong_id};
 use crate::base::{Address, MessageId};
@@ -23,6 +24,11 @@ pub(in crate::http) struct RedeliveryInput {
     #[serde(default)]
     #[schema(min_items = 1, max_items = 1000)]
     recipients: Option<Vec<String>>,
+    /// The way to those elsewhere, for this message alone: a route's name, or a server as in `relay.example.org` or
+    /// `relay.example.org:2525`. Left out: as routes and peers say. Not for tokens that are restricted to domains.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 320)]
+    route: Option<String>,
     /// Says what would become of it, and does nothing.
     #[serde(default)]
     #[schema(default = false)]
@@ -65,12 +71,13 @@ pub(in crate::http) async fn redeliver_message(
     body: Body<RedeliveryInput>,
 ) -> Result<HttpResponse, Problem> {
     let of: MessageId = path.parse().map_err(|error| wrong_id("mid", error))?;
-    let RedeliveryInput { recipients, dry_run } = body.0;
+    let RedeliveryInput { recipients, route, dry_run } = body.0;
     let mut faults = Vec::new();
     let named = recipients.map(|texts| parse_all("/recipients", &texts, Address::parse, &mut faults));
     if !faults.is_empty() {
         return Err(Problem::invalid(faults));
     }
+    let via = route.map(|text| route_to(&context, &allowed.caller, &text)).transpose()?;
     let known = context.store.read(move |view| intake::redeliverable(view, of)).await?;
     let known = known.ok_or_else(|| missing(&context, of))?;
     let wanted = recipients_for(&allowed.caller, of, &known, named)?;
@@ -93,7 +100,8 @@ pub(in crate::http) async fn redeliver_message(
     };
     let outbound = context.delivery.outbound.clone();
     let recipients = resolved.recipients.clone();
-    let wish = Wish { of, source: known.source, recipients, origin, at: context.clock.now(), outbound };
+    let (source, at) = (known.source, context.clock.now());
+    let wish = Wish { of, source, recipients, via, origin, at, outbound };
     let op = Redeliver::prepare(&context.store, wish).await?.ok_or_else(gone)?;
     let accepted = allowed.write(&context, of, op, nothing).await?.into_inner();
     let id = Some(accepted.id.to_string());

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::{Seen, Site, ask};
 use crate::base::{Address, MessageId, QueueId, Timestamp};
 use crate::directory::Scope;
-use crate::queue::{self, NewEntry, NewMessage, Notify, Open, OpenAttempt, Policy};
+use crate::queue::{self, NewEntry, NewMessage, Notify, Open, OpenAttempt, Policy, Sending};
 use crate::store::{Halt, Op, StoreError, Tx};
 use crate::trace::{self, Event, Kind, Subject};
 
@@ -146,7 +146,8 @@ async fn an_entry_is_shown_with_its_history() {
         (&seen.body["state"], &seen.body["recipient"], &seen.body["attempts"], &seen.body["size_bytes"]),
         (&json!("due"), &json!("b@x.test"), &json!(0), &json!(HEAD.len()))
     );
-    assert_eq!(seen.body["route"], json!({"kind": "mx", "name": null, "host": null, "port": null, "peer": null}));
+    let route = json!({"kind": "mx", "name": null, "host": null, "port": null, "peer": null, "chosen": false});
+    assert_eq!(seen.body["route"], route);
     let etag = seen.header(header::ETAG).to_owned();
     let again = site.send(site.admin(Method::GET, &path).insert_header(("if-none-match", etag.as_str()))).await;
     assert_eq!(again.status, 304);
@@ -194,7 +195,8 @@ async fn nobody_touches_what_is_being_delivered() {
     let site = Site::new();
     let id = site.queue(60, "a@own.test", &["b@x.test"]).remove(0);
     let attempt = OpenAttempt { at: site.context.clock.now(), server: "mx.x.test".into(), actor: "delivery".into() };
-    let open = Open { entries: vec![id.parse().unwrap()], attempt };
+    let sending = Sending { id: id.parse().unwrap(), recipient: Address::parse("b@x.test").unwrap() };
+    let open = Open { entries: vec![sending], attempt };
     site.context.store.write_blocking(open).unwrap().into_inner();
     let path = format!("/api/v1/queue/{id}");
     let seen = site.get(&path).await;
@@ -379,4 +381,45 @@ async fn a_hold_may_have_an_end() {
     }
     let seen = site.act(&id, "hold", Some(json!({"reason": "for ever"}))).await;
     assert_eq!(seen.body["hold_until_at"], Value::Null);
+}
+
+#[actix_web::test]
+async fn an_entry_goes_by_another_way() {
+    let site = Site::new();
+    let id = site.queue(60, "a@own.test", &["b@x.test"]).remove(0);
+    let relay = json!({"match": {"domain": "y.test"}, "kind": "relay", "host": "smart.test", "port": 2525});
+    assert_eq!(site.write(Method::PUT, "/api/v1/routes/smart", relay).await.status, 201);
+    let check = async |body: Value, recipient: &str, route: Value| {
+        let seen = site.act(&id, "redirect", Some(body.clone())).await;
+        assert_eq!((seen.status.as_u16(), &seen.body["recipient"]), (200, &json!(recipient)), "{body}: {}", seen.body);
+        let entry = site.get(&format!("/api/v1/queue/{id}")).await.body;
+        for (name, value) in route.as_object().unwrap() {
+            assert_eq!((&seen.body["route"][name], &entry["route"][name]), (value, value), "{body}: {}", seen.body);
+        }
+        entry["history"].as_array().unwrap().last().unwrap()["text"].as_str().unwrap().to_owned()
+    };
+    let by_route = json!({"kind": "relay", "name": "smart", "host": "smart.test", "port": 2525, "chosen": true});
+    assert_eq!(check(json!({"route": "smart"}), "b@x.test", by_route).await, "by the route smart");
+    let by_host = json!({"kind": "relay", "name": null, "host": "[192.0.2.1]", "port": 25, "chosen": true});
+    let both = json!({"recipient": "c@z.test", "route": "[192.0.2.1]"});
+    assert_eq!(check(both, "c@z.test", by_host).await, "to c@z.test by [192.0.2.1]:25");
+    let plain = json!({"kind": "mx", "name": null, "host": null, "chosen": false});
+    assert_eq!(check(json!({"recipient": "c@z.test"}), "c@z.test", plain).await, "to c@z.test");
+    for (body, fault) in [
+        (json!({}), ("/recipient", "required")),
+        (json!({"route": "smrat"}), ("/route", "no_such_route")),
+        (json!({"route": "smart.test:0"}), ("/route", "no_such_route")),
+    ] {
+        let seen = site.act(&id, "redirect", Some(body)).await;
+        assert_eq!(seen.faults(), [(fault.0.into(), fault.1.into())], "{}", seen.body);
+    }
+    let excluded = json!({"action": "retry", "ids": [id], "route": "smart", "dry_run": true});
+    assert_eq!(site.post("/api/v1/queue/actions", excluded).await.faults(), [("/route".into(), "excluded".into())]);
+    let many = json!({"action": "redirect", "ids": [id], "route": "smart", "dry_run": true});
+    assert_eq!(site.post("/api/v1/queue/actions", many).await.status, 200);
+    // Where mail of a domain goes is not for who is restricted to it.
+    let token = site.token(&[Scope::QueueWrite], &["own.test"]);
+    let path = format!("/api/v1/queue/{id}/redirect");
+    let seen = site.send(ask(Method::POST, &path, &token).set_json(json!({"route": "smart"}))).await;
+    assert_eq!(seen.status, 403, "{}", seen.body);
 }

@@ -164,7 +164,7 @@ async fn a_message_that_moves_meanwhile_is_followed() {
         let (source, at) = (known.source, site.context.clock.now());
         Redeliver::prepare(
             store,
-            Wish { of, source, recipients: vec![bob.clone()], origin: Origin::default(), at, outbound },
+            Wish { of, source, recipients: vec![bob.clone()], via: None, origin: Origin::default(), at, outbound },
         )
     };
     // Between the look at it and the transaction, and between the look and the preparation.
@@ -182,4 +182,42 @@ async fn a_message_that_moves_meanwhile_is_followed() {
     assert!(store.write(prepared).await.is_err());
     assert!(prepare().await.unwrap().is_none());
     site.examine();
+}
+
+#[actix_web::test]
+async fn what_an_account_had_deleted_before_it_was_deleted_is_kept_for_its_time() {
+    let (site, first) = Site::with_mail().await;
+    let body = json!({"from": "alice@own.test", "to": ["bob@own.test"], "subject": "two", "text": "two"});
+    let second = site.write(Method::POST, "/api/v1/messages", body).await.body["id"].as_str().unwrap().to_owned();
+    site.remove_mail(&first).await;
+    assert_eq!(site.send(site.admin(Method::DELETE, "/api/v1/accounts/bob@own.test")).await.status, 204);
+    site.examine();
+    let redeliver = async |id: &str| site.redeliver(id, json!({"recipients": ["alice@own.test"]})).await.status;
+    assert_eq!(redeliver(&first).await, 202);
+    assert_eq!(redeliver(&second).await, 410, "what it had when it was deleted is gone with it");
+    site.examine();
+}
+
+#[actix_web::test]
+async fn a_message_is_redelivered_by_another_way() {
+    let (site, id) = Site::with_mail().await;
+    let check = async |route: &str| {
+        let seen = site.redeliver(&id, json!({"recipients": ["x@far.test"], "route": route})).await;
+        assert_eq!(seen.status, 202, "{}", seen.body);
+        let entry = seen.body["recipients"][0]["queue_id"].as_str().unwrap().to_owned();
+        (seen.body["id"].clone(), site.get(&format!("/api/v1/queue/{entry}")).await.body["route"].clone())
+    };
+    let (new, route) = check("relay.test:2525").await;
+    assert_eq!(
+        (&route["kind"], &route["host"], &route["chosen"]),
+        (&json!("relay"), &json!("relay.test"), &json!(true))
+    );
+    let story = site.get(&format!("/api/v1/trace/{}", new.as_str().unwrap())).await.body;
+    let told = story["events"].as_array().unwrap().iter().find(|event| event["kind"] == "redelivered").unwrap();
+    assert_eq!(told["text"], format!("of {id}, by relay.test:2525"));
+    let wrong = site.redeliver(&id, json!({"route": "nowhere", "dry_run": true})).await;
+    assert_eq!(wrong.faults(), [("/route".into(), "no_such_route".into())], "{}", wrong.body);
+    let token = site.token(&[Scope::QueueWrite], &["own.test"]);
+    let request = ask(Method::POST, &format!("/api/v1/trace/{id}/redeliver"), &token);
+    assert_eq!(site.send(request.set_json(json!({"route": "relay.test"}))).await.status, 403);
 }

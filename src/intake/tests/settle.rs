@@ -1,5 +1,5 @@
 use super::*;
-use crate::queue::{Attempt, Fate, Open, OpenAttempt, Outcome, Stage, Verdict, Words};
+use crate::queue::{Attempt, Fate, Open, OpenAttempt, Outcome, Sending, Stage, Verdict, Words};
 
 const TO: [&str; 2] = ["dave@far.test", "erin@far.test"];
 
@@ -209,7 +209,9 @@ async fn an_operator_bounces_only_what_nobody_is_sending() {
     let id = world.deliver(&alices(), true).await.id;
     let entry = |number| QueueId { message: id, number };
     let attempt = OpenAttempt { at: world.clock.now(), server: "mx".into(), actor: "delivery".into() };
-    world.store.write(Open { entries: vec![entry(0)], attempt }).await.unwrap().into_inner();
+    let opened = queue::entry(&world.store.view().unwrap(), entry(0)).unwrap().unwrap();
+    let sending = Sending { id: entry(0), recipient: opened.recipient };
+    world.store.write(Open { entries: vec![sending], attempt }).await.unwrap().into_inner();
     let bounce = |number| world.outcome(entry(number), Verdict::Failed, Stage::Queue);
     assert_eq!(world.settle(vec![bounce(1), bounce(0)]).await, Err(queue::Refused::InFlight(entry(0))));
     assert_eq!(world.queued().len(), 2, "all or none");

@@ -124,10 +124,18 @@ impl World {
         self.run(enqueue).await
     }
 
+    /// Opens an attempt of entries as they are; of one that is not there, for nobody.
     async fn open(&self, entries: &[QueueId]) -> Result<(), OpenRefused> {
+        let view = self.store.view().unwrap();
+        let recipient = |id| entry(&view, id).unwrap().map_or_else(|| address("x@y.test"), |entry| entry.recipient);
+        let sending = |id: &QueueId| Sending { id: *id, recipient: recipient(*id) };
+        self.open_as(entries.iter().map(sending).collect()).await
+    }
+
+    async fn open_as(&self, entries: Vec<Sending>) -> Result<(), OpenRefused> {
         let attempt =
             OpenAttempt { at: START, server: "mx.there.test [192.0.2.1]:25".into(), actor: "delivery".into() };
-        self.write(Open { entries: entries.to_vec(), attempt }).await
+        self.write(Open { entries, attempt }).await
     }
 
     async fn settle(&self, entry: QueueId, verdict: Verdict, attempt: Attempt, now: Timestamp) -> Option<Settled> {
@@ -253,6 +261,19 @@ async fn an_open_attempt_is_nobody_elses() {
     let left = world.entry(id(1, 0));
     assert_eq!((left.due, left.attempts), (START.plus_ms(50), 1));
     assert_eq!(world.kinds(1), [Kind::Held, Kind::Uncertain]);
+    world.is_sound();
+}
+
+#[tokio::test]
+async fn what_goes_elsewhere_by_now_is_not_sent_where_it_was_to_go() {
+    let world = World::new();
+    world.bring(1, "alice@example.test", &["a@one.test", "b@one.test"]).await;
+    let sending = |number, to| Sending { id: id(1, number), recipient: address(to) };
+    world.act(id(1, 0), Action::Redirect { to: Some(address("c@two.test")), via: None }).await.unwrap();
+    let planned = vec![sending(1, "b@one.test"), sending(0, "a@one.test")];
+    assert_eq!(world.open_as(planned).await, Err(OpenRefused::Changed(id(1, 0))));
+    assert!(open_attempt(&world.store.view().unwrap(), id(1, 1)).unwrap().is_none(), "all or none");
+    assert_eq!(world.open_as(vec![sending(0, "c@two.test")]).await, Ok(()));
     world.is_sound();
 }
 

@@ -53,6 +53,7 @@ impl Oracle {
                 attempts: 0,
                 delay_told: false,
                 last: None,
+                via: None,
             };
             let id = QueueId { message: id, number };
             self.entries.insert(id, entry);
@@ -193,9 +194,12 @@ impl Oracle {
                     (entry.state, entry.due) = (State::Held { reason: reason.clone() }, due);
                     Kind::Held
                 }
-                Action::Redirect { to } => {
-                    let was = std::mem::replace(&mut entry.recipient, to.clone());
-                    entry.original.get_or_insert(was);
+                Action::Redirect { to, via } => {
+                    if let Some(to) = to {
+                        let was = std::mem::replace(&mut entry.recipient, to.clone());
+                        entry.original.get_or_insert(was);
+                    }
+                    entry.via.clone_from(via);
                     if !is_held_now(entry) {
                         (entry.state, entry.due) = (State::Waiting { released: false }, self.now);
                     }

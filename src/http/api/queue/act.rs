@@ -15,7 +15,7 @@ use crate::http::etag;
 use crate::http::page::{ConfirmSilent, NoQuery};
 use crate::http::problem::{Fault, Problem, Refusal};
 use crate::intake::Settle;
-use crate::queue::{self, Act, Action, Attempt, Outcome, Stage, State, Verdict, Words};
+use crate::queue::{self, Act, Action, Attempt, Outcome, Stage, State, Verdict, Via, Words};
 use crate::store::{StoreError, Tx, WriteError};
 
 /// Why an operator holds something, and for how long.
@@ -31,13 +31,20 @@ pub(in crate::http) struct QueueHold {
     until: Option<String>,
 }
 
-/// Where an entry is to go instead.
+/// Where an entry is to go instead, or by which way: at least one of the two.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct QueueRedirect {
-    /// An address elsewhere.
+    /// An address elsewhere. Left out: the recipient stays.
+    #[serde(default)]
     #[schema(min_length = 1, max_length = 320)]
-    recipient: String,
+    recipient: Option<String>,
+    /// The way for this entry alone, whatever routes and peers say: a route's name, or a server as in
+    /// `relay.example.org` or `relay.example.org:2525`. Left out: as routes and peers say. Not for tokens that are
+    /// restricted to domains.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 320)]
+    route: Option<String>,
 }
 
 /// Why an operator does something.
@@ -136,8 +143,8 @@ pub(in crate::http) async fn release_queue_entry(
     Ok(HttpResponse::Ok().json(entry))
 }
 
-/// Sends an entry to another address elsewhere, due at once; what is held stays held. For an address here, redeliver the
-/// message instead.
+/// Sends an entry to another address elsewhere or by another way, due at once; what is held stays held. For an address
+/// here, redeliver the message instead. Who may do this can have outgoing mail sent to themselves.
 #[utoipa::path(
     tag = "queue",
     params(("qid" = String, Path, description = "The entry's id")),
@@ -158,9 +165,10 @@ pub(in crate::http) async fn redirect_queue_entry(
     body: Body<QueueRedirect>,
 ) -> Result<HttpResponse, Problem> {
     let row = find(&context, &allowed.caller, entry_id(&request, &path)?)?;
-    let to = redirect_to(&context, "/recipient", &body.0.recipient)?;
+    let QueueRedirect { recipient, route } = body.0;
+    let action = redirection(&context, &allowed.caller, recipient.as_deref(), route.as_deref())?;
     may_redirect(&allowed.caller, &row)?;
-    let entry = act(&context, &allowed, row, Action::Redirect { to }).await?;
+    let entry = act(&context, &allowed, row, action).await?;
     Ok(HttpResponse::Ok().json(entry))
 }
 
@@ -176,8 +184,34 @@ pub(super) fn hold_until(context: &Context, until: Option<&str>) -> Result<Optio
     Ok(Some(until))
 }
 
+/// A redirection to that address, by that way, or both.
+pub(super) fn redirection(
+    context: &Context,
+    caller: &Caller,
+    recipient: Option<&str>,
+    route: Option<&str>,
+) -> Result<Action, Problem> {
+    if recipient.is_none() && route.is_none() {
+        let message = "where are they to go? Say a recipient, a route, or both";
+        return Err(Problem::invalid(vec![Fault::body("/recipient", "required", message)]));
+    }
+    let to = recipient.map(|text| redirect_to(context, "/recipient", text)).transpose()?;
+    let via = route.map(|text| route_to(context, caller, text)).transpose()?;
+    Ok(Action::Redirect { to, via })
+}
+
+/// The way that a caller has chosen for some mail.
+pub(in crate::http::api) fn route_to(context: &Context, caller: &Caller, text: &str) -> Result<Via, Problem> {
+    caller.need_unrestricted("choose by which way mail goes")?;
+    let fault = || {
+        let message = format!("there is no route {text}, and it is no server as in relay.example.org:25");
+        Problem::invalid(vec![Fault::body("/route", "no_such_route", message)])
+    };
+    queue::via(&context.store.view()?, text)?.ok_or_else(fault)
+}
+
 /// Where mail is redirected to: the queue holds mail for elsewhere alone.
-pub(super) fn redirect_to(context: &Context, pointer: &str, text: &str) -> Result<Address, Problem> {
+fn redirect_to(context: &Context, pointer: &str, text: &str) -> Result<Address, Problem> {
     let fault = |code, message: String| Problem::invalid(vec![Fault::body(pointer, code, message)]);
     let to = Address::parse(text).map_err(|error| fault("malformed", error.to_string()))?;
     if directory::resolve(&context.store.view()?, &to)? != Resolution::NotLocal {
@@ -318,7 +352,10 @@ fn shows(id: QueueId) -> impl Fn(&Tx<'_>) -> Result<Option<Value>, StoreError> {
             State::Parked { .. } => ("parked", None),
         };
         let (recipient, due_at) = (entry.recipient.to_string(), entry.due.rfc3339());
-        Ok(Some(json!({"recipient": recipient, "state": state, "due_at": due_at, "hold_reason": reason})))
+        let route = entry.via.as_ref().map(Via::to_string);
+        Ok(Some(json!({
+            "recipient": recipient, "state": state, "due_at": due_at, "hold_reason": reason, "route": route,
+        })))
     }
 }
 

@@ -47,10 +47,14 @@ pub(in crate::http) struct QueueActions {
     #[serde(default)]
     #[schema(format = DateTime)]
     until: Option<String>,
-    /// Where the entries go: for `redirect`, which needs it. An address elsewhere.
+    /// Where the entries go: for `redirect`, which needs this or `route`. An address elsewhere.
     #[serde(default)]
     #[schema(max_length = 320)]
     recipient: Option<String>,
+    /// By which way they go: for `redirect`. A route's name, or a server as in `relay.example.org:2525`.
+    #[serde(default)]
+    #[schema(max_length = 320)]
+    route: Option<String>,
     /// Counts, shows the first 20, and changes nothing.
     #[serde(default)]
     #[schema(default = false)]
@@ -67,7 +71,7 @@ pub(in crate::http) enum QueueAction {
     Hold,
     /// Held no more.
     Release,
-    /// Sent to another address. Not for tokens that are restricted to domains.
+    /// Sent to another address or by another way. Not for tokens that are restricted to domains.
     Redirect,
     /// Given up; the senders are told.
     Bounce,
@@ -137,7 +141,7 @@ pub(in crate::http) async fn act_on_queue(
     context: web::Data<Context>,
     body: Body<QueueActions>,
 ) -> Result<HttpResponse, Problem> {
-    let QueueActions { action, ids, selector, all, reason, until, recipient, dry_run } = body.0;
+    let QueueActions { action, ids, selector, all, reason, until, recipient, route, dry_run } = body.0;
     let chosen = choose(ids, selector, all)?;
     let reason = reason_of(action, reason)?;
     let caller = allowed.caller;
@@ -149,9 +153,7 @@ pub(in crate::http) async fn act_on_queue(
         QueueAction::Release => Some(Action::Release),
         QueueAction::Redirect => {
             caller.need_unrestricted("redirect many entries")?;
-            let fault = || Problem::invalid(vec![Fault::body("/recipient", "required", "where are they to go?")]);
-            let to = recipient.as_deref().ok_or_else(fault)?;
-            Some(Action::Redirect { to: act::redirect_to(&context, "/recipient", to)? })
+            Some(act::redirection(&context, &caller, recipient.as_deref(), route.as_deref())?)
         }
         QueueAction::Delete => Some(Action::Drop),
         QueueAction::Bounce => None,
@@ -159,8 +161,11 @@ pub(in crate::http) async fn act_on_queue(
     if until.is_some() && action != QueueAction::Hold {
         return Err(Problem::invalid(vec![Fault::body("/until", "excluded", "only hold has an end")]));
     }
-    if recipient.is_some() && action != QueueAction::Redirect {
-        return Err(Problem::invalid(vec![Fault::body("/recipient", "excluded", "only redirect has a recipient")]));
+    for (name, value) in [("recipient", &recipient), ("route", &route)] {
+        if value.is_some() && action != QueueAction::Redirect {
+            let message = format!("only redirect has a {name}");
+            return Err(Problem::invalid(vec![Fault::body(format!("/{name}"), "excluded", message)]));
+        }
     }
     if dry_run {
         let shown = context.clone().into_inner();

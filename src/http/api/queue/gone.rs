@@ -51,6 +51,8 @@ fn recipient_of(story: &[Event], id: QueueId) -> Option<String> {
         if event.recipient.as_ref() == Some(&recipient)
             && let Some(to) = event.text.strip_prefix("to ")
         {
+            // By which way it goes stands behind it, as in `to b@else.test by the route smart`.
+            let (to, _) = to.rsplit_once(" by ").filter(|(_, way)| !way.contains('@')).unwrap_or((to, ""));
             recipient = to.to_owned();
         }
     }
@@ -83,11 +85,23 @@ mod tests {
             queued("d@x.test", format!("as {}", id(12))),
             Event {
                 recipient: Some("d@x.test".into()),
-                text: "to e@z.test".into(),
+                text: "to \"e by f\"@z.test".into(),
                 ..Event::new(Timestamp(8), Kind::Redirected, "http owner")
             },
+            queued("g@x.test", format!("as {}", id(13))),
+            Event {
+                recipient: Some("g@x.test".into()),
+                text: "to h@z.test by relay.test:25".into(),
+                ..Event::new(Timestamp(8), Kind::Redirected, "http owner")
+            },
+            Event {
+                recipient: Some("h@z.test".into()),
+                text: "by the route smart".into(),
+                ..Event::new(Timestamp(9), Kind::Redirected, "http owner")
+            },
         ];
-        let expected = [(0, "a@x.test"), (1, "b@y.test"), (11, "c@x.test"), (12, "e@z.test")];
+        let expected =
+            [(0, "a@x.test"), (1, "b@y.test"), (11, "c@x.test"), (12, "\"e by f\"@z.test"), (13, "h@z.test")];
         for (number, expected) in
             expected.map(|(number, address)| (number, Some(address))).into_iter().chain([(2, None)])
         {

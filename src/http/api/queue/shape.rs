@@ -1,11 +1,11 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::base::{Address, Enhanced, QueueId, Timestamp};
+use crate::base::{Address, Enhanced, Host, QueueId, Timestamp};
 use crate::delivery::Claims;
 use crate::http::api::page_of;
 use crate::http::caller::Caller;
-use crate::queue::{self, Entry, Match, Message, RouteKind, State, Waiting};
+use crate::queue::{self, Entry, Match, Message, Route, RouteKind, State, Via, Waiting};
 use crate::store::{Read, StoreError};
 use crate::trace::{self, Event, Kind, Subject};
 use crate::turn;
@@ -131,6 +131,8 @@ pub(in crate::http) struct QueueRoute {
     port: Option<u16>,
     /// The peer.
     peer: Option<String>,
+    /// An operator has chosen it for this entry alone.
+    chosen: bool,
 }
 
 /// How mail goes out.
@@ -274,12 +276,21 @@ impl QueueEvent {
 }
 
 impl QueueRoute {
-    /// Where an entry goes out: a route for its domain, else the peer that its domain is held for, else a route for its
-    /// sender or for all mail, else the DNS.
+    /// Where an entry goes out: by the way that an operator has chosen, else by a route for its domain, else to the peer
+    /// that its domain is held for, else by a route for its sender or for all mail, else by the DNS.
     fn of(read: &impl Read, row: &Row) -> Result<Self, StoreError> {
         let host = &row.entry.recipient.host;
         if let State::Parked { peer } = &row.entry.state {
             return Ok(Self::hold(None, peer));
+        }
+        match &row.entry.via {
+            Some(Via::Host { host, port }) => return Ok(Self::server(None, host, *port).chosen()),
+            Some(Via::Route(name)) => {
+                if let Some(route) = queue::route(read, name)? {
+                    return Ok(Self::by(route).chosen());
+                }
+            }
+            None => {}
         }
         let route = queue::route_for(read, host, row.message.sender.as_ref())?;
         if !route.as_ref().is_some_and(|route| matches!(route.fields.matches, Match::Domain(_)))
@@ -288,16 +299,24 @@ impl QueueRoute {
         {
             return Ok(Self::hold(None, &peer.name));
         }
-        let Some(route) = route else { return Ok(Self::plain(QueueRouteKind::Mx, None)) };
-        Ok(match route.fields.kind {
+        Ok(route.map_or_else(|| Self::plain(QueueRouteKind::Mx, None), Self::by))
+    }
+
+    fn by(route: Route) -> Self {
+        match route.fields.kind {
             RouteKind::Mx => Self::plain(QueueRouteKind::Mx, Some(route.name)),
             RouteKind::Hold { peer } => Self::hold(Some(route.name), &peer),
-            RouteKind::Relay { host, port, .. } => Self {
-                host: Some(host.to_string()),
-                port: Some(port),
-                ..Self::plain(QueueRouteKind::Relay, Some(route.name))
-            },
-        })
+            RouteKind::Relay { host, port, .. } => Self::server(Some(route.name), &host, port),
+        }
+    }
+
+    fn chosen(self) -> Self {
+        Self { chosen: true, ..self }
+    }
+
+    fn server(name: Option<String>, host: &Host, port: u16) -> Self {
+        let (host, port) = (Some(host.to_string()), Some(port));
+        Self { host, port, ..Self::plain(QueueRouteKind::Relay, name) }
     }
 
     fn hold(name: Option<String>, peer: &str) -> Self {
@@ -305,7 +324,7 @@ impl QueueRoute {
     }
 
     fn plain(kind: QueueRouteKind, name: Option<String>) -> Self {
-        Self { kind, name, host: None, port: None, peer: None }
+        Self { kind, name, host: None, port: None, peer: None, chosen: false }
     }
 }
 
