@@ -10,6 +10,7 @@ use super::change::{Holder, Precondition, Put, Refused, check_length, check_text
 use super::domain::domain;
 use super::forward::Forward;
 use super::password::{CREDENTIALS, Credential, MAIN_PASSWORD, PasswordHash};
+use super::presence::LOGIN_TOPIC;
 use super::web_session::end_sessions;
 use crate::base::{AccountId, Address, DomainName, Timestamp, limits};
 use crate::postcard_row;
@@ -397,6 +398,12 @@ pub fn write_account(tx: &mut Tx<'_>, change: &AccountChange, plan: AccountPlan)
     if change.password.is_some() || !old.as_ref().is_none_or(is_same) {
         end_sessions(tx, id)?;
     }
+    let keeps_logins = |old: &Account| {
+        row.fields.enabled && old.fields.protocols.iter().all(|protocol| row.fields.protocols.contains(protocol))
+    };
+    if change.password.is_some() || !old.as_ref().is_none_or(keeps_logins) {
+        tx.announce(Topic(LOGIN_TOPIC, u64::from(id.0)));
+    }
     if let Some(hash) = &change.password {
         tx.put(&CREDENTIALS, &(id, MAIN_PASSWORD), &Credential { hash: hash.clone(), changed_at: change.at })?;
     }
@@ -423,6 +430,7 @@ pub fn remove_account(tx: &mut Tx<'_>, account: &Account) -> Result<(), StoreErr
     end_sessions(tx, id)?;
     tx.remove(&LAST_LOGINS, &id)?;
     tx.remove(&ACCOUNTS, &id)?;
+    tx.announce(Topic(LOGIN_TOPIC, u64::from(id.0)));
     tx.announce(Topic(ACCOUNT_TOPIC, u64::from(id.0)));
     Ok(())
 }

@@ -6,9 +6,10 @@ use subtle::ConstantTimeEq;
 
 use super::account::{ACCOUNTS, Protocol};
 use super::change::{Refused, check_text};
+use super::presence::LOGIN_TOPIC;
 use crate::base::{AccountId, Random, Secret, Timestamp, limits};
 use crate::postcard_row;
-use crate::store::{Halt, Op, Read, Span, StoreError, Table, Tx};
+use crate::store::{Halt, Op, Read, Span, StoreError, Table, Topic, Tx};
 
 /// The app passwords, by account and id.
 pub(super) static APP_PASSWORDS: Table<(AccountId, String), AppPassword> = Table::new("app_passwords");
@@ -189,6 +190,8 @@ impl Op for DeleteAppPassword {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
+        // Whoever has logged in with it is logged out, and the account's others log in again.
+        tx.announce(Topic(LOGIN_TOPIC, u64::from(self.account.0)));
         tx.remove(&APP_PASSWORDS, &(self.account, self.id.clone())).map(drop)
     }
 }

@@ -3,11 +3,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
-use super::account::{Account, LastLogin, NoteLogin, Protocol, Role, account_at, last_login};
+use super::account::{Account, LastLogin, NoteLogin, Protocol, Role, account_at, account_by_id, last_login};
 use super::app_password::{AppPassword, AppPasswordUsed, app_passwords, print};
 use super::domain::local_domain;
 use super::password::{CREDENTIALS, MAIN_PASSWORD, PasswordHash};
+use super::presence::{LOGIN_TOPIC, Presence, Presences};
 use crate::base::{AccountId, Address, Clock, Random, Secret, Timestamp, limits};
 use crate::store::{Read, Store, StoreError};
 
@@ -72,6 +74,7 @@ pub struct Authenticator {
     verifications: Arc<AtomicU64>,
     key: [u8; 32],
     verified: Mutex<HashMap<[u8; 32], Timestamp>>,
+    presences: Presences,
 }
 
 struct Known {
@@ -96,6 +99,13 @@ impl Authenticator {
     pub fn new(store: Store, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
         let mut key = [0; 32];
         random.fill(&mut key);
+        let presences = Presences::default();
+        let ended = presences.clone();
+        store.bus().listen(LOGIN_TOPIC, move |topic| {
+            if let Ok(number) = u32::try_from(topic.1) {
+                ended.end(AccountId(number));
+            }
+        });
         Self {
             store,
             clock,
@@ -106,6 +116,7 @@ impl Authenticator {
             verifications: Arc::default(),
             key,
             verified: Mutex::default(),
+            presences,
         }
     }
 
@@ -149,6 +160,18 @@ impl Authenticator {
         }
         let Account { id, address, fields, version, .. } = account;
         Ok(Identity { account: id, login: address, roles: fields.roles, version })
+    }
+
+    /// Notes a session of a mail program that has logged in: it is ended when what the login rests on is changed, and
+    /// with `stop`.
+    pub fn enter(&self, identity: &Identity, stop: &CancellationToken) -> Presence {
+        let presence = self.presences.enter(identity.account, stop);
+        // It may have been changed between the look at the password and here: nobody would tell of it any more.
+        let account = self.store.view().and_then(|view| account_by_id(&view, identity.account));
+        if !account.is_ok_and(|account| account.is_some_and(|account| account.version == identity.version)) {
+            presence.end();
+        }
+        presence
     }
 
     /// Whether that is the account's main password, under the same bound and with the same memory as a login, and without

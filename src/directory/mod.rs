@@ -15,6 +15,7 @@ mod domain;
 mod forward;
 mod password;
 mod powers;
+mod presence;
 mod resolve;
 mod scope;
 mod setup_link;
@@ -37,6 +38,7 @@ pub use domain::{DeleteDomain, Domain, DomainFields, PutDomain, domain, domains,
 pub use forward::Forward;
 pub use password::{HashError, PasswordHash};
 pub use powers::Powers;
+pub use presence::Presence;
 pub use resolve::{Delivery, Resolution, explain, may_send_as, resolve, resolve_postmaster};
 pub use scope::{Scope, ScopeError};
 pub use setup_link::{MakeSetupLink, is_setup_token, needs_setup, spend_setup_link};

@@ -9,9 +9,10 @@ use sha2::{Digest, Sha256};
 use super::account::{Account, Protocol, Role, account_by_id};
 use super::authenticator::Identity;
 use super::change::Refused;
+use super::presence::LOGIN_TOPIC;
 use crate::base::{AccountId, Random, Secret, Timestamp, limits};
 use crate::postcard_row;
-use crate::store::{Halt, Op, Read, Span, StoreError, Table, Tx};
+use crate::store::{Halt, Op, Read, Span, StoreError, Table, Topic, Tx};
 
 /// The sessions of the admin page, by the SHA-256 of what their cookie holds.
 pub(super) static WEB_SESSIONS: Table<[u8; 32], WebSession> = Table::new("web_sessions");
@@ -250,6 +251,8 @@ impl Op for EndSessions {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<usize, StoreError> {
+        // Those of mail programs too.
+        tx.announce(Topic(LOGIN_TOPIC, u64::from(self.account.0)));
         end_sessions(tx, self.account)
     }
 }

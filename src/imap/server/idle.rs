@@ -58,7 +58,7 @@ impl Session {
                 () = sleep_until(keepalive.min(end)) => Woken::Silence,
             };
             match woken {
-                Woken::Stop => return Err(End::STOPPED),
+                Woken::Stop => return Err(self.link.stopped()),
                 Woken::Input(0) => return Err(End::Eof),
                 Woken::Input(_) => return Ok(()),
                 Woken::Changed => {}

@@ -4,6 +4,7 @@ use memchr::memmem;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::directory::Presence;
 use crate::net::{Connection, ConnectionError};
 
 /// Octets of answers that are gathered before they are sent.
@@ -34,11 +35,35 @@ pub(super) struct Link {
     pub(super) connection: Connection,
     /// How long the client may be silent, or leave what we send unread.
     pub(super) idle: Duration,
-    /// Ends the session when it waits.
+    /// Ends the session when it waits: the server's, or that of a login.
     pub(super) stop: CancellationToken,
+    /// Who has logged in.
+    pub(super) presence: Option<Presence>,
 }
 
 impl Link {
+    /// Somebody has logged in: the session ends when the login does.
+    pub(super) fn enter(&mut self, presence: Presence) {
+        self.stop = presence.stop().clone();
+        self.presence = Some(presence);
+    }
+
+    /// Before each command: whether the login is still good.
+    pub(super) fn check_login(&self) -> Result<(), End> {
+        match &self.presence {
+            Some(presence) if presence.has_ended() => Err(self.stopped()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Why the session ends that was stopped.
+    pub(super) fn stopped(&self) -> End {
+        match &self.presence {
+            Some(presence) if !presence.is_stopping() => End::LOGGED_OUT,
+            _ => End::STOPPED,
+        }
+    }
+
     /// Where answers are written to.
     pub(super) fn output(&mut self) -> &mut Vec<u8> {
         self.connection.output()
@@ -64,7 +89,7 @@ impl Link {
             let left = patience.saturating_sub(since.elapsed());
             let slice = if is_known { left } else { left.min(PATIENCE_CHECK) };
             match self.stop.run_until_cancelled(self.connection.fill(slice)).await {
-                None => return Err(End::STOPPED),
+                None => return Err(self.stopped()),
                 Some(Err(ConnectionError::TimedOut)) if left > slice => {}
                 // RFC 9051 §5.4
                 Some(Err(ConnectionError::TimedOut)) => return Err(End::SILENT),
@@ -98,5 +123,6 @@ impl Link {
 
 impl End {
     pub(super) const STOPPED: Self = Self::Bye("[UNAVAILABLE] the server stops, try again later");
+    pub(super) const LOGGED_OUT: Self = Self::Bye("your login has ended: log in again");
     pub(super) const SILENT: Self = Self::Bye("you were silent for too long");
 }

@@ -60,8 +60,10 @@ impl Session {
         let verified = self.context.authenticator.authenticate(&login, &password, Protocol::Imap).await;
         metrics().login(Protocol::Imap.as_str(), LoginError::outcome(&verified));
         match verified {
-            Ok(Identity { account, login, .. }) => {
+            Ok(identity) => {
                 self.link.connection.authenticated();
+                self.link.enter(self.context.authenticator.enter(&identity, &self.context.stop));
+                let Identity { account, login, .. } = identity;
                 let state = State::Authenticated(User { account, login });
                 let answer = Answer::ok("you are logged in").with(Code::Capability(self.capabilities(&state)));
                 Ok(Done::new(state, answer))

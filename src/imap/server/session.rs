@@ -87,7 +87,7 @@ pub fn refusal(crowded: Crowded) -> &'static [u8] {
 /// Runs a session from the greeting to the end. On listeners with TLS from the first byte, the handshake is done before.
 pub async fn serve(connection: Connection, context: Arc<Context>) {
     let peer = connection.peer();
-    let link = Link { connection, idle: context.idle, stop: context.stop.clone() };
+    let link = Link { connection, idle: context.idle, stop: context.stop.clone(), presence: None };
     let mut session = Session {
         link,
         context,
@@ -117,7 +117,9 @@ impl Session {
         let greeting = greeting.with(Code::Capability(self.capabilities(&state)));
         write_answer(self.link.output(), None, &greeting);
         loop {
-            state = match self.arrival(&state).await? {
+            let arrival = self.arrival(&state).await?;
+            self.link.check_login()?;
+            state = match arrival {
                 Arrival::Command => match self.command(state).await? {
                     Some(state) => state,
                     None => return Ok(()),

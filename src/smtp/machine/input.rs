@@ -86,6 +86,8 @@ pub enum Input<'a, D: Driver> {
     NotCommitted(Reply),
     /// The server stops.
     Stop,
+    /// The login is good no more.
+    LoggedOut,
     /// The client was silent for too long.
     Idle,
     /// The session has reached its limit of time or octets.

@@ -14,6 +14,7 @@ pub fn step<D: Driver>(state: State<D>, input: Input<'_, D>) -> (State<D>, Effec
     let stepped = match (place, input) {
         (Place::Closed, _) => Stepped::well(Place::Closed, Effects::none()),
         (place, Input::Stop) => end(place, reply::SHUTTING_DOWN),
+        (place, Input::LoggedOut) => end(place, reply::LOGGED_OUT),
         (place, Input::Idle) => end(place, reply::IDLE),
         (place, Input::Exhausted) => end(place, reply::SESSION_TOO_LONG),
         (place @ Place::Connected(_), Input::Connected) => greeting(place),

@@ -575,6 +575,7 @@ fn events_end_a_session() {
         assert!(heard.starts_with(expected) && heard.ends_with(",close") && session.is_closed(), "{heard}");
     };
     check(Input::Stop, "421 4.3.2");
+    check(Input::LoggedOut, "421 4.7.0");
     check(Input::Idle, "421 4.4.2");
     check(Input::Exhausted, "421 4.7.0");
 

@@ -31,6 +31,10 @@ impl Session {
         transaction: Transaction<Smtp>,
         taken: Taken,
     ) -> Result<Committed<Accepted>, Reply> {
+        if self.is_logged_out() {
+            // The session ends before its next command.
+            return Err(Reply::new(451, Enhanced(4, 7, 0), "Your login has ended: log in again"));
+        }
         let context = Arc::clone(&self.context);
         let Taken { mut header_block, body, scanned, bytes, eight_bit } = taken;
         let scan = Scan::of(&header_block);

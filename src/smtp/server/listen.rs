@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use super::record::{begins_message, note_line};
 use super::report::Asked;
 use super::session::{End, Session, Smtp};
+use crate::directory::Presence;
 use crate::net::ConnectionError;
 use crate::smtp::machine::{Effects, Input, Profile, State, step};
 use crate::smtp::wire::{Frame, Framed, LineLimit};
@@ -37,6 +38,9 @@ impl Session {
         loop {
             if self.context.stop.is_cancelled() {
                 return Ok(step(state, Input::Stop));
+            }
+            if self.is_logged_out() {
+                return Ok(step(state, Input::LoggedOut));
             }
             if self.budget.is_spent(Instant::now()) {
                 return Ok(step(state, Input::Exhausted));
@@ -75,8 +79,9 @@ impl Session {
             self.connection.consume(consumed);
             // RFC 2920 §3.2: replies are gathered while there are commands, and sent before we wait for more.
             self.connection.flush(self.context.idle).await?;
-            let stop = self.context.stop.clone();
+            let stop = self.presence.as_ref().map_or(&self.context.stop, Presence::stop).clone();
             match stop.run_until_cancelled(self.fill(since, since + self.context.idle)).await {
+                None if self.is_logged_out() => return Ok(step(state, Input::LoggedOut)),
                 None => return Ok(step(state, Input::Stop)),
                 Some(Ok(())) => {}
                 Some(Err(End::Connection(ConnectionError::TimedOut))) if self.budget.is_spent(Instant::now()) => {}

@@ -11,7 +11,7 @@ use super::swap::{Ended, Served, Turned};
 use super::told::Told;
 use super::{policy, report};
 use crate::base::{Fault, Reply, limits};
-use crate::directory::{LoginError, Protocol};
+use crate::directory::{LoginError, Presence, Protocol};
 use crate::intake::{self, Accepted, Confirm};
 use crate::net::{Connection, ConnectionError, Transcript};
 use crate::sasl::{Credentials, Mechanism};
@@ -75,6 +75,8 @@ pub(super) struct Session {
     pub(super) copies: usize,
     /// Somebody has logged in: their place is not needed for others.
     pub(super) is_known: bool,
+    /// The account that has.
+    pub(super) presence: Option<Presence>,
     /// Whom a reversed session is with.
     pub(super) reversed: Option<Arc<turn::Peer>>,
     /// What came of it.
@@ -126,6 +128,7 @@ impl Session {
             framer: Framer::default(),
             copies: 0,
             is_known: false,
+            presence: None,
             reversed: None,
             served: Served::default(),
             spoken: None,
@@ -343,6 +346,7 @@ impl Session {
                 tracing::info!(%peer, login = %identity.login, mechanism = mechanism.name(), "logged in");
                 self.connection.authenticated();
                 self.is_known = true;
+                self.presence = Some(self.context.authenticator.enter(&identity, &self.context.stop));
                 Ok(Identity::Account(Arc::new(identity)))
             }
             Err(LoginError::Refused) => {
@@ -352,6 +356,11 @@ impl Session {
             Err(LoginError::Busy) => Err(LoginRefusal::Unchecked(policy::too_many_logins())),
             Err(LoginError::Broken(cause)) => Err(LoginRefusal::Unchecked(policy::login_broken(cause))),
         }
+    }
+
+    /// Whether the account was changed behind the login. What it sends then is not taken, also what was begun before.
+    pub(super) fn is_logged_out(&self) -> bool {
+        self.presence.as_ref().is_some_and(|presence| presence.has_ended() && !presence.is_stopping())
     }
 
     async fn start_tls(&mut self) -> Result<(), End> {

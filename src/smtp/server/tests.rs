@@ -670,3 +670,39 @@ async fn many_recipients_in_one_piece_hold_nobody_up() {
     session.await.unwrap();
     assert!(during >= 90, "the others had {during} turns during 90 recipients");
 }
+
+#[tokio::test]
+async fn a_submission_session_ends_with_its_login() {
+    let context = context().await;
+    let log_in = async || {
+        let (mut stream, session) = dial(&context, Profile::Submission, LOOPBACK);
+        hear(&mut stream, "220 ").await;
+        stream.write_all(b"EHLO client.test\r\n").await.unwrap();
+        hear(&mut stream, "250 ").await;
+        let plain = STANDARD.encode("\0alice@example.test\0pillarbox");
+        stream.write_all(format!("AUTH PLAIN {plain}\r\n").as_bytes()).await.unwrap();
+        hear(&mut stream, "235 ").await;
+        (stream, session)
+    };
+    let (mut waiting, first) = log_in().await;
+    let (mut sending, second) = log_in().await;
+    sending.write_all(b"MAIL FROM:<alice@example.test>\r\nRCPT TO:<bob@example.test>\r\nDATA\r\n").await.unwrap();
+    hear(&mut sending, "354 ").await;
+    let change = AccountChange {
+        address: Address::parse("alice@example.test").unwrap(),
+        fields: AccountFields { enabled: false, ..AccountFields::default() },
+        password: None,
+        precondition: Precondition::None,
+        at: context.clock.now(),
+    };
+    let _ = context.store.write(mailbox::PutAccount(change)).await.unwrap();
+    let heard = hear(&mut waiting, "421 ").await;
+    assert_eq!(heard, "421 4.7.0 Your login has ended: log in again\r\n");
+    // What was begun before is not taken either.
+    sending.write_all(b"From: alice@example.test\r\nSubject: x\r\n\r\ntext\r\n.\r\n").await.unwrap();
+    let heard = hear(&mut sending, "421 ").await;
+    assert!(heard.starts_with("451 4.7.0 "), "{heard}");
+    first.await.unwrap();
+    second.await.unwrap();
+    assert!(messages(&context, "bob@example.test").await.is_empty());
+}

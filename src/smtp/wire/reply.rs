@@ -140,6 +140,8 @@ replies! {
     NO_MAIL = 453 (4 3 0) "You have no mail";
     /// The server stops.
     SHUTTING_DOWN = 421 (4 3 2) "The server is stopping, try again soon";
+    /// The account was changed: its login is good no more.
+    LOGGED_OUT = 421 (4 7 0) "Your login has ended: log in again";
     /// The client was silent for too long.
     IDLE = 421 (4 4 2) "Timed out waiting for a command";
     /// The session has taken all the time or octets that it may take.

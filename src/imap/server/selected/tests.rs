@@ -42,6 +42,7 @@ fn link() -> Link {
         connection: Connection::memory(ours, address, address),
         idle: Duration::from_secs(1),
         stop: CancellationToken::new(),
+        presence: None,
     }
 }
 

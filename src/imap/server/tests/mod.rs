@@ -3,6 +3,7 @@
 mod append;
 mod copy;
 mod fetch;
+mod login;
 mod search;
 mod store;
 

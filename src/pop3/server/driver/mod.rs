@@ -9,7 +9,7 @@ use super::lease::Lease;
 use super::maildrop::{Listing, Maildrop};
 use super::session::{Channel, Effect, Input, LoginRefusal, Session, expunged};
 use crate::base::{MailboxId, SystemFlags, Uid, limits};
-use crate::directory::{LoginError, Protocol};
+use crate::directory::{LoginError, Presence, Protocol};
 use crate::mailbox::{self, ChangeFlags, Expunge, FlagMode, NoteFetched};
 use crate::net::{Connection, ConnectionError, Crowded};
 use crate::pop3::wire::{Code, DotStuffer, Frame, Framer, Reply, Top};
@@ -76,6 +76,7 @@ enum End {
 struct Login {
     name: String,
     _lease: Lease,
+    presence: Presence,
 }
 
 struct Driver {
@@ -116,6 +117,10 @@ impl Driver {
                     continue;
                 }
             };
+            if self.login.as_ref().is_some_and(|login| login.presence.has_ended()) {
+                self.reply_stopped();
+                return Ok(());
+            }
             let (stepped, effect) = session.step(input);
             self.connection.consume(used);
             match self.perform(stepped, effect).await? {
@@ -129,7 +134,7 @@ impl Driver {
     /// Sends what is written and waits for input; false when the server stops. The client has been silent `since`.
     async fn more_input(&mut self, since: Instant) -> Result<bool, End> {
         self.flush().await?;
-        let stop = self.context.stop.clone();
+        let stop = self.login.as_ref().map_or(&self.context.stop, |login| login.presence.stop()).clone();
         loop {
             let idle = self.context.idle;
             let patience = if self.login.is_some() { idle } else { self.connection.patience(idle) };
@@ -137,7 +142,7 @@ impl Driver {
             let pause = if self.seen.is_some() { SEEN_PAUSE } else { PATIENCE_CHECK };
             match stop.run_until_cancelled(self.connection.fill(left.min(pause))).await {
                 None => {
-                    self.reply(&Reply::coded(Code::SysTemp, "the server stops, try again later"));
+                    self.reply_stopped();
                     return Ok(false);
                 }
                 Some(Err(ConnectionError::TimedOut)) if left > pause => self.mark_seen().await,
@@ -145,6 +150,15 @@ impl Driver {
                 Some(count) => return Ok(count? > 0),
             }
         }
+    }
+
+    /// Nothing that was marked is deleted.
+    fn reply_stopped(&mut self) {
+        let text = match &self.login {
+            Some(login) if !login.presence.is_stopping() => "your login has ended: log in again",
+            _ => "the server stops, try again later",
+        };
+        self.reply(&Reply::coded(Code::SysTemp, text));
     }
 
     /// Does what the session asks for. `None`: it is over.
@@ -347,7 +361,8 @@ impl Driver {
             Err(error) => return Err(broken(&error)),
         };
         self.connection.authenticated();
-        self.login = Some(Login { name: identity.login.to_string(), _lease: lease });
+        let presence = self.context.authenticator.enter(&identity, &self.context.stop);
+        self.login = Some(Login { name: identity.login.to_string(), _lease: lease, presence });
         Ok(maildrop)
     }
 

@@ -489,3 +489,26 @@ async fn the_silent_are_left_and_a_stop_is_told() {
     house.context.stop.cancel();
     client.check_end("-ERR [SYS/TEMP] the server stops, try again later\r\n").await;
 }
+
+#[tokio::test]
+async fn a_session_ends_with_its_login_and_deletes_nothing() {
+    let house = House::new().await;
+    house.deliver(1, "Subject: one\r\n", b"\r\ntext\r\n").await;
+    let (mut client, disabled) = (house.log_in().await, AccountFields { enabled: false, ..AccountFields::default() });
+    assert!(client.ask("DELE 1").await.starts_with("+OK "));
+    let change = |fields| AccountChange {
+        address: Address::parse("alice@example.test").unwrap(),
+        fields,
+        password: None,
+        precondition: Precondition::None,
+        at: NOW,
+    };
+    let _ = house.context.store.write(PutAccount(change(disabled))).await.unwrap();
+    assert_eq!(client.line().await, "-ERR [SYS/TEMP] your login has ended: log in again");
+    assert_eq!(client.rest().await, b"");
+    assert_eq!(house.uids().await.len(), 1);
+    let _ = house.context.store.write(PutAccount(change(AccountFields::default()))).await.unwrap();
+    let mut client = house.log_in().await;
+    house.context.stop.cancel();
+    assert_eq!(client.line().await, "-ERR [SYS/TEMP] the server stops, try again later");
+}
