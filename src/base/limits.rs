@@ -452,6 +452,11 @@ pub const LOG_KEPT_BYTES: usize = 4 * 1024 * 1024;
 pub const LOG_FIELDS: usize = 32;
 /// Characters of a field of a line that are kept.
 pub const LOG_FIELD_CHARS: usize = 1000;
+/// Seconds that whoever disables an account waits at most until its queued mail was gone through once.
+pub const HOLD_WAIT_S: u64 = 20;
+/// Octets of heads of messages that one deletion keeps for redelivery: with more, a large mailbox that is emptied would
+/// take the room of its own transaction from a disk that is nearly full.
+pub const KEPT_AT_ONCE_BYTES: usize = 16 * 1024 * 1024;
 /// Messages that are kept for redelivery and that one transaction forgets.
 pub const REAPED_MESSAGES: usize = 200;
 /// Seconds between two looks at which of them are to be forgotten.

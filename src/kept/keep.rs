@@ -20,14 +20,15 @@ pub struct Leaving {
     pub body_bytes: u64,
 }
 
-/// Keeps a message, with the reference to its body; releases that where nothing is kept, or the message is kept already
-/// because it had another home: its time begins anew then.
+/// Keeps a message, with the reference to its body; releases that where nothing is kept, while the disk is full, or where
+/// the message is kept already because it had another home: its time begins anew then.
 ///
 /// # Errors
 /// [`StoreError`]
 pub fn keep(tx: &mut Tx<'_>, leaving: Leaving) -> Result<(), StoreError> {
     let Leaving { id, at, sender, head, blob, body_bytes } = leaving;
-    if kept_for_ms(tx)? == 0 {
+    // To delete must make room, and not take some.
+    if tx.is_full() || kept_for_ms(tx)? == 0 {
         return release(tx, blob);
     }
     if let Some(old) = tx.get(&KEPT, &id)? {

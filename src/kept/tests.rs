@@ -156,11 +156,18 @@ fn a_full_disk_takes_the_oldest_first() {
 /// How many messages are left at each pause of the first few, on a disk that is full or has room.
 async fn left_at_pauses(disk_reserve_bytes: u64, pauses: usize) -> Vec<usize> {
     let folder = tempfile::tempdir().unwrap();
-    let options = Options { disk_reserve_bytes, ..Options::at(&folder.path().join("mail.redb")) };
-    let store = Store::open(options, &SCHEMA).unwrap();
+    let open = |disk_reserve_bytes| {
+        let options = Options { disk_reserve_bytes, ..Options::at(&folder.path().join("mail.redb")) };
+        Store::open(options, &SCHEMA).unwrap()
+    };
+    // On a full one nothing would be kept.
+    let store = open(0);
     store.write(KeepFor { ms: 1000 }).await.unwrap().into_inner();
     let leaves = (0..2 * limits::REAPED_MESSAGES as u64 + 50).map(|id| Leave { id, at: 5000 + id, has_body: false });
     store.write(Leaves(leaves.collect())).await.unwrap().into_inner();
+    store.close();
+    drop(store);
+    let store = open(disk_reserve_bytes);
     let (stop, mut left) = (CancellationToken::new(), Vec::new());
     let count = || {
         let mut count = 0;
@@ -185,6 +192,16 @@ fn each_kept(view: &View, mut each: impl FnMut(MessageId)) {
         std::ops::ControlFlow::Continue(())
     };
     view.scan(&super::row::KEPT, Span::all(), go_on).unwrap();
+}
+
+#[test]
+fn nothing_is_kept_on_a_full_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { disk_reserve_bytes: u64::MAX, ..Options::at(&folder.path().join("mail.redb")) };
+    let store = Store::open(options, &SCHEMA).unwrap();
+    write(&store, KeepFor { ms: 1000 });
+    write(&store, Leave { id: 1, at: 5000, has_body: true });
+    assert_eq!((bodies(&store), newest(&store.view().unwrap()).unwrap()), (0, None));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use super::log::ChangeKind;
 use super::message_row::{COPIES, Copies, HEADS, Head, Message};
 use super::row::MAILBOXES;
 use super::runs::{Runs, weight_bytes};
-use crate::base::{Address, MailboxId, MessageId, ModSeq, SystemFlags, Timestamp, Uid};
+use crate::base::{Address, MailboxId, MessageId, ModSeq, SystemFlags, Timestamp, Uid, limits};
 use crate::directory;
 use crate::kept::{self, Leaving};
 use crate::message;
@@ -52,7 +52,8 @@ impl Op for Expunge {
     }
 
     fn weight_bytes(&self) -> usize {
-        weight_bytes(&self.uids, 512)
+        // With what is kept of each head.
+        weight_bytes(&self.uids, 4096)
     }
 
     fn runs_when_full(&self) -> bool {
@@ -94,13 +95,14 @@ pub(super) fn remove_messages(
     let mut edit = Edit::begin(tx, mailbox, ChangeKind::Expunged)?;
     let owner = directory::account_by_id(tx, edit.row().account)?.map(|account| account.address.to_string());
     let name = edit.row().name.clone();
-    let mut expunged = Expunged::default();
+    let (mut expunged, mut kept_bytes) = (Expunged::default(), 0);
     each_message(tx, mailbox, uids, |tx, uid, message| {
         if !message.flags.has(only) {
             return Ok(());
         }
         let own_lines = edit.remove(tx, uid, &message)?;
-        release(tx, &message, &own_lines, removal)?;
+        let is_kept = removal.is_kept && kept_bytes < limits::KEPT_AT_ONCE_BYTES;
+        kept_bytes += release(tx, &message, &own_lines, (is_kept, removal.at))?;
         expunged.messages += 1;
         expunged.size_bytes += message.size_bytes();
         let event = Event {
@@ -111,23 +113,29 @@ pub(super) fn remove_messages(
             text: removal.text.to_owned(),
             ..Event::new(removal.at, Kind::Expunged, removal.by)
         };
-        trace::record(tx, Subject::Message(message.id), event)
+        // A story that was pruned long ago does not begin anew with its end.
+        trace::follow(tx, Subject::Message(message.id), &event).map(drop)
     })?;
     expunged.modseq = edit.finish(tx)?;
     Ok(expunged)
 }
 
 /// Takes a message's references off its head and its body. With its last use, what came by an envelope is kept for a
-/// time; what its owner put there (every draft, each time it is saved) is not.
-fn release(tx: &mut Tx<'_>, message: &Message, own_lines: &[u8], removal: &Removal<'_>) -> Result<(), StoreError> {
+/// time; what its owner put there (every draft, each time it is saved) is not. Gives the octets of the head that is kept.
+fn release(
+    tx: &mut Tx<'_>,
+    message: &Message,
+    own_lines: &[u8],
+    (is_kept, at): (bool, Timestamp),
+) -> Result<usize, StoreError> {
     let head = take_head(tx, message.id)?;
-    let sender = return_path(own_lines).filter(|_| removal.is_kept);
+    let sender = return_path(own_lines).filter(|_| is_kept);
     match (head, sender) {
         (Some(head), Some(sender)) => {
-            let Message { id, blob, body_bytes, .. } = *message;
-            kept::keep(tx, Leaving { id, at: removal.at, sender, head, blob, body_bytes })
+            let (Message { id, blob, body_bytes, .. }, head_bytes) = (*message, head.len());
+            kept::keep(tx, Leaving { id, at, sender, head, blob, body_bytes }).map(|()| head_bytes)
         }
-        _ => message.blob.map_or(Ok(()), |blob| tx.release_blob(blob)),
+        _ => message.blob.map_or(Ok(()), |blob| tx.release_blob(blob)).map(|()| 0),
     }
 }
 

@@ -32,6 +32,7 @@ pub struct Tx<'a> {
     written_bytes: Option<u64>,
     freed_bytes: u64,
     reaping: bool,
+    is_full: bool,
 }
 
 /// The numbers that the counters gave last, kept by the writer from batch to batch.
@@ -158,7 +159,18 @@ impl<'a> Tx<'a> {
             written_bytes: None,
             freed_bytes: 0,
             reaping: false,
+            is_full: false,
         }
+    }
+
+    /// The same on a disk that is full, or is not.
+    pub(super) fn on_full_disk(self, is_full: bool) -> Self {
+        Self { is_full, ..self }
+    }
+
+    /// The disk is full: what runs all the same ([`super::Op::runs_when_full`]) makes room, and writes as little as it can.
+    pub fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// A transaction to try changes on: it reads what this one reads, and keeps what is written to it for itself. So the
@@ -176,6 +188,7 @@ impl<'a> Tx<'a> {
             written_bytes: None,
             freed_bytes: 0,
             reaping: false,
+            is_full: self.is_full,
         }
     }
 

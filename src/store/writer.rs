@@ -26,6 +26,8 @@ pub(super) struct Writer {
     /// There are chunks to reap, and when some were last.
     reaping: bool,
     last_reaped: Instant,
+    /// The disk was full when the batch began.
+    is_full: bool,
 }
 
 /// How a batch went before its commit.
@@ -44,6 +46,7 @@ impl Writer {
             last_commit: Instant::now(),
             reaping: false,
             last_reaped: Instant::now(),
+            is_full: false,
         }
     }
 
@@ -54,6 +57,7 @@ impl Writer {
     pub(super) fn step(&mut self, batch: &mut [Box<dyn Job>]) -> Result<Vec<Verdict>, StoreError> {
         let room = self.engine.disk.room();
         self.engine.disk.keep_ballast(room);
+        self.is_full = room.full;
         let mut verdicts = vec![Verdict::Committed; batch.len()];
         let mut ready = Vec::with_capacity(batch.len());
         for (place, job) in batch.iter().enumerate() {
@@ -112,7 +116,8 @@ impl Writer {
     fn attempt(&mut self, batch: &mut [Box<dyn Job>], places: &[usize]) -> Result<Attempt, StoreError> {
         // Lives outside of what may panic: dropped while unwinding, it would skip its abort and leak pages.
         let mut transaction = self.engine.begin_write()?;
-        let mut tx = Tx::new(&transaction, std::mem::take(&mut self.counters), self.engine.bus.ears());
+        let tx = Tx::new(&transaction, std::mem::take(&mut self.counters), self.engine.bus.ears());
+        let mut tx = tx.on_full_disk(self.is_full);
         for place in places {
             let job = &mut batch[*place];
             let fault = match catch_unwind(AssertUnwindSafe(|| job.run(&mut tx))) {
