@@ -215,20 +215,41 @@ async fn write(context: Arc<Context>, outcomes: Vec<Outcome>, claims: Vec<Recipi
         match context.store.write(op).await {
             Ok(_) => {
                 outcomes.iter().for_each(note);
-                break;
+                return drop(claims);
             }
             Err(WriteError::Refused(refused)) => {
                 tracing::error!(%refused, "an outcome was refused");
-                break;
+                return drop(claims);
             }
-            Err(WriteError::Closed(_)) => break,
+            Err(WriteError::Closed(_)) => return drop(claims),
             Err(error) => {
                 tracing::error!(%error, turn, "an outcome could not be written");
                 tokio::time::sleep(WRITE_PAUSE).await;
             }
         }
     }
+    strand(&context, &outcomes).await;
     drop(claims);
+}
+
+/// Leaves what can't be settled to an operator, by an op that does as little as there is to do.
+async fn strand(context: &Context, outcomes: &[Outcome]) {
+    for outcome in outcomes {
+        let what = match outcome.verdict {
+            Verdict::Delivered => "it was delivered",
+            Verdict::Deferred => "it was deferred",
+            Verdict::Failed => "it was refused for good",
+        };
+        let strand = queue::Strand {
+            entries: vec![outcome.entry],
+            actor: outcome.attempt.actor.clone(),
+            reason: format!("{what}, which could not be written down: see the log"),
+            at: context.now(),
+        };
+        if let Err(error) = context.store.write(strand).await {
+            tracing::error!(%error, queue_id = %outcome.entry, "an entry stays in its attempt until the next start");
+        }
+    }
 }
 
 /// One line for each attempt; what the other side said goes to the log as a text value: its formats escape that.

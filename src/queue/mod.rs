@@ -12,7 +12,7 @@
 //! | released | the same, marked `released` | the same, but that it is not parked before it was tried |
 //! | parked | the peer; due: its end | a swapped session, a release for one attempt, its end |
 //! | held | the reason; due: never, or when the hold ends | an operator; [`EndHold`] when its time has come |
-//! | in an attempt | one of the first three, and a row in `attempts_open` | [`settle`]; after a crash [`Recover`] |
+//! | in an attempt | one of the first three, and a row in `attempts_open` | [`settle`], or [`Strand`]; after a crash [`Recover`] |
 //! | gone | no row but the trace's | nothing |
 //!
 //! An attempt opens ([`Open`]) before the end of data is sent, and closes with its outcome. Between the two nobody else
@@ -35,6 +35,7 @@ mod route;
 mod route_change;
 mod row;
 mod settle;
+mod strand;
 mod summary;
 mod via;
 
@@ -55,6 +56,7 @@ pub use route::{Login, Match, ROUTE_TOPIC, Route, RouteFields, RouteKind, TlsUse
 pub use route_change::{DeleteRoute, PutRoute, RouteRefused, route, route_for, routes};
 pub use row::{Entry, Message, NEVER, Notify, OpenAttempt, QUEUE_TOPIC, State, TABLES};
 pub use settle::{Fate, Settled, Settlement, settle};
+pub use strand::Strand;
 pub use summary::{Summary, summary};
 pub use via::{Via, send_via, via};
 

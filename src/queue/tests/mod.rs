@@ -278,6 +278,20 @@ async fn what_goes_elsewhere_by_now_is_not_sent_where_it_was_to_go() {
 }
 
 #[tokio::test]
+async fn what_cant_be_settled_is_left_to_an_operator() {
+    let world = World::new();
+    world.bring(1, "alice@example.test", &["a@one.test"]).await;
+    world.open(&[id(1, 0)]).await.unwrap();
+    let (entries, reason) = (vec![id(1, 0), id(9, 0)], "it was delivered".to_owned());
+    world.write(Strand { entries, actor: "delivery".into(), reason, at: START.plus_ms(9) }).await.unwrap();
+    assert_eq!(world.entry(id(1, 0)).state, State::Held { reason: "it was delivered".into() });
+    assert_eq!(world.write(Recover { at: START.plus_ms(50), limit: 9 }).await, Ok(0), "no start sends it again");
+    world.act(id(1, 0), Action::Drop).await.unwrap();
+    assert_eq!(world.kinds(1), [Kind::Held, Kind::Dropped]);
+    world.is_sound();
+}
+
+#[tokio::test]
 async fn an_answer_that_was_lost_is_uncertain_where_the_end_was_sent() {
     let world = World::new();
     world.bring(1, "alice@example.test", &["a@one.test"]).await;
