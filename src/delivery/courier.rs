@@ -4,6 +4,8 @@ use super::Context;
 use super::board::Board;
 use super::desk::{Desk, is_waiting};
 use super::destination::Bundle;
+use super::peer::is_no_mail_here;
+use super::way::Way;
 use crate::base::QueueId;
 use crate::queue::{Attempt, Outcome, Verdict};
 use crate::smtp::client::{Courier, Mail, NotOpened};
@@ -16,15 +18,18 @@ pub(super) struct QueueCourier {
     context: Arc<Context>,
     board: Arc<Board>,
     key: String,
+    /// A peer is dialled, at the port where it gives mail: it may take none there.
+    is_peer: bool,
     /// What the session was begun for.
     first: Option<Bundle>,
     pub(super) desk: Desk,
 }
 
 impl QueueCourier {
-    pub(super) fn new(context: Arc<Context>, board: Arc<Board>, key: String, first: Bundle) -> Self {
+    pub(super) fn new(context: Arc<Context>, board: Arc<Board>, key: String, way: &Way, first: Bundle) -> Self {
         let desk = Desk::new(Arc::clone(&context), ACTOR.to_owned());
-        Self { context, board, key, first: Some(first), desk }
+        let is_peer = matches!(way, Way::Peer { .. });
+        Self { context, board, key, is_peer, first: Some(first), desk }
     }
 
     /// Puts what the session has in its hands first again: another server is tried.
@@ -89,7 +94,11 @@ impl Courier for QueueCourier {
         self.desk.open(recipients).await
     }
 
-    async fn settle(&mut self, outcomes: Vec<Outcome>) {
+    async fn settle(&mut self, mut outcomes: Vec<Outcome>) {
+        for outcome in outcomes.iter_mut().filter(|outcome| self.is_peer && is_no_mail_here(outcome)) {
+            // What is released to the peer waits for it again.
+            outcome.verdict = Verdict::Deferred;
+        }
         let delivered = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Delivered).count();
         self.board.answered(&self.key, delivered);
         self.desk.settle(outcomes).await;

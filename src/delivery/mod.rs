@@ -23,5 +23,5 @@ mod way;
 
 pub use claims::{Claim, Claims};
 pub use context::{Context, State};
-pub use peer::PeerCourier;
+pub use peer::{PeerCourier, is_no_mail_here};
 pub use scheduler::run;

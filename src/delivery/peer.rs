@@ -5,7 +5,7 @@ use super::Context;
 use super::desk::Desk;
 use super::destination::{Bundle, Recipient};
 use crate::base::{DomainName, QueueId, limits};
-use crate::queue::{self, Entry, Outcome, State, Waiting};
+use crate::queue::{self, Entry, Outcome, Stage, State, Verdict, Waiting};
 use crate::smtp::client::{Courier, Mail, NotOpened};
 use crate::store::{Read, StoreError};
 
@@ -117,4 +117,13 @@ fn is_for_peers(entry: &Entry) -> bool {
         State::Parked { .. } => true,
         State::Held { .. } => false,
     }
+}
+
+/// Whether a peer's listener knows no MAIL, because it is for ATRN alone: that says nothing of the message.
+// RFC 2645 §5.1; RFC 5321 §4.2.4
+pub fn is_no_mail_here(outcome: &Outcome) -> bool {
+    let attempt = &outcome.attempt;
+    outcome.verdict == Verdict::Failed
+        && attempt.stage == Stage::Sender
+        && matches!(attempt.words.code, Some(500 | 502 | 503))
 }

@@ -19,7 +19,7 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// Works one destination off: finds its servers, dials the first that answers, and sends what is ready until there is no
 /// more, or the connection has had enough.
 pub(super) async fn run(context: Arc<Context>, seat: Seat, way: Way, first: Bundle) {
-    let courier = QueueCourier::new(Arc::clone(&context), Arc::clone(&seat.board), seat.key.clone(), first);
+    let courier = QueueCourier::new(Arc::clone(&context), Arc::clone(&seat.board), seat.key.clone(), &way, first);
     let began_ms = context.clock.monotonic_ms();
     let began = context.now();
     let (board, key) = (Arc::clone(&seat.board), seat.key.clone());

@@ -4,7 +4,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::{QueueId, limits};
-use crate::queue::{Outcome, Stage, Verdict};
+use crate::delivery::is_no_mail_here;
+use crate::queue::{Outcome, Verdict};
 use crate::smtp::client::{Courier, Mail, NotOpened};
 
 /// A courier whose session has an end: when it has taken its time or is cancelled, no more messages are begun. What is
@@ -57,12 +58,4 @@ impl<C: Courier> Courier for Bounded<C> {
         }
         self.inner.settle(outcomes).await;
     }
-}
-
-// RFC 2645 §5.1; RFC 5321 §4.2.4
-fn is_no_mail_here(outcome: &Outcome) -> bool {
-    let attempt = &outcome.attempt;
-    outcome.verdict == Verdict::Failed
-        && attempt.stage == Stage::Sender
-        && matches!(attempt.words.code, Some(500 | 502 | 503))
 }

@@ -1,11 +1,12 @@
 //! Routes: what an administrator sets goes before the DNS.
 
-use pillarbox::base::{Host, QueueId};
+use pillarbox::base::{Host, Networks, QueueId};
 use pillarbox::queue::{Action, DeleteRoute, Login, Match, RouteKind, TlsUse, Via};
+use pillarbox::turn::{Direction, PeerFields, PutPeer, ServerTls, Verb};
 
 use crate::dns::Zone;
 use crate::sink::{Fault, Sink, Stage, free_port};
-use crate::site::{SOON, Site, is_parked};
+use crate::site::{SOON, START, Site, is_parked};
 
 fn relay(host: &str, port: u16, tls: TlsUse, login: Option<Login>) -> RouteKind {
     RouteKind::Relay { host: Host::parse(host).unwrap(), port, tls, login }
@@ -129,5 +130,36 @@ async fn the_way_that_is_chosen_for_an_entry_goes_before_every_route() {
     site.until("it is parked again", |site| site.entry(ids[2], 0).is_some_and(|entry| is_parked(&entry))).await;
     assert!(site.story(ids[0]).contains("by the route smart"), "{}", site.story(ids[0]));
     assert_eq!(sinks[2].count(), 0);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_released_to_a_peer_that_takes_no_mail_at_its_port_waits_for_it_again() {
+    let sink = Sink::start("127.0.0.9:0");
+    sink.fail(Stage::Sender, Fault::Reply("502 5.5.1 ATRN first"), 100);
+    let site = Site::open(Zone::new(), sink.address.port(), &[]).await;
+    let fields = PeerFields {
+        verbs: vec![Verb::Atrn],
+        direction: Direction::Initiate,
+        host: Some(Host::parse("[127.0.0.9]").unwrap()),
+        port: sink.address.port(),
+        domains: vec!["there.test".parse().unwrap()],
+        login: Some(Login { user: "us".into(), secret: "a secret that nobody may hear".into() }),
+        tls: ServerTls::Verified,
+        networks: Networks::default(),
+        enabled: true,
+        note: String::new(),
+    };
+    let precondition = pillarbox::directory::Precondition::None;
+    let put = PutPeer { name: "branch".into(), fields, keep_secret: false, precondition, at: START };
+    let _ = site.house.store.write(put).await.unwrap();
+    let id = site.send(&["b@there.test"]).await;
+    site.until("it is parked", |site| site.entry(id, 0).is_some_and(|entry| is_parked(&entry))).await;
+    site.act(id, Action::Retry).await;
+    let entry = site.until_tried(id, 1).await;
+    assert_eq!(entry.last.unwrap().words.code, Some(502));
+    site.pass(600);
+    site.until("it is parked again", |site| site.entry(id, 0).is_some_and(|entry| is_parked(&entry))).await;
+    assert_eq!(sink.count(), 0);
     site.stop().await;
 }

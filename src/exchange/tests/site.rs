@@ -188,9 +188,14 @@ impl Site {
         let _ = server.store.write(accept).await.unwrap();
     }
 
-    /// Dials a peer.
+    /// Dials a peer, once a session that it had begun itself has come to its end here too.
     pub(super) async fn call(&self, peer: &str, verb: Verb) -> Session {
-        self.call_with(peer, Some(verb), false, CancellationToken::new()).await.unwrap()
+        loop {
+            match self.call_with(peer, Some(verb), false, CancellationToken::new()).await {
+                Err(NotBegun::Busy) => tokio::time::sleep(Duration::from_millis(5)).await,
+                session => return session.unwrap(),
+            }
+        }
     }
 
     pub(super) async fn call_with(
