@@ -1,10 +1,16 @@
+use std::time::Duration;
+
 use actix_web::http::Method;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::session::{PASSWORD, browse};
 use super::{Site, ask};
-use crate::base::Secret;
+use crate::base::{Address, QueueId, Secret};
 use crate::directory::{LoginError, Protocol, Scope};
+use crate::job::JobState;
+use crate::queue::{Open, OpenAttempt, Recover, Sending};
+use crate::trace::{Event, Kind, Record, Subject};
 
 const ANN: &str = "/api/v1/accounts/ann@x.test";
 
@@ -16,6 +22,16 @@ impl Site {
             Err(LoginError::Refused) => false,
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// A job at its end.
+    async fn job_at_its_end(&self, id: &str) -> Value {
+        let number = id.parse().unwrap();
+        let state = || crate::job::job(&self.context.store.view().unwrap(), number).unwrap().unwrap().state;
+        while matches!(state(), JobState::Queued | JobState::Running) {
+            actix_web::rt::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.get(&format!("/api/v1/jobs/{id}")).await.body
     }
 
     async fn app_password(&self, body: Value) -> (String, String) {
@@ -107,8 +123,13 @@ async fn a_compromised_account_is_stopped_in_one_call() {
     let ids = site.queue(60, "ann@own.test", &["b@far.test", "c@far.test"]);
     let other = site.queue(30, "bob@own.test", &["b@far.test"]);
     let seen = site.write(Method::POST, &format!("{ann}/disable"), json!({"hold_queue": true})).await;
-    let expected = json!({"address": "ann@own.test", "enabled": false, "sessions_ended": 1, "entries_held": 2});
+    let job = seen.body["hold_job_id"].clone();
+    let expected = json!({
+        "address": "ann@own.test", "enabled": false, "sessions_ended": 1, "entries_held": 2, "hold_job_id": job,
+    });
     assert_eq!((seen.status.as_u16(), &seen.body), (200, &expected));
+    let job = site.job_at_its_end(job.as_str().unwrap()).await;
+    assert_eq!((&job["state"], &job["result"]), (&json!("succeeded"), &json!({"entries_held": 2})), "{job}");
     assert_eq!(site.send(browse(Method::GET, "/api/v1/session", &cookie)).await.status, 401);
     assert_eq!(site.send(site.login("ann@own.test", PASSWORD)).await.status, 401);
     for (id, state) in [(&ids[0], "held"), (&ids[1], "held"), (&other[0], "due")] {
@@ -201,4 +222,55 @@ async fn an_account_forwards_where_its_owner_or_a_reader_says() {
         assert_eq!((seen.status.as_u16(), seen.faults()[0].0.as_str()), (422, pointer), "{}", seen.body);
     }
     assert_eq!(site.write(Method::PATCH, ANN, json!({"forward": null})).await.body["forward"], json!(null));
+}
+
+#[actix_web::test]
+async fn a_logout_ends_the_sessions_of_mail_programs() {
+    let site = Site::new();
+    site.person("ann@x.test", &["user"]).await;
+    let password = Secret::new(PASSWORD.to_owned());
+    let stop = CancellationToken::new();
+    let enter = async || {
+        let identity = site.context.authenticator.authenticate("ann@x.test", &password, Protocol::Imap).await.unwrap();
+        (site.context.authenticator.enter(&identity, &stop), identity)
+    };
+    let (session, identity) = enter().await;
+    assert_eq!(site.send(site.admin(Method::POST, &format!("{ANN}/logout"))).await.status, 200);
+    assert!(session.has_ended() && !session.is_stopping());
+    let (session, _) = enter().await;
+    assert_eq!(site.write(Method::PATCH, ANN, json!({"display_name": "Ann"})).await.status, 200);
+    assert!(!session.has_ended(), "it rests on nothing that was changed");
+    assert!(site.context.authenticator.enter(&identity, &stop).has_ended(), "what it was said of is another by now");
+    assert_eq!(site.send(site.admin(Method::DELETE, ANN)).await.status, 204);
+    assert!(session.has_ended());
+}
+
+#[actix_web::test]
+async fn what_a_disabled_account_has_on_its_way_is_held_when_it_comes_back() {
+    let site = Site::new();
+    site.person("ann@own.test", &["user"]).await;
+    let ids = site.queue(60, "ann@own.test", &["b@far.test", "c@far.test"]);
+    // Sent by the account under another address, and by somebody else under the same.
+    let shared = site.queue(30, "team@own.test", &["b@far.test"]).remove(0);
+    let others = site.queue(20, "team@own.test", &["b@far.test"]).remove(0);
+    let id = |text: &str| text.parse::<QueueId>().unwrap();
+    for (entry, actor) in [(&shared, "submission ann@own.test"), (&others, "submission joann@own.test")] {
+        let (subject, now) = (Subject::Message(id(entry).message), site.context.clock.now());
+        let record = Record { subject, event: Event::new(now, Kind::Accepted, actor) };
+        site.context.store.write(record).await.unwrap().into_inner();
+    }
+    let sending = Sending { id: id(&ids[0]), recipient: Address::parse("b@far.test").unwrap() };
+    let attempt = OpenAttempt { at: site.context.clock.now(), server: "mx".into(), actor: "delivery".into() };
+    site.context.store.write(Open { entries: vec![sending], attempt }).await.unwrap().into_inner();
+    let seen = site.write(Method::POST, "/api/v1/accounts/ann@own.test/disable", json!({"hold_queue": true})).await;
+    assert_eq!((seen.status.as_u16(), &seen.body["entries_held"]), (200, &json!(2)), "{}", seen.body);
+    let job = seen.body["hold_job_id"].as_str().unwrap().to_owned();
+    assert_eq!(site.get(&format!("/api/v1/jobs/{job}")).await.body["state"], "running");
+    // The attempt fails for now: it is not tried again.
+    site.context.store.write(Recover { at: site.context.clock.now(), limit: 9 }).await.unwrap().into_inner();
+    let job = site.job_at_its_end(&job).await;
+    assert_eq!((&job["state"], &job["result"]["entries_held"]), (&json!("succeeded"), &json!(3)), "{job}");
+    for (id, state) in [(&ids[0], "held"), (&ids[1], "held"), (&shared, "held"), (&others, "due")] {
+        assert_eq!(site.get(&format!("/api/v1/queue/{id}")).await.body["state"], state, "{id}");
+    }
 }

@@ -358,7 +358,17 @@ async fn an_entry_is_redirected() {
     let redirect =
         |id: &str| ask(Method::POST, &format!("/api/v1/queue/{id}/redirect"), &token).set_json(to("e@z.test"));
     assert_eq!(site.send(redirect(&theirs)).await.status, 403);
-    assert_eq!(site.send(redirect(&id)).await.status, 200);
+    // Who gets it reads it.
+    let elsewhere = site.send(redirect(&id)).await;
+    assert!(elsewhere.status == 403 && elsewhere.body.to_string().contains("messages:read"), "{}", elsewhere.body);
+    let same = ask(Method::POST, &format!("/api/v1/queue/{id}/redirect"), &token).set_json(to("d@y.test"));
+    assert_eq!(site.send(same).await.status, 200);
+    let many = json!({"action": "redirect", "ids": [id], "recipient": "e@z.test", "dry_run": true});
+    let operator = site.token(&[Scope::QueueWrite], &[]);
+    assert_eq!(site.send(ask(Method::POST, "/api/v1/queue/actions", &operator).set_json(many)).await.status, 403);
+    let token = site.token(&[Scope::QueueWrite, Scope::MessagesRead], &["own.test"]);
+    let request = ask(Method::POST, &format!("/api/v1/queue/{id}/redirect"), &token).set_json(to("e@z.test"));
+    assert_eq!(site.send(request).await.status, 200);
     let dropped = site.send(site.admin(Method::DELETE, &format!("/api/v1/queue/{id}?confirm=silent"))).await;
     assert_eq!(dropped.status, 204);
     let gone = site.get(&format!("/api/v1/queue/{id}")).await;

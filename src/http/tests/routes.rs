@@ -18,7 +18,7 @@ async fn a_route_lives_and_mail_takes_it() {
     let route = async || site.get(&format!("/api/v1/queue/{entry}")).await.body["route"].clone();
     assert_eq!(
         route().await,
-        json!({"kind": "relay", "name": "smart", "host": "smtp.x.test", "port": 587, "peer": null})
+        json!({"kind": "relay", "name": "smart", "host": "smtp.x.test", "port": 587, "peer": null, "chosen": false})
     );
     let own = json!({"match": {"domain": "X.test"}, "kind": "mx"});
     assert_eq!(site.write(Method::PUT, "/api/v1/routes/own", own.clone()).await.status, 201);

@@ -7,13 +7,13 @@ use super::shape::{QueueEntry, QueueState, Row};
 use super::{entry_id, find};
 use crate::base::{Address, Enhanced, QueueId, Timestamp, limits};
 use crate::delivery::Claim;
-use crate::directory::{self, Resolution};
+use crate::directory::{self, Resolution, Scope};
 use crate::http::body::Body;
 use crate::http::caller::{Allowed, Caller, QueueWrite};
 use crate::http::context::Context;
 use crate::http::etag;
 use crate::http::page::{ConfirmSilent, NoQuery};
-use crate::http::problem::{Fault, Problem, Refusal};
+use crate::http::problem::{Code, Fault, Problem, Refusal};
 use crate::intake::Settle;
 use crate::queue::{self, Act, Action, Attempt, Outcome, Stage, State, Verdict, Via, Words};
 use crate::store::{StoreError, Tx, WriteError};
@@ -144,7 +144,7 @@ pub(in crate::http) async fn release_queue_entry(
 }
 
 /// Sends an entry to another address elsewhere or by another way, due at once; what is held stays held. For an address
-/// here, redeliver the message instead. Who may do this can have outgoing mail sent to themselves.
+/// here, redeliver the message instead. To send it to another domain needs the scope `messages:read` besides.
 #[utoipa::path(
     tag = "queue",
     params(("qid" = String, Path, description = "The entry's id")),
@@ -168,6 +168,11 @@ pub(in crate::http) async fn redirect_queue_entry(
     let QueueRedirect { recipient, route } = body.0;
     let action = redirection(&context, &allowed.caller, recipient.as_deref(), route.as_deref())?;
     may_redirect(&allowed.caller, &row)?;
+    if let Action::Redirect { to: Some(to), .. } = &action
+        && to.host != row.entry.recipient.host
+    {
+        may_read(&allowed.caller, to)?;
+    }
     let entry = act(&context, &allowed, row, action).await?;
     Ok(HttpResponse::Ok().json(entry))
 }
@@ -222,6 +227,17 @@ fn redirect_to(context: &Context, pointer: &str, text: &str) -> Result<Address, 
         return Err(fault("captured", "mail for other domains stays here (setting delivery.capture_to)".into()));
     }
     Ok(to)
+}
+
+/// Who is given a message reads it: to send one to another domain than its own needs the scope for that.
+pub(super) fn may_read(caller: &Caller, to: &Address) -> Result<(), Problem> {
+    if caller.has(Scope::MessagesRead) {
+        return Ok(());
+    }
+    let scope = Scope::MessagesRead;
+    let detail =
+        format!("{to} is in another domain, and would read what was not for it: this needs the scope {scope}.");
+    Err(Problem::new(Code::Forbidden, detail))
 }
 
 /// Who is restricted to domains sends only its own users' mail to others: a stranger's message is not theirs to hand on.

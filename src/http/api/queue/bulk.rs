@@ -71,7 +71,8 @@ pub(in crate::http) enum QueueAction {
     Hold,
     /// Held no more.
     Release,
-    /// Sent to another address or by another way. Not for tokens that are restricted to domains.
+    /// Sent to another address, which needs the scope `messages:read` besides, or by another way. Not for tokens that are
+    /// restricted to domains.
     Redirect,
     /// Given up; the senders are told.
     Bounce,
@@ -153,7 +154,11 @@ pub(in crate::http) async fn act_on_queue(
         QueueAction::Release => Some(Action::Release),
         QueueAction::Redirect => {
             caller.need_unrestricted("redirect many entries")?;
-            Some(act::redirection(&context, &caller, recipient.as_deref(), route.as_deref())?)
+            let action = act::redirection(&context, &caller, recipient.as_deref(), route.as_deref())?;
+            if let Action::Redirect { to: Some(to), .. } = &action {
+                act::may_read(&caller, to)?;
+            }
+            Some(action)
         }
         QueueAction::Delete => Some(Action::Drop),
         QueueAction::Bounce => None,
