@@ -3,7 +3,7 @@
 import { html, useState } from "../vendor/preact.js";
 import { at, get, post } from "../api.js";
 import { link } from "../router.js";
-import { can } from "../session.js";
+import { can, isWhole } from "../session.js";
 import { Address } from "../ui/address.js";
 import { Dialog } from "../ui/dialog.js";
 import { Field, Form } from "../ui/form.js";
@@ -14,8 +14,8 @@ import { Facts, Page, Section } from "../ui/page.js";
 import { EmptyState, ErrorBox, Loading } from "../ui/state.js";
 import { Time } from "../ui/time.js";
 import { toast } from "../ui/toast.js";
-import { ACTIONS, QueueAction } from "./parts/queue_action.js";
-import { Last, Next, Route, State } from "./parts/queue_state.js";
+import { QueueAction, actionsForMany } from "./parts/queue_action.js";
+import { Last, Next, Route, State, WayField } from "./parts/queue_state.js";
 import { Story } from "./parts/story.js";
 
 /** What of a long message is shown; the whole is one click away. */
@@ -64,7 +64,7 @@ function Queued({ message, reload }) {
       ["Needs", [message.smtputf8 && "SMTPUTF8", message.eight_bit && "8BITMIME"].filter(Boolean).join(", ")],
     ]} />
     <${Section} title=${`${plural(all.length, "recipient")} in the queue`} actions=${can("queue:write") && all.length > 1 && html`
-      ${Object.entries(ACTIONS).map(([action, { verb, danger }]) => html`<button type="button" key=${action} class=${danger ? "danger small" : "small"} onClick=${() => ask(action, all)}>${verb} all ${count(all.length)}…</button>`)}`}>
+      ${actionsForMany().map(([action, { verb, danger }]) => html`<button type="button" key=${action} class=${danger ? "danger small" : "small"} onClick=${() => ask(action, all)}>${verb} all ${count(all.length)}…</button>`)}`}>
       <ul class="recipients">${all.map((/** @type {any} */ entry) => html`<li key=${entry.id} class="card">
         <p class="row"><strong><${Address} of=${entry.recipient} /></strong> <${State} entry=${entry} />
           ${entry.original_recipient && html`<span class="quiet">for ${entry.original_recipient}</span>`}</p>
@@ -91,16 +91,17 @@ function Queued({ message, reload }) {
 
 /** @param {{ entry: any, onClose: () => void, onDone: () => void }} props */
 function Redirect({ entry, onClose, onDone }) {
-  const send = async (/** @type {any} */ { recipient }) => {
-    await post(at`/queue/${entry.id}/redirect`, { recipient }, { once: true });
-    toast(`It goes to ${recipient} now, instead of ${entry.recipient}`);
+  const send = async (/** @type {any} */ { recipient, route }) => {
+    await post(at`/queue/${entry.id}/redirect`, { ...(recipient && { recipient }), ...(route && { route }) }, { once: true });
+    toast(recipient ? `It goes to ${recipient} now, instead of ${entry.recipient}` : `The message for ${entry.recipient} goes out by ${route} now`);
     onDone();
     onClose();
   };
-  return html`<${Dialog} open title="Send it elsewhere" onClose=${onClose}>
+  return html`<${Dialog} open title="Send it elsewhere, or by another way" onClose=${onClose}>
     <p>To another address elsewhere, instead of <strong class="wrap-anywhere">${entry.recipient}</strong>. For an address of this server use Redeliver.</p>
     <${Form} onSubmit=${send} submit="Redirect" onCancel=${onClose}>
-      <${Field} label="Address" name="recipient" type="email" required placeholder="someone@example.net" />
+      <${Field} label="Address" name="recipient" type="email" placeholder="someone@example.net" hint=${isWhole() ? "Empty: the recipient stays." : undefined} required=${!isWhole()} />
+      ${isWhole() && html`<${WayField} />`}
     <//>
   <//>`;
 }

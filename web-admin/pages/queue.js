@@ -15,7 +15,7 @@ import { EmptyState, ErrorBox, Loading } from "../ui/state.js";
 import { Table } from "../ui/table.js";
 import { Time } from "../ui/time.js";
 import { toast } from "../ui/toast.js";
-import { ACTIONS, Preview, QueueAction } from "./parts/queue_action.js";
+import { Preview, QueueAction, actionsForMany } from "./parts/queue_action.js";
 import { Last, Next, State } from "./parts/queue_state.js";
 
 /** @type {[string, string, string | null][]} state, word, icon */
@@ -29,6 +29,7 @@ const KEYS = [
   ["j k", "down, up"], ["Enter", "open the message"], ["x", "select"], ["Shift x", "select from the last one to here"], ["r", "retry"], ["h", "hold"],
   ["u", "release"], ["b", "bounce"], ["Del", "remove, nobody is told"], ["Esc", "select nothing"], ["/", "filter"], ["?", "this help"],
 ];
+const IDS_MAX = 10_000;
 /** So many of the domains with the most recipients are one click away. */
 const DOMAINS_SHOWN = 6;
 /** @type {Record<string, import("./parts/queue_action.js").Action>} */
@@ -127,13 +128,16 @@ export default function Queue({ query }) {
 /** What can be done to the selection, or to all that fit. @param {any} props */
 function BulkBar({ selected, list, filters, isFiltered, onAction, onClear }) {
   const [isAll, setAll] = useState(false);
-  const isEverything = list.hasMore && selected.size === list.items.length;
+  const isShownAll = selected.size === list.items.length;
+  const isEverything = list.hasMore && isShownAll;
   const selector = Object.fromEntries(Object.entries(filters).filter(([, value]) => value));
-  const chosen = isAll && isEverything ? (isFiltered ? { selector } : { all: true }) : { ids: [...selected] };
+  // So many at most can be named one by one; all that are shown are also those that fit.
+  const isFit = (isAll && isEverything) || (isShownAll && selected.size > IDS_MAX);
+  const chosen = isFit ? (isFiltered ? { selector } : { all: true }) : { ids: [...selected] };
   return html`<div class="bulk" role="region" aria-label="Selection">
     <strong role="status">${isAll && isEverything ? "All that fit are selected" : `${plural(selected.size, "recipient")} selected`}</strong>
     ${isEverything && html`<label class="row"><input type="checkbox" checked=${isAll} onChange=${() => setAll(!isAll)} /> also those not shown yet</label>`}
-    <div class="row">${Object.entries(ACTIONS).map(([action, { verb, danger }]) => html`<button type="button" key=${action} class=${danger ? "danger" : ""}
+    <div class="row">${actionsForMany().map(([action, { verb, danger }]) => html`<button type="button" key=${action} class=${danger ? "danger" : ""}
       onClick=${() => onAction(action, chosen)}>${verb}…</button>`)}
       <button type="button" class="quiet" onClick=${onClear}>Clear</button></div>
   </div>`;

@@ -25,6 +25,20 @@ await journey(async (world) => {
   await page.getByRole("button", { name: "Redirect", exact: true }).click();
   await page.getByText("1 recipient in the queue").waitFor();
 
+  // The one that is left goes out by another way, whatever the routes say.
+  await world.rest("PUT", "/routes/detour", { match: { domain: "unused.test" }, kind: "relay", host: "[127.0.0.1]", port: 1 });
+  const noah = page.locator(".recipients > li", { hasText: "noah@later.test" });
+  await noah.getByRole("button", { name: "Redirect…" }).click();
+  await world.allowing([422], async () => {
+    await page.getByRole("dialog").getByLabel("By which way").fill("no such way");
+    await page.getByRole("button", { name: "Redirect", exact: true }).click();
+    await page.getByRole("dialog").locator("[aria-invalid=true]").waitFor();
+  });
+  await page.getByRole("dialog").getByLabel("By which way").fill("detour");
+  await page.getByRole("button", { name: "Redirect", exact: true }).click();
+  await noah.getByText("chosen by hand").waitFor();
+  await noah.locator(".badge", { hasText: "waiting" }).waitFor();
+
   await page.getByRole("button", { name: "Hold…" }).click();
   await page.getByLabel("Why they are held").fill("until noon");
   await page.getByRole("button", { name: "Hold 1" }).click();

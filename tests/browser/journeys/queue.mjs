@@ -65,6 +65,16 @@ await journey(async (world) => {
   await page.getByText("1 recipient removed").waitFor();
   await world.until("one more row less", async () => (await rows.count()) === all - 2);
 
+  // Out by another way, as when a provider blocks this server.
+  await world.rest("PUT", "/routes/detour", { match: { domain: "unused.test" }, kind: "relay", host: "[127.0.0.1]", port: 1 });
+  await calm();
+  await rows.nth(0).getByRole("checkbox").click();
+  await page.getByRole("region", { name: "Selection" }).getByRole("button", { name: "Reroute…" }).click();
+  await page.getByLabel("By which way").fill("detour");
+  await page.getByRole("button", { name: "Reroute 1" }).click();
+  await page.getByText("1 recipient sent by another way").waitFor();
+  await calm();
+
   // The flush names its number before it does anything.
   await page.getByRole("button", { name: /^Flush all/ }).click();
   const flush = page.getByRole("dialog").getByRole("button", { name: /^Flush \d+$/ });

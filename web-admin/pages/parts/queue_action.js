@@ -2,20 +2,22 @@
 // then what was refused.
 import { html, useEffect, useState } from "../../vendor/preact.js";
 import { post } from "../../api.js";
+import { isWhole } from "../../session.js";
 import { ConfirmDialog, Dialog } from "../../ui/dialog.js";
 import { count, plural } from "../../ui/format.js";
 import { JobProgress } from "../../ui/progress.js";
 import { ErrorBox, Loading } from "../../ui/state.js";
 import { toast } from "../../ui/toast.js";
 
-/** @typedef {"retry" | "hold" | "release" | "bounce" | "delete"} Action */
+/** @typedef {"retry" | "hold" | "release" | "redirect" | "bounce" | "delete"} Action */
 /** @typedef {{ ids: string[] } | { selector: Record<string, string> } | { all: true }} Chosen */
 
-/** @type {Record<Action, { verb: string, done: string, danger?: boolean, reason?: string, told: string }>} */
+/** @type {Record<Action, { verb: string, done: string, danger?: boolean, reason?: string, whole?: boolean, told: string }>} whole: not for who is restricted to some domains */
 export const ACTIONS = {
   retry: { verb: "Retry", done: "due now", told: "They are tried at once, whatever their next time was." },
   hold: { verb: "Hold", done: "held", reason: "Why they are held", told: "They are not tried and do not expire until somebody releases them." },
   release: { verb: "Release", done: "released", told: "Held no more, they are tried at once. What nobody holds is left alone." },
+  redirect: { verb: "Reroute", done: "sent by another way", whole: true, told: "They go out by another way, as when a provider blocks this server, and are tried at once." },
   bounce: { verb: "Bounce", done: "bounced", danger: true, reason: "The reason, as the senders will read it", told: "They are given up, and each sender is told so by a bounce." },
   delete: { verb: "Remove", done: "removed", danger: true, told: "They are removed, and nobody is told. Only the trace will know." },
 };
@@ -29,10 +31,14 @@ export function QueueAction({ action, chosen, onClose, onDone }) {
   const [ended, setEnded] = useState(/** @type {any} */ (null));
   const [why, setWhy] = useState("");
   const [until, setUntil] = useState("");
-  const order = { action, ...chosen, ...(reason ? { reason: why.trim() || "-" } : {}), ...(until ? { until: new Date(until).toISOString() } : {}) };
+  const [route, setRoute] = useState("");
+  const isRouted = action === "redirect";
+  const order = { action, ...chosen, ...(isRouted ? { route: route.trim() } : {}), ...(reason ? { reason: why.trim() || "-" } : {}), ...(until ? { until: new Date(until).toISOString() } : {}) };
 
   useEffect(() => {
-    post("/queue/actions", { ...order, dry_run: true }).then(({ body }) => setPreview(body), setError);
+    // How many it is about does not depend on the way, which is not known yet.
+    const counted = isRouted ? { action: "retry", ...chosen } : order;
+    post("/queue/actions", { ...counted, dry_run: true }).then(({ body }) => setPreview(body), setError);
   }, []);
   const run = async () => {
     const { body } = await post("/queue/actions", order, { once: true });
@@ -58,7 +64,7 @@ export function QueueAction({ action, chosen, onClose, onDone }) {
   }
   const number = preview ? preview.count : 0;
   const title = preview ? `${verb} ${plural(number, "recipient")}?` : `${verb}?`;
-  const confirm = { title, verb: `${verb} ${preview ? count(number) : ""}`, danger, disabled: number === 0 || (reason && !why.trim()) };
+  const confirm = { title, verb: `${verb} ${preview ? count(number) : ""}`, danger, disabled: number === 0 || (reason && !why.trim()) || (isRouted && !route.trim()) };
   return html`<${ConfirmDialog} open ...${confirm} onConfirm=${run} onClose=${onClose} keep
     loses=${danger && preview && `${plural(number, "recipient")} will not get the message`}>
     <p>${told}</p>
@@ -67,11 +73,17 @@ export function QueueAction({ action, chosen, onClose, onDone }) {
     ${preview && html`<${Preview} preview=${preview} />`}
     ${reason && html`<div class="field"><label for="queue-reason">${reason} <span class="required">required</span></label>
       <input id="queue-reason" data-focus maxlength="500" value=${why} onInput=${(/** @type {any} */ event) => setWhy(event.currentTarget.value)} /></div>`}
+    ${isRouted && html`<div class="field"><label for="queue-route">By which way <span class="required">required</span></label>
+      <input id="queue-route" data-focus placeholder="relay.example.org:587" spellcheck=${false} value=${route} aria-describedby="queue-route-hint" onInput=${(/** @type {any} */ event) => setRoute(event.currentTarget.value)} />
+      <p class="hint" id="queue-route-hint">A route's name, or a server that takes them, for these alone.</p></div>`}
     ${action === "hold" && html`<div class="field"><label for="queue-until">Until</label>
       <input id="queue-until" type="datetime-local" value=${until} aria-describedby="queue-until-hint" onInput=${(/** @type {any} */ event) => setUntil(event.currentTarget.value)} />
       <p class="hint" id="queue-until-hint">Empty: until somebody releases them.</p></div>`}
   <//>`;
 }
+
+/** What may be done to many by who is logged in. @type {() => [string, { verb: string, danger?: boolean }][]} */
+export const actionsForMany = () => Object.entries(ACTIONS).filter(([, { whole }]) => !whole || isWhole());
 
 /** The first of those that it would be about. @param {{ preview: { count: number, items: any[] } }} props */
 export function Preview({ preview }) {

@@ -1,6 +1,7 @@
 // The words of the queue: how an entry stands, where it goes, what was said last.
 import { html } from "../../vendor/preact.js";
 import { Badge } from "../../ui/badge.js";
+import { Field } from "../../ui/form.js";
 import { Time, Until } from "../../ui/time.js";
 
 /** @type {Record<string, { word: string, kind: string, icon: string }>} */
@@ -31,9 +32,13 @@ export function Last({ entry }) {
   return html`${[code, enhanced].filter(Boolean).join(" ")} ${text}${mx && html` <span class="quiet small">${mx}</span>`}`;
 }
 
+/** The way that something is to go out by, whatever the routes say. */
+export const WayField = () => html`<${Field} label="By which way" name="route" placeholder="relay.example.org:587"
+  hint="A route's name, or a server that takes it, for this message alone. Empty: as routes and peers say." />`;
+
 /** @param {{ route: any }} props */
 export function Route({ route }) {
-  const by = route.name ? html` <span class="quiet">(route ${route.name})</span>` : null;
+  const by = route.name || route.chosen ? html` <span class="quiet">(${[route.name && `route ${route.name}`, route.chosen && "chosen by hand"].filter(Boolean).join(", ")})</span>` : null;
   if (route.kind === "relay") return html`by ${route.host}:${route.port}${by}`;
   if (route.kind === "hold") return html`fetched by peer ${route.peer}${by}`;
   return html`by the DNS${by}`;

@@ -7,6 +7,8 @@ import { plural } from "../../ui/format.js";
 import { Badge } from "../../ui/badge.js";
 import { Until } from "../../ui/time.js";
 import { link } from "../../router.js";
+import { isWhole } from "../../session.js";
+import { WayField } from "./queue_state.js";
 
 /** @type {Record<string, [string, string]>} */
 const OUTCOMES = { delivered: ["ok", "delivered"], queued: ["info", "queued"], rejected: ["bad", "rejected"] };
@@ -22,12 +24,13 @@ export function Redeliver({ story, onClose, onDone }) {
     setOrder(body);
     if (!answer.dry_run) onDone();
   };
-  const look = (/** @type {any} */ { recipients }) => send({ recipients, dry_run: true });
+  const look = (/** @type {any} */ { recipients, route }) => send({ recipients, ...(route && { route }), dry_run: true });
   const isDone = seen && !seen.dry_run;
   return html`<${Dialog} open title="Send this message once more" onClose=${onClose}>
     ${story.body_kept_until_at && html`<p class="quiet">Its content is kept <${Until} at=${story.body_kept_until_at} />.</p>`}
     ${!seen && html`<${Form} onSubmit=${look} submit="See what would happen" onCancel=${onClose}>
       <${Field} label="To" name="recipients" type="lines" value=${addresses} required hint="One address a line: those it was for, or others. Who has it already gets it twice." />
+      ${isWhole() && html`<${WayField} />`}
     <//>`}
     ${seen && html`<ul class="plain-list">${seen.recipients.map((/** @type {any} */ one) => {
       const [kind, word] = OUTCOMES[one.outcome] ?? ["quiet", one.outcome];
