@@ -83,7 +83,7 @@ function Actions({ row, onChanged }) {
     <//>
     <${ConfirmDialog} open=${asked === "logout"} title=${`Log out ${row.address}`} verb="Log out" onClose=${close}
       onConfirm=${act("logout", `${row.address} is logged out.`)}>
-      <p>Its sessions of this page end, and every password is verified anew. A mail program that is connected stays so until it logs in again: disable the account to stop it.</p>
+      <p>Its sessions end, of this page and of mail programs, and every password is verified anew. Who knows the password logs in again: disable the account to stop them.</p>
     <//>
     <${Compromised} row=${row} open=${asked === "compromised"} onClose=${close} onChanged=${onChanged} />
     <${ConfirmDialog} open=${asked === "delete"} title=${`Delete ${row.address}`} verb="Delete the account" danger typed=${row.address} onClose=${close}
