@@ -323,6 +323,10 @@ pub const HTTP_IDLE_S: u64 = 30;
 pub const PASSWORD_HASHES_AT_ONCE: usize = 2;
 /// Logins that may wait for one of them; more are told to come back.
 pub const PASSWORD_HASHES_WAITING: usize = 32;
+/// Logins from one network (/24 or /64) among these.
+pub const PASSWORD_HASHES_OF_NETWORK: usize = 4;
+/// Milliseconds that a login waits for its answer when there is no place for it: trying again at once gains nothing.
+pub const BUSY_LOGIN_DELAY_MS: u64 = 1000;
 /// KiB of memory of an argon2id hash. RFC 9106 §4 and OWASP's table of equal costs
 pub const ARGON2_MEMORY_KIB: u32 = 19 * 1024;
 /// Passes of an argon2id hash.

@@ -1,6 +1,8 @@
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -9,6 +11,7 @@ use super::account::{Account, LastLogin, NoteLogin, Protocol, Role, account_at, 
 use super::app_password::{AppPassword, AppPasswordUsed, app_passwords, print};
 use super::domain::local_domain;
 use super::password::{CREDENTIALS, MAIN_PASSWORD, PasswordHash};
+use super::places::Places;
 use super::presence::{LOGIN_TOPIC, Presence, Presences};
 use crate::base::{AccountId, Address, Clock, Random, Secret, Timestamp, limits};
 use crate::store::{Read, Store, StoreError};
@@ -70,7 +73,7 @@ pub struct Authenticator {
     /// Verified against for unknown names, so that the work is the same.
     dummy: PasswordHash,
     at_once: Arc<Semaphore>,
-    places: Arc<Semaphore>,
+    places: Places,
     verifications: Arc<AtomicU64>,
     key: [u8; 32],
     verified: Mutex<HashMap<[u8; 32], Timestamp>>,
@@ -112,7 +115,7 @@ impl Authenticator {
             dummy: PasswordHash::of(&Secret::new(String::new()), &*random),
             random,
             at_once: Arc::new(Semaphore::new(limits::PASSWORD_HASHES_AT_ONCE)),
-            places: Arc::new(Semaphore::new(limits::PASSWORD_HASHES_AT_ONCE + limits::PASSWORD_HASHES_WAITING)),
+            places: Places::new(limits::PASSWORD_HASHES_AT_ONCE + limits::PASSWORD_HASHES_WAITING),
             verifications: Arc::default(),
             key,
             verified: Mutex::default(),
@@ -120,7 +123,8 @@ impl Authenticator {
         }
     }
 
-    /// Verifies a password. The work is the same for an unknown name as for a known one.
+    /// Verifies a password, for somebody at that address where there is one. The work is the same for an unknown name as
+    /// for a known one.
     ///
     /// # Errors
     /// [`LoginError`].
@@ -129,6 +133,7 @@ impl Authenticator {
         login: &str,
         password: &Secret<String>,
         protocol: Protocol,
+        from: Option<IpAddr>,
     ) -> Result<Identity, LoginError> {
         let (known, now) = (self.look_up(login)?, self.clock.now());
         let app = known.as_ref().and_then(|known| known.app_password(password, protocol, now));
@@ -139,7 +144,7 @@ impl Authenticator {
             let hash = hash.map_or_else(|| self.dummy.clone(), |(_, hash)| hash.clone());
             let (password, verifications) = (password.clone(), Arc::clone(&self.verifications));
             let is_right = self
-                .work(move || {
+                .work(from, move || {
                     verifications.fetch_add(1, Ordering::Relaxed);
                     hash.verify(&password)
                 })
@@ -184,7 +189,7 @@ impl Authenticator {
         let (print, now) = (self.fingerprint(&account, &hash, password), self.clock.now());
         if !self.remembers(&print, now) {
             let (hash, password) = (hash.clone(), password.clone());
-            if !self.work(move || hash.verify(&password)).await? {
+            if !self.work(None, move || hash.verify(&password)).await? {
                 return Ok(None);
             }
             self.remember(print, now);
@@ -198,7 +203,7 @@ impl Authenticator {
     /// [`LoginError::Busy`] or [`LoginError::Broken`].
     pub async fn hash(&self, password: Secret<String>) -> Result<PasswordHash, LoginError> {
         let random = Arc::clone(&self.random);
-        self.work(move || PasswordHash::of(&password, &*random)).await
+        self.work(None, move || PasswordHash::of(&password, &*random)).await
     }
 
     /// How many passwords were verified against a hash, a dummy or a real one.
@@ -221,9 +226,16 @@ impl Authenticator {
     }
 
     /// Runs the work of a hash. What waits is bounded, and so is what runs, also when nobody waits for it any more.
-    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, LoginError> {
+    async fn work<T: Send + 'static>(
+        &self,
+        from: Option<IpAddr>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, LoginError> {
         let broken = |why: &dyn std::fmt::Display| LoginError::Broken(why.to_string());
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| LoginError::Busy)?;
+        let Some(place) = self.places.take(from) else {
+            tokio::time::sleep(Duration::from_millis(limits::BUSY_LOGIN_DELAY_MS)).await;
+            return Err(LoginError::Busy);
+        };
         let turn = Arc::clone(&self.at_once).acquire_owned().await.map_err(|error| broken(&error))?;
         let done = tokio::task::spawn_blocking(move || {
             let done = work();

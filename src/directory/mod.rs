@@ -14,6 +14,7 @@ mod check;
 mod domain;
 mod forward;
 mod password;
+mod places;
 mod powers;
 mod presence;
 mod resolve;

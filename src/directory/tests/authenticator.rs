@@ -24,7 +24,7 @@ impl Desk {
     }
 
     async fn login(&self, login: &str, password: &str) -> Result<String, LoginError> {
-        let outcome = self.desk.authenticate(login, &Secret::new(password.to_owned()), Protocol::Pop3).await;
+        let outcome = self.desk.authenticate(login, &Secret::new(password.to_owned()), Protocol::Pop3, None).await;
         outcome.map(|identity| identity.login.to_string())
     }
 }
@@ -135,7 +135,7 @@ async fn a_flood_of_logins_is_told_to_come_back() {
         let desk = Arc::clone(&desk.desk);
         tokio::spawn(async move {
             let password = Secret::new(format!("guess {number}"));
-            desk.authenticate("alice@example.test", &password, Protocol::Submission).await
+            desk.authenticate("alice@example.test", &password, Protocol::Submission, None).await
         })
     });
     let mut busy = 0;
@@ -151,4 +151,25 @@ async fn a_flood_of_logins_is_told_to_come_back() {
     assert!(busy > 0, "nobody was told to come back");
     // Afterwards the right password opens as ever.
     assert!(desk.login("alice@example.test", "secret").await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_guesses_from_one_network_leaves_room_for_others() {
+    let desk = desk();
+    desk.set("alice@example.test", "secret", AccountFields::default());
+    let login = |password: String, from: &str| {
+        let (desk, from) = (Arc::clone(&desk.desk), Some(from.parse().unwrap()));
+        let password = Secret::new(password);
+        async move { desk.authenticate("alice@example.test", &password, Protocol::Imap, from).await }
+    };
+    let flood: Vec<_> =
+        (0..100).map(|number| tokio::spawn(login(format!("guess {number}"), &format!("192.0.2.{number}")))).collect();
+    // As many as there are places in all would have none left, while the flood is served.
+    let right = login("secret".into(), "198.51.100.7").await;
+    assert!(right.is_ok(), "{right:?}");
+    let mut busy = 0;
+    for guess in flood {
+        busy += usize::from(matches!(guess.await.unwrap(), Err(LoginError::Busy)));
+    }
+    assert!(busy > 0, "nobody was told to come back");
 }

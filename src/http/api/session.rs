@@ -132,7 +132,8 @@ pub(in crate::http) async fn create_session(
     let (email, password) = (body.0.email, Secret::new(body.0.password));
     let name = Address::parse(&email).map_or_else(|_| email.to_lowercase(), |address| address.key());
     context.limiter.login(ip, &name).map_err(too_many)?;
-    let who = context.authenticator.authenticate(&email, &password, Protocol::Http).await.map_err(not_logged_in)?;
+    let verified = context.authenticator.authenticate(&email, &password, Protocol::Http, ip).await;
+    let who = verified.map_err(not_logged_in)?;
     context.limiter.logged_in(ip, &name);
     begin_session(&request, &context, &who, StatusCode::CREATED, |session| session).await
 }

@@ -17,7 +17,7 @@ const ANN: &str = "/api/v1/accounts/ann@x.test";
 impl Site {
     async fn logs_in(&self, password: &str, protocol: Protocol) -> bool {
         let password = Secret::new(password.to_owned());
-        match self.context.authenticator.authenticate("ann@x.test", &password, protocol).await {
+        match self.context.authenticator.authenticate("ann@x.test", &password, protocol, None).await {
             Ok(_) => true,
             Err(LoginError::Refused) => false,
             Err(error) => panic!("{error}"),
@@ -111,7 +111,7 @@ async fn an_app_password_ends_and_is_held_to_its_account() {
     site.write(Method::PUT, "/api/v1/accounts/bare@x.test", json!({})).await;
     let made = site.write(Method::POST, "/api/v1/accounts/bare@x.test/app-passwords", json!({"name": "n"})).await;
     let password = Secret::new(made.body["secret"].as_str().unwrap().to_owned());
-    assert!(site.context.authenticator.authenticate("bare@x.test", &password, Protocol::Imap).await.is_ok());
+    assert!(site.context.authenticator.authenticate("bare@x.test", &password, Protocol::Imap, None).await.is_ok());
 }
 
 #[actix_web::test]
@@ -231,7 +231,8 @@ async fn a_logout_ends_the_sessions_of_mail_programs() {
     let password = Secret::new(PASSWORD.to_owned());
     let stop = CancellationToken::new();
     let enter = async || {
-        let identity = site.context.authenticator.authenticate("ann@x.test", &password, Protocol::Imap).await.unwrap();
+        let identity =
+            site.context.authenticator.authenticate("ann@x.test", &password, Protocol::Imap, None).await.unwrap();
         (site.context.authenticator.enter(&identity, &stop), identity)
     };
     let (session, identity) = enter().await;

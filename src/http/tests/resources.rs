@@ -67,7 +67,7 @@ async fn an_account_lives() {
     assert!(!created.body.to_string().contains("horse") && !created.body.to_string().contains("argon2"));
     let login = async |password: &str| {
         let password = Secret::new(password.to_owned());
-        site.context.authenticator.authenticate("alice@x.test", &password, Protocol::Pop3).await.is_ok()
+        site.context.authenticator.authenticate("alice@x.test", &password, Protocol::Pop3, None).await.is_ok()
     };
     assert!(login("correct horse").await);
     // A replace without a password keeps it; a patch changes it.

@@ -57,7 +57,8 @@ impl Session {
     async fn log_in(&mut self, credentials: Credentials) -> Result<Done, End> {
         self.link.flush().await?;
         let Credentials { login, password } = credentials;
-        let verified = self.context.authenticator.authenticate(&login, &password, Protocol::Imap).await;
+        let from = Some(self.link.connection.peer().ip());
+        let verified = self.context.authenticator.authenticate(&login, &password, Protocol::Imap, from).await;
         metrics().login(Protocol::Imap.as_str(), LoginError::outcome(&verified));
         match verified {
             Ok(identity) => {

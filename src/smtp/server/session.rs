@@ -339,7 +339,8 @@ impl Session {
             Ok(None) => {}
             Err(error) => return Err(LoginRefusal::Unchecked(policy::login_broken(error.to_string()))),
         }
-        let verified = self.context.authenticator.authenticate(&login, &password, Protocol::Submission).await;
+        let desk = &self.context.authenticator;
+        let verified = desk.authenticate(&login, &password, Protocol::Submission, Some(peer)).await;
         metrics().login(Protocol::Submission.as_str(), LoginError::outcome(&verified));
         match verified {
             Ok(identity) => {

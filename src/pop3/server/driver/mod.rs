@@ -339,7 +339,8 @@ impl Driver {
 
     async fn log_in(&mut self, credentials: Credentials) -> Result<Maildrop, LoginRefusal> {
         let Credentials { login, password } = credentials;
-        let verified = self.context.authenticator.authenticate(&login, &password, Protocol::Pop3).await;
+        let from = Some(self.connection.peer().ip());
+        let verified = self.context.authenticator.authenticate(&login, &password, Protocol::Pop3, from).await;
         metrics().login(Protocol::Pop3.as_str(), LoginError::outcome(&verified));
         if matches!(verified, Err(LoginError::Refused)) {
             self.note_refused(&login);
