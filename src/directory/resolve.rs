@@ -1,4 +1,5 @@
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use super::account::{ACCOUNT_ROLES, ACCOUNTS, Account, Role, account_at, account_by_id};
 use super::alias::{ALIASES, Alias};
@@ -138,7 +139,11 @@ fn is_required(local: &str) -> bool {
 /// The way from an address to all that it leads to. Visits no alias and no forward twice, and no more than the limits allow.
 struct Walk<'a, R> {
     read: &'a R,
-    seen: HashSet<(String, String)>,
+    /// The aliases and forwards that were met, by the address's key, and whether each has led to somebody: one that the
+    /// walk is still inside of has not, so far.
+    met: HashMap<String, bool>,
+    /// The domains whose catch-all was asked.
+    caught: HashSet<String>,
     local: Vec<Delivery>,
     remote: Vec<Address>,
     members: usize,
@@ -164,7 +169,8 @@ impl<'a, R: Read> Walk<'a, R> {
     fn new(read: &'a R) -> Self {
         Self {
             read,
-            seen: HashSet::new(),
+            met: HashMap::new(),
+            caught: HashSet::new(),
             local: Vec::new(),
             remote: Vec::new(),
             members: 0,
@@ -297,21 +303,24 @@ impl<'a, R: Read> Walk<'a, R> {
         tag: Option<String>,
         depth: usize,
     ) -> Result<(), StoreError> {
-        if !self.visit(&account.address, depth) {
+        if !self.enter_once(&account.address, depth) {
             return Ok(());
         }
         self.steps.note(StepKind::Forward, &account.address, depth, &forward.to);
+        let before = self.reached;
         if forward.keep {
             self.deliver(account, tag.clone(), depth);
+            // What comes back to it has come to somebody.
+            self.met.insert(account.address.key(), true);
         }
-        let before = self.reached;
         for target in &forward.to {
             self.lead(target, depth + 1)?;
         }
         // Nobody who forwards their mail wants it lost.
-        if self.reached == before && !forward.keep {
+        if self.reached == before {
             self.deliver(account, tag, depth);
         }
+        self.met.insert(account.address.key(), true);
         Ok(())
     }
 
@@ -321,27 +330,33 @@ impl<'a, R: Read> Walk<'a, R> {
             self.is_disabled = true;
             return Ok(());
         }
-        if !self.visit(&alias.address, depth) {
+        if !self.enter_once(&alias.address, depth) {
             return Ok(());
         }
+        let before = self.reached;
         self.steps.note(StepKind::Alias, &alias.address, depth, &alias.fields.targets);
         // Only the address that was named asks who sends: a public group may lead through an internal one.
         self.internal_only |= depth == 0 && alias.fields.internal_only;
         for target in &alias.fields.targets {
             self.lead(target, depth + 1)?;
         }
+        self.met.insert(alias.address.key(), self.reached > before);
         Ok(())
     }
 
-    /// Whether an alias or a forward is met for the first time.
-    fn visit(&mut self, address: &Address, depth: usize) -> bool {
-        let is_new = self.seen.insert((address.key(), String::new()));
-        if !is_new {
-            self.steps.end(StepKind::Repeated, address, depth);
-            // It has led to somebody, unless it leads to itself alone.
-            self.reached += usize::from(!self.local.is_empty() || !self.remote.is_empty());
-        }
-        is_new
+    /// Whether an alias or a forward is met for the first time. Where it is met again, somebody is reached if it has led
+    /// to somebody: a way that comes back to where it began has not.
+    fn enter_once(&mut self, address: &Address, depth: usize) -> bool {
+        let has_led = match self.met.entry(address.key()) {
+            Entry::Vacant(new) => {
+                new.insert(false);
+                return true;
+            }
+            Entry::Occupied(met) => *met.get(),
+        };
+        self.steps.end(StepKind::Repeated, address, depth);
+        self.reached += usize::from(has_led);
+        false
     }
 
     fn lead(&mut self, target: &Address, depth: usize) -> Result<(), StoreError> {
@@ -374,7 +389,7 @@ impl<'a, R: Read> Walk<'a, R> {
             return Ok(());
         };
         // A catch-all whose own address nobody has would catch itself.
-        if !self.seen.insert((String::new(), domain.name.as_str().to_owned())) {
+        if !self.caught.insert(domain.name.as_str().to_owned()) {
             self.steps.end(StepKind::Repeated, own, depth);
             return Ok(());
         }

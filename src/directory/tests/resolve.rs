@@ -297,6 +297,16 @@ fn an_account_forwards_its_mail() {
     world.account_with("two@example.test", forward(&["one@example.test"], false));
     check(&world, "one@example.test", "two@example.test [x]");
     check(&world, "two@example.test", "one@example.test");
+    // Whoever else is reached on the way does not stand for those in the circle.
+    world.alias("crew@example.test", &["x@far.test", "one@example.test"]);
+    check(&world, "crew@example.test", "forwards: two@example.test [x] / x@far.test");
+    world.account_with("three@example.test", forward(&["x@far.test", "four+x@example.test"], false));
+    world.account_with("four@example.test", forward(&["three@example.test"], false));
+    check(&world, "three@example.test", "forwards: four@example.test [x] / x@far.test");
+    // What comes back to one that keeps a copy has come to somebody.
+    world.account_with("five@example.test", forward(&["six+x@example.test"], true));
+    world.account_with("six@example.test", forward(&["five@example.test"], false));
+    check(&world, "five@example.test", "five@example.test");
     // Whoever forwards still sends as themselves, and whom they forward to does not.
     let view = world.store.view().unwrap();
     assert!(may_send_as(&view, away, &address("away@example.test")).unwrap());

@@ -148,7 +148,7 @@ impl Resolution {
 }
 
 /// Says what would happen to mail for an address, and why: domain alias, account, alias or group, tag, forward and
-/// catch-all are followed, step by step.
+/// catch-all are followed, step by step. Who is restricted to domains sees the steps in those.
 #[utoipa::path(
     tag = "directory",
     params(("address" = String, Query, description = "The address")),
@@ -164,6 +164,12 @@ pub(in crate::http) async fn resolve_address(
     if let Some(domain) = address.host.name() {
         allowed.caller.need_domain(domain)?;
     }
-    let (found, steps) = directory::explain(&context.store.view()?, &address)?;
+    let (found, mut steps) = directory::explain(&context.store.view()?, &address)?;
+    // What is found in a domain that the caller does not reach is not theirs to know.
+    steps.retain(|step| {
+        let is_elsewhere = step.kind == directory::StepKind::Remote;
+        let domain = Address::parse(&step.address).ok().and_then(|address| address.host.name().cloned());
+        is_elsewhere || !allowed.caller.is_restricted() || domain.is_some_and(|domain| allowed.caller.reaches(&domain))
+    });
     Ok(HttpResponse::Ok().json(Resolution::of(&address, found, steps)))
 }

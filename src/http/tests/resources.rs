@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::{Site, ask};
 use crate::base::Secret;
-use crate::directory::Protocol;
+use crate::directory::{Protocol, Scope};
 
 /// Fields of `body` that must be so; others are not looked at.
 fn check_fields(body: &Value, expected: Value) {
@@ -131,6 +131,13 @@ async fn an_alias_lives_and_resolves() {
         {"address": "a@x.test", "kind": "account", "to": [], "depth": 1},
     ]);
     assert_eq!(found["steps"], expected);
+    // Who reaches one domain is not told what is found in another.
+    site.write(Method::PUT, "/api/v1/domains/y.test", json!({})).await;
+    site.write(Method::PUT, "/api/v1/aliases/both@y.test", json!({"targets": ["info@x.test", "b@far.test"]})).await;
+    let token = site.token(&[Scope::AccountsRead], &["y.test"]);
+    let seen = site.send(ask(Method::GET, "/api/v1/resolve?address=both@y.test", &token)).await.body;
+    let kinds: Vec<&Value> = seen["steps"].as_array().unwrap().iter().map(|step| &step["kind"]).collect();
+    assert_eq!(kinds, ["alias", "remote"], "{seen}");
     check_fields(&resolve("nobody@x.test").await, json!({"outcome": "unknown"}));
     check_fields(&resolve("nobody@elsewhere.test").await, json!({"outcome": "not_local"}));
     site.write(Method::PATCH, path, json!({"targets": ["a@x.test", "b@elsewhere.test"], "internal_only": true})).await;

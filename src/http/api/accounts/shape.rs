@@ -54,7 +54,7 @@ pub(in crate::http) struct AccountForward {
     /// The addresses, here or elsewhere. Its senders stay as they are, as with an alias.
     #[schema(min_items = 1, max_items = 100)]
     to: Vec<String>,
-    /// Whether the account gets a copy too. Where `to` leads to nobody here, it gets the mail in any case.
+    /// Whether the account gets a copy too. Where `to` leads to nobody at all, it gets the mail in any case.
     #[serde(default = "yes")]
     #[schema(default = true)]
     keep: bool,
