@@ -249,7 +249,8 @@ impl Holding {
             if task.cancel.is_cancelled() {
                 return Err(self.failed("it was ended half-way"));
             }
-            let slice = self.context.store.view().and_then(|view| self.slice(&view, after));
+            let account = self.account.clone();
+            let slice = self.context.store.read(move |view| slice_of(view, &account, after)).await;
             let (entries, next) = slice.map_err(|error| self.failed(&error.to_string()))?;
             in_flight += self.hold(entries).await.map_err(|error| self.failed(&error.to_string()))?;
             let done = self.held.load(Ordering::Relaxed);
@@ -259,37 +260,6 @@ impl Holding {
                 None => return Ok(in_flight),
             }
         }
-    }
-
-    /// The entries of the account among the next in the queue that are not held yet, and where to go on.
-    fn slice(&self, view: &View, after: Option<QueueId>) -> Result<(Vec<QueueId>, Option<QueueId>), StoreError> {
-        let entries = queue::entries(view, after, limits::QUEUE_SLICE)?;
-        let next = entries.last().filter(|_| entries.len() == limits::QUEUE_SLICE).map(|last| last.id);
-        let (mut found, mut last) = (Vec::new(), None);
-        for queue::Waiting { id, entry } in entries {
-            // The entries of a message stand side by side.
-            let is_theirs = match last {
-                Some((message, is_theirs)) if message == id.message => is_theirs,
-                _ => self.has_sent(view, id.message)?,
-            };
-            last = Some((id.message, is_theirs));
-            if is_theirs && !matches!(entry.state, State::Held { .. }) {
-                found.push(id);
-            }
-        }
-        Ok((found, next))
-    }
-
-    /// Whether the account has sent a message: as itself, or, as the story tells, under another address that it may use.
-    fn has_sent(&self, view: &View, id: MessageId) -> Result<bool, StoreError> {
-        let sender = queue::message(view, id)?.and_then(|message| message.sender);
-        if sender.is_some_and(|sender| sender.key() == self.account.key()) {
-            return Ok(true);
-        }
-        let account = self.account.to_string();
-        let story = trace::story(view, Subject::Message(id))?;
-        let mut accepted = story.iter().filter(|event| event.kind == Kind::Accepted);
-        Ok(accepted.any(|event| event.actor.rsplit(' ').next() == Some(account.as_str())))
     }
 
     /// Holds entries; how many of them are being delivered.
@@ -327,4 +297,42 @@ impl Holding {
     fn failed(&self, why: &str) -> Failed {
         Failed { problem: why.to_owned(), result: Some(self.result()) }
     }
+}
+
+/// The entries of the account among the next in the queue that are not held yet, and where to go on.
+fn slice_of(
+    view: &View,
+    account: &Address,
+    after: Option<QueueId>,
+) -> Result<(Vec<QueueId>, Option<QueueId>), StoreError> {
+    let entries = queue::entries(view, after, limits::QUEUE_SLICE)?;
+    let next = entries.last().filter(|_| entries.len() == limits::QUEUE_SLICE).map(|last| last.id);
+    let (mut found, mut last) = (Vec::new(), None);
+    for queue::Waiting { id, entry } in entries {
+        if matches!(entry.state, State::Held { .. }) {
+            continue;
+        }
+        // The entries of a message stand side by side.
+        let is_theirs = match last {
+            Some((message, is_theirs)) if message == id.message => is_theirs,
+            _ => has_sent(view, account, id.message)?,
+        };
+        last = Some((id.message, is_theirs));
+        if is_theirs {
+            found.push(id);
+        }
+    }
+    Ok((found, next))
+}
+
+/// Whether the account has sent a message: as itself, or, as the story tells, under another address that it may use.
+fn has_sent(view: &View, account: &Address, id: MessageId) -> Result<bool, StoreError> {
+    let sender = queue::message(view, id)?.and_then(|message| message.sender);
+    if sender.is_some_and(|sender| sender.key() == account.key()) {
+        return Ok(true);
+    }
+    let name = account.to_string();
+    let story = trace::story(view, Subject::Message(id))?;
+    let mut accepted = story.iter().filter(|event| event.kind == Kind::Accepted);
+    Ok(accepted.any(|event| event.actor.rsplit(' ').next() == Some(name.as_str())))
 }

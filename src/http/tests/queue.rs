@@ -432,4 +432,10 @@ async fn an_entry_goes_by_another_way() {
     let path = format!("/api/v1/queue/{id}/redirect");
     let seen = site.send(ask(Method::POST, &path, &token).set_json(json!({"route": "smart"}))).await;
     assert_eq!(seen.status, 403, "{}", seen.body);
+    // A server that no route names reads what it gets.
+    let token = site.token(&[Scope::QueueWrite], &[]);
+    for (route, status) in [("smart", 200), ("smart.test:2525", 403), ("[192.0.2.1]", 403)] {
+        let seen = site.send(ask(Method::POST, &path, &token).set_json(json!({"route": route}))).await;
+        assert_eq!(seen.status, status, "{route}: {}", seen.body);
+    }
 }

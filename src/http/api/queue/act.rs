@@ -212,7 +212,13 @@ pub(in crate::http::api) fn route_to(context: &Context, caller: &Caller, text: &
         let message = format!("there is no route {text}, and it is no server as in relay.example.org:25");
         Problem::invalid(vec![Fault::body("/route", "no_such_route", message)])
     };
-    queue::via(&context.store.view()?, text)?.ok_or_else(fault)
+    let via = queue::via(&context.store.view()?, text)?.ok_or_else(fault)?;
+    // A server that no route names would read what was not for it.
+    if matches!(via, Via::Host { .. }) && !caller.has(Scope::MessagesRead) {
+        let detail = format!("No route leads to {text}: to send mail there needs the scope {}.", Scope::MessagesRead);
+        return Err(Problem::new(Code::Forbidden, detail));
+    }
+    Ok(via)
 }
 
 /// Where mail is redirected to: the queue holds mail for elsewhere alone.
