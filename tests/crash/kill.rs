@@ -20,7 +20,7 @@ use load::{Attempt, Ended, Load, Outcome};
 /// Kills of one run; 20 in tests/all, 1,000 on demand: `PILLARBOX_KILLS`.
 const KILLS: u64 = 3;
 /// So many kills have met at least one message that was committed and whose 250 was not seen.
-const KILLS_TO_MISS_A_250: u64 = 100;
+const KILLS_TO_MISS_A_250: u64 = 20;
 /// Stops of one run: `PILLARBOX_STOPS`.
 const STOPS: u64 = 5;
 /// So long may the next 220 take on a machine with other work; on a quiet one it is tenths of a second.

@@ -131,13 +131,15 @@ function BulkBar({ selected, list, filters, isFiltered, onAction, onClear }) {
   const isShownAll = selected.size === list.items.length;
   const isEverything = list.hasMore && isShownAll;
   const selector = Object.fromEntries(Object.entries(filters).filter(([, value]) => value));
-  // So many at most can be named one by one; all that are shown are also those that fit.
-  const isFit = (isAll && isEverything) || (isShownAll && selected.size > IDS_MAX);
+  // So many at most can be named one by one; where all that fit are shown, they are those.
+  const isFit = (isAll && isEverything) || (isShownAll && !list.hasMore && selected.size > IDS_MAX);
+  const isTooMany = !isFit && selected.size > IDS_MAX;
   const chosen = isFit ? (isFiltered ? { selector } : { all: true }) : { ids: [...selected] };
   return html`<div class="bulk" role="region" aria-label="Selection">
     <strong role="status">${isAll && isEverything ? "All that fit are selected" : `${plural(selected.size, "recipient")} selected`}</strong>
     ${isEverything && html`<label class="row"><input type="checkbox" checked=${isAll} onChange=${() => setAll(!isAll)} /> also those not shown yet</label>`}
-    <div class="row">${actionsForMany().map(([action, { verb, danger }]) => html`<button type="button" key=${action} class=${danger ? "danger" : ""}
+    ${isTooMany && html`<span>More than ${count(IDS_MAX)} can't be named one by one: choose fewer, or all that fit.</span>`}
+    <div class="row">${actionsForMany().map(([action, { verb, danger }]) => html`<button type="button" key=${action} class=${danger ? "danger" : ""} disabled=${isTooMany}
       onClick=${() => onAction(action, chosen)}>${verb}…</button>`)}
       <button type="button" class="quiet" onClick=${onClear}>Clear</button></div>
   </div>`;

@@ -418,8 +418,8 @@ async fn a_peer_is_told_what_a_crowd_could_use() {
 /// Every story of refusals that the trace tells, as soon as they have as many events: the events, and the dialogue that
 /// led to the first.
 async fn refusals(context: &Context, expected: &[usize]) -> Vec<(Vec<trace::Event>, String)> {
-    // They ride on a batch, within a second.
-    for _ in 0..100 {
+    // They ride on a batch, within a second; a busy machine takes longer.
+    for _ in 0..1200 {
         let view = context.store.view().unwrap();
         let found = trace::find(&view, &trace::Wanted::All, None, 100).unwrap();
         let refused: Vec<_> =
