@@ -427,11 +427,13 @@ pub const EVENTS_KEPT_BYTES: usize = 8 * 1024 * 1024;
 /// Milliseconds for which events are kept once the last reader has gone.
 pub const EVENTS_KEPT_MS: u64 = 60 * 1000;
 /// Readers of events at a time.
-pub const EVENT_STREAMS: usize = 100;
-/// Readers of events at a time with one token or session.
-pub const EVENT_STREAMS_PER_CALLER: usize = 16;
-/// Seconds between two comments in a stream of events: proxies cut what is silent for a minute.
-pub const EVENTS_PING_S: u64 = 15;
+pub const EVENT_STREAMS: usize = 256;
+/// Readers of events at a time with one token or session. A tab that is closed or reloaded counts until two comments could
+/// not be written to it, so that somebody who is quick has more of them than tabs.
+pub const EVENT_STREAMS_PER_CALLER: usize = 64;
+/// Seconds between two comments in a stream of events: proxies cut what is silent for a minute, and a reader who has gone
+/// is known by them.
+pub const EVENTS_PING_S: u64 = 5;
 /// Milliseconds after which a reader of events whose stream has ended shall come back.
 pub const EVENTS_RETRY_MS: u64 = 2000;
 /// Seconds that a reader of events may ask for.
