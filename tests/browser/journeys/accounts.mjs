@@ -116,7 +116,9 @@ await journey(async (world) => {
   await world.open(dora, "accounts/alice%40example.test");
   await dora.getByRole("button", { name: "New app password" }).click();
   const ways = dora.getByRole("dialog").getByRole("checkbox");
-  assert((await ways.count()) === 1 && (await dora.getByRole("dialog").getByLabel("Sending (SMTP)").isChecked()), "she makes none that reads mail");
+  // A count is taken at once: first the form has to be there.
+  await dora.getByRole("dialog").getByLabel("Sending (SMTP)").waitFor();
+  assert((await ways.count()) === 1 && (await ways.isChecked()), "she makes none that reads mail");
   await dora.getByRole("dialog").getByLabel(/^For what/).fill("scanner");
   await dora.getByRole("dialog").getByRole("button", { name: "Create" }).click();
   await dora.getByRole("button", { name: "I have kept it" }).click();
