@@ -15,7 +15,7 @@ await journey(async (world) => {
 
   for (const [path, name] of [["domains", "kept.test"], ["accounts", "carla@kept.test"]]) {
     await world.open(page, path);
-    assert((await isKept.count()) === 1, `one of ${path} is kept by the state`);
+    await world.until(`one of ${path} is kept by the state`, async () => (await isKept.count()) === 1);
     await page.getByRole("row", { name }).getByText("state file").waitFor();
   }
   await world.open(page, "domains/kept.test");

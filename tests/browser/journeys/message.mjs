@@ -10,7 +10,7 @@ await journey(async (world) => {
   const page = await world.page();
   await world.open(page, `message/${id}`);
   await page.getByText("2 recipients in the queue").waitFor();
-  assert((await page.getByText(/4\.7\.1/).count()) > 0, "it says what the other server said");
+  await world.until("it says what the other server said", async () => (await page.getByText(/4\.7\.1/).count()) > 0);
 
   await page.getByText("What was said").first().click();
   await page.locator(".dialogue").getByText("mia@later.test").first().waitFor();

@@ -12,6 +12,6 @@ await journey(async (world) => {
   await page.locator(".tile", { hasText: "Waiting" }).click();
   await page.waitForURL(/queue\?state=waiting/);
   await world.settled(page);
-  assert((await page.locator("tbody tr").count()) > 0, "the queue shows what waits");
+  await world.until("the queue shows what waits", async () => (await page.locator("tbody tr").count()) > 0);
   await world.survey("overview", "overview");
 });

@@ -6,7 +6,7 @@ await journey(async (world) => {
   await world.open(operator, "overview");
   assert((await operator.getByRole("link", { name: "Tokens" }).count()) === 0, "an operator has no tokens in the menu");
   await world.open(operator, "queue");
-  assert((await operator.getByRole("button", { name: /^Flush/ }).count()) === 1, "an operator may flush");
+  await world.until("an operator may flush", async () => (await operator.getByRole("button", { name: /^Flush/ }).count()) === 1);
   await operator.locator("tbody tr a").first().click();
   await operator.getByText("What happened").waitFor();
   assert((await operator.getByText("Show the header").count()) === 0, "content is not an operator's");

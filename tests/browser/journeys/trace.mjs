@@ -19,7 +19,7 @@ await journey(async (world) => {
   await page.locator("tbody tr a").first().click();
   await page.waitForURL(new RegExp(`trace/${id}`));
   await page.locator(".verdict").waitFor();
-  assert((await page.locator(".recipients > li").count()) === 2, "each recipient has its own answer");
+  await world.until("each recipient has its own answer", async () => (await page.locator(".recipients > li").count()) === 2);
   await page.getByText("What was said").first().click();
   await page.locator(".dialogue").getByText("tess@takes.test").first().waitFor();
 
