@@ -9,10 +9,12 @@ pub mod telemetry;
 
 pub mod audit;
 pub mod directory;
+pub mod dkim;
 pub mod intake;
 pub mod job;
 pub mod kept;
 pub mod mailbox;
+pub mod maintenance;
 pub mod queue;
 pub mod settings;
 pub mod trace;
@@ -25,9 +27,12 @@ pub mod tls;
 pub mod imap;
 pub mod pop3;
 
+pub mod backup;
+pub mod compaction;
 pub mod delivery;
 pub mod exchange;
 pub mod jobs;
+pub mod rotation;
 
 pub mod http;
 

@@ -47,8 +47,8 @@ export function at(strings, ...values) {
   return strings.reduce((path, text, place) => path + encodeURIComponent(String(values[place - 1])) + text);
 }
 
-/** Reads. @param {string} path @param {Query} [query] @returns {Promise<any>} */
-export const get = async (path, query) => (await call("GET", path, undefined, { query })).body;
+/** Reads. @param {string} path @param {Query} [query] @param {Options} [options] @returns {Promise<any>} */
+export const get = async (path, query, options) => (await call("GET", path, undefined, { query, ...options })).body;
 /** Reads with the ETag. @param {string} path @param {Query} [query] */
 export const read = (path, query) => call("GET", path, undefined, { query });
 /** Creates or replaces. @param {string} path @param {unknown} [body] @param {Options} [options] */

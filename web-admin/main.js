@@ -34,6 +34,8 @@ const PAGES = [
   { name: "aliases", title: "Aliases", group: "People", scope: "accounts:read" },
   { name: "settings", title: "Settings", group: "Server", scope: "settings:read" },
   { name: "tokens", title: "Tokens", group: "Server", scope: "tokens:write" },
+  { name: "backups", title: "Backups", group: "Server", scope: "backup:read", whole: true },
+  { name: "maintenance", title: "Maintenance", group: "Server", scope: "settings:write", whole: true },
   { name: "jobs", title: "Jobs", group: "Server", scope: "jobs:read" },
   { name: "audit", title: "Audit", group: "Server", scope: "audit:read" },
   { name: "api", title: "API", group: "Server" },

@@ -3,10 +3,13 @@
 //! Pillarbox and Postfix take turns in one run, each on a fresh queue. The messages are queued while the server that they
 //! are for is down; then it comes up, the queue is flushed by its operator's command, and the clock runs until that server
 //! has all of them. Both have their default limits. The server is a sink of the tests, which is asked first how fast it
-//! can take mail at all.
+//! can take mail at all, or with `--smtp-sink` that of Postfix.
+//!
+//! With `--beside` the question is another: whether destinations that answer wait for those that do not.
 //!
 //! `benches/queue-against-postfix`, or `cargo bench --bench queue -- --alone` for Pillarbox without the peer.
 
+mod beside;
 #[path = "../../tests/world/dns.rs"]
 #[allow(dead_code, reason = "shared with tests")]
 mod dns;
@@ -16,6 +19,7 @@ mod mails;
 #[path = "../intake/processes.rs"]
 #[allow(dead_code, reason = "shared with the other bench")]
 mod processes;
+mod receiver;
 #[path = "../../tests/world/sink.rs"]
 #[allow(dead_code, reason = "shared with tests")]
 mod sink;
@@ -29,13 +33,13 @@ mod start;
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod wire;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dns::{Dns, Zone};
 use processes::load_average;
+use receiver::Receiver;
 use sink::{Sink, free_port};
 use site::{PASSWORD, Site};
 use wire::Smtp;
@@ -54,6 +58,10 @@ const PEER: &str = "Postfix";
 struct Options {
     messages: usize,
     rounds: usize,
+    /// The mail goes to Postfix's smtp-sink.
+    is_smtp_sink: bool,
+    /// Healthy destinations beside others are measured.
+    is_beside: bool,
     /// Only Pillarbox, or only the peer.
     only: Option<&'static str>,
 }
@@ -77,6 +85,9 @@ fn main() {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     println!("Disk: {}. Machine: {}, load {}.", start::describe_sync(scratch), processes::machine(), load_average());
     println!("Binary: {}. {} messages, {} rounds.", site::binary().display(), options.messages, options.rounds);
+    if options.is_beside {
+        return beside::compare(scratch, options.messages, options.rounds);
+    }
     println!("The sink takes {:.0} messages/s from smtp-source over {CONNECTIONS} connections.\n", ceiling());
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..options.rounds {
@@ -86,7 +97,7 @@ fn main() {
             order.reverse();
         }
         for name in order.into_iter().filter(|name| options.only.is_none_or(|only| only == *name)) {
-            let measure = Contender::start(scratch, name == PEER).measure(options.messages);
+            let measure = Contender::start(scratch, name == PEER, options.is_smtp_sink).measure(options.messages);
             eprintln!(
                 "round {}, {name}: {:.0}/s over {} connections, {:.3} ms CPU, others {:.0} %, load {}",
                 round + 1,
@@ -104,7 +115,7 @@ fn main() {
 }
 
 fn options() -> Option<Options> {
-    let mut options = Options { messages: 2000, rounds: 5, only: None };
+    let mut options = Options { messages: 2000, rounds: 5, is_smtp_sink: false, is_beside: false, only: None };
     let mut is_bench = false;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -112,11 +123,13 @@ fn options() -> Option<Options> {
             || arguments.next().and_then(|text| text.parse::<usize>().ok()).expect("a number after the option");
         match argument.as_str() {
             "--bench" => is_bench = true,
+            "--smtp-sink" => options.is_smtp_sink = true,
+            "--beside" => options.is_beside = true,
             "--alone" => options.only = Some(OURS),
             "--peer-alone" => options.only = Some(PEER),
             "--messages" => options.messages = value(),
             "--rounds" => options.rounds = value(),
-            other => panic!("--messages N, --rounds N, --alone or --peer-alone, not {other}"),
+            other => panic!("--messages N, --rounds N, --smtp-sink, --beside, --alone or --peer-alone, not {other}"),
         }
     }
     // `cargo test --all-targets` runs benches too, in a debug build.
@@ -145,17 +158,17 @@ fn ceiling() -> f64 {
 struct Contender {
     site: Site,
     is_peer: bool,
-    sink: Sink,
+    sink: Receiver,
     folder: tempfile::TempDir,
     /// It answers as long as the server asks.
     _dns: Dns,
 }
 
 impl Contender {
-    fn start(scratch: &Path, is_peer: bool) -> Self {
+    fn start(scratch: &Path, is_peer: bool, is_smtp_sink: bool) -> Self {
         let port = free_port();
         let dns = Dns::start(Zone::new().mail("sink.test", SINK));
-        let sink = Sink::held(&format!("{SINK}:{port}"), false);
+        let sink = Receiver::held(&format!("{SINK}:{port}"), is_smtp_sink);
         let folder = tempfile::tempdir_in(scratch).expect("a folder");
         let site = if is_peer {
             open_to_all(folder.path());
@@ -183,8 +196,7 @@ impl Contender {
         let (cpu, busy, own_before) = (processes::cpu_seconds(&roots), processes::machine_busy_seconds(), own());
         let began = Instant::now();
         self.flush();
-        let taken = self.sink.wait_for(messages, LIMIT);
-        let last = taken.iter().map(|taken| taken.at).max().expect("a message");
+        let last = self.sink.wait_for(messages, LIMIT);
         while self.waiting() > 0 {
             assert!(began.elapsed() < LIMIT, "an empty queue within {LIMIT:?}");
             std::thread::sleep(Duration::from_millis(20));
@@ -192,25 +204,26 @@ impl Contender {
         let elapsed = began.elapsed().as_secs_f64();
         let cpu = processes::cpu_seconds(&roots) - cpu;
         let others = processes::machine_busy_seconds() - busy - cpu - (own() - own_before);
-        let ids: BTreeSet<&str> = taken.iter().map(|taken| taken.message_id.as_str()).collect();
-        assert_eq!((ids.len(), self.sink.count()), (messages, messages), "each message once");
+        let (taken, connections) = self.sink.totals();
+        assert_eq!(taken, messages, "each message once");
         Measure {
             per_second: messages as f64 / (last - began).as_secs_f64(),
             cpu_ms: cpu * 1000.0 / messages as f64,
             others_percent: (others / elapsed / processes::cores() as f64 * 100.0).max(0.0),
-            connections: self.sink.sessions().iter().filter(|commands| !commands.is_empty()).count(),
+            connections,
         }
     }
 
     /// Puts `messages` into the queue, each to a recipient of its own.
     fn fill(&self, messages: usize) {
+        let (site, is_peer) = (&self.site, self.is_peer);
         std::thread::scope(|scope| {
             for connection in 0..CONNECTIONS {
                 scope.spawn(move || {
-                    let mut session = if self.is_peer {
-                        Smtp::connect(self.site.address("smtp")).expect("the server greets")
+                    let mut session = if is_peer {
+                        Smtp::connect(site.address("smtp")).expect("the server greets")
                     } else {
-                        Smtp::login(self.site.address("submission"), SENDER, PASSWORD).expect("alice logs in")
+                        Smtp::login(site.address("submission"), SENDER, PASSWORD).expect("alice logs in")
                     };
                     for number in (connection..messages).step_by(CONNECTIONS) {
                         let content = mails::of_size(&format!("bench-{number}"), number as u64, SIZE_BYTES);

@@ -9,7 +9,7 @@ mod row;
 
 pub use audited::{Audited, Complete, Note};
 pub use prune::{Prune, prune};
-pub use row::{Act, AuditRow, Recorded, TABLES, rows};
+pub use row::{Act, AuditRow, CHECKS, Recorded, TABLES, rows};
 
 /// The bus topic of a new row; its number is the [`crate::base::AuditId`].
 pub const AUDIT_TOPIC: &str = "audit";

@@ -8,7 +8,26 @@ use super::AUDIT_TOPIC;
 use super::mask::mask;
 use crate::base::{AuditId, Timestamp, limits};
 use crate::postcard_row;
-use crate::store::{AnyTable, Read, Span, StoreError, Table, Topic, Tx};
+use crate::store::{AnyTable, CrossCheck, Findings, Read, Span, StoreError, Table, Topic, Tx, View};
+
+/// The counter of ids.
+const IDS: &str = "audit";
+
+/// The room's cross-checks.
+pub const CHECKS: &[CrossCheck] = &[CrossCheck { name: "audit and its counter", run: check_counter }];
+
+/// No id is given twice.
+fn check_counter(view: &View, findings: &mut Findings) -> Result<(), StoreError> {
+    let newest = newest_id(view)?;
+    if newest > view.counter(IDS)? {
+        findings.add("audit: the counter of its ids is behind").raise(IDS, newest);
+    }
+    Ok(())
+}
+
+fn newest_id(read: &impl Read) -> Result<u64, StoreError> {
+    Ok(read.keys(&AUDIT, Span::all(), 1)?.first().map_or(0, |key| !key))
+}
 
 /// The rows, the newest first: the key is the id, turned over.
 static AUDIT: Table<u64, AuditRow> = Table::new("audit");
@@ -94,7 +113,7 @@ fn text(mut value: Value) -> String {
 /// Adds a row.
 pub(super) fn add(tx: &mut Tx<'_>, row: &AuditRow) -> Result<AuditId, StoreError> {
     // As with messages: the time, and never backwards.
-    let id = AuditId(tx.next_from("audit", row.at.ms() << 16)?);
+    let id = AuditId(tx.next_from(IDS, row.at.ms() << 16, newest_id)?);
     put(tx, id, row)?;
     Ok(id)
 }

@@ -8,7 +8,7 @@ use crate::postcard_row;
 use crate::store::{Halt, Op, Options, Read, Schema, Store, StoreError, Table, Tx, WriteError};
 
 static THINGS: Table<String, Thing> = Table::new("things");
-static SCHEMA: Schema = Schema { version: 1, tables: &[&THINGS, TABLES[0]], checks: &[] };
+static SCHEMA: Schema = Schema { version: 1, tables: &[&THINGS, TABLES[0]], checks: CHECKS, migrations: &[] };
 
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct Thing(String);
@@ -125,4 +125,15 @@ fn a_row_weighs_what_it_shows() {
     let row = |after: Option<Value>| row::AuditRow::new(Timestamp(1), act(), "one".into(), None, after);
     let more = row(Some(json!("x".repeat(10_000)))).weight_bytes() - row(None).weight_bytes();
     assert!((10_000..10_010).contains(&more), "{more}");
+}
+
+#[test]
+fn a_counter_that_is_behind_is_mended() {
+    let store = store();
+    change(&store, "first", 1000).unwrap();
+    store.forget_counter("audit");
+    store.is_mended_of("audit: the counter of its ids is behind");
+    change(&store, "second", 1000).unwrap();
+    assert_eq!(seen(&store).len(), 2, "no row takes the place of another");
+    assert_eq!(store.check().unwrap().lines(), [] as [&str; 0]);
 }

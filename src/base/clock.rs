@@ -8,6 +8,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
+/// Milliseconds of a day.
+pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
 /// A moment: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Timestamp(pub u64);
@@ -39,6 +42,11 @@ impl Timestamp {
     /// As in `2026-11-22T10:05:00.123Z` (RFC 3339), for JSON and people.
     pub fn rfc3339(self) -> String {
         self.date_time().format(&Rfc3339).unwrap_or_default()
+    }
+
+    /// The same without what is not good in a file's name, as in `20261122T100500Z`.
+    pub fn in_a_name(self) -> String {
+        self.rfc3339().replace(['-', ':'], "")
     }
 
     /// As in `Sun, 22 Nov 2026 10:05:00 +0000`, for header fields.

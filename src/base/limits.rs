@@ -14,6 +14,25 @@ pub const RECIPIENTS: usize = 1000;
 /// Copies that the recipients of one transaction may lead to before it takes no more of them: a group may be named again
 /// and again.
 pub const TRANSACTION_COPIES: usize = 5000;
+/// Characters of ENVID, decoded. RFC 3461 §5.4
+pub const ENVELOPE_ID_BYTES: usize = 100;
+/// Characters of ORCPT. RFC 3461 §5.4
+pub const ORIGINAL_RECIPIENT_BYTES: usize = 500;
+/// Octets of a chunk of BDAT below which it counts as a command that moves no mail. RFC 3030 sets no lower end; real
+/// clients send tens of thousands.
+pub const SMALL_CHUNK_BYTES: u64 = 4096;
+/// Octets of a message that are written together when it goes out by BDAT, and held back until the attempt is committed.
+pub const CHUNK_TAIL_BYTES: usize = 32 * 1024;
+/// Seconds for which a message may be held for a later time. RFC 4865 §4 leaves it to the server; Stalwart: 30 days
+pub const FUTURE_RELEASE_S: u32 = 90 * 24 * 60 * 60;
+/// The highest priority that a user or a peer may ask for. RFC 6710 appendix B: MIXER's own levels end at 4.
+pub const PRIORITY_MAX: i8 = 4;
+/// Domains, and accounts of each, among which VRFY looks for a person by name.
+pub const NAMES_LOOKED_AT: usize = 1000;
+/// Octets of a message that is converted for a server without 8BITMIME: it is in memory then.
+pub const CONVERTED_BYTES: u64 = 16 * 1024 * 1024;
+/// Lines that VERB adds to a reply.
+pub const VERBOSE_LINES: usize = 50;
 /// Octets of a message as SIZE announces it. RFC 1870 §3
 pub const MESSAGE_BYTES: u64 = 50 * 1024 * 1024;
 /// Octets of one line of a message, beyond which the message is refused. RFC 5321 §4.5.3.1.6 asks for 1,000.
@@ -82,6 +101,34 @@ pub const SESSIONS_AT_FIRST: usize = 2;
 pub const WINDOW_ENTRIES: usize = 500;
 /// Entries of all destinations that are.
 pub const WINDOWS_ENTRIES: usize = 10_000;
+/// Senders of whom a destination knows apart where what found no room begins.
+pub const LANES: usize = 256;
+/// Entries of the minute that runs of which each is looked at to count those that are due.
+pub const DUE_COUNTED: u64 = 1000;
+/// Domains that are looked at for those with the most entries.
+pub const LARGE_DOMAINS: usize = 1000;
+/// Rules for mail on its way out.
+pub const QUEUE_RULES: usize = 1000;
+/// Senders that are known to have been served lately.
+pub const SENDERS_IN_TURN: usize = 10_000;
+/// Milliseconds by which a message of one sender goes before its others, for each step of its priority. RFC 6710 §5 leaves
+/// it to the server.
+pub const PRIORITY_STEP_MS: u64 = 2 * 60 * 1000;
+/// Sessions in a row that reach nobody, after which the servers of a destination are left alone for a while.
+pub const CIRCUIT_FAILURES: u32 = 3;
+/// Milliseconds for which they are at first; twice as long with each try that fails.
+pub const CIRCUIT_MS: u64 = 5000;
+/// Milliseconds for which they are at most.
+pub const CIRCUIT_MS_MAX: u64 = 60 * 1000;
+/// Milliseconds in which a connection to a destination must be made of which nothing is known: one that does not answer
+/// costs no more, and the next attempt waits for as long as is set.
+pub const FIRST_CONNECT_MS: u64 = 8000;
+/// Milliseconds after which a session that waits for the DNS, a connection or a greeting gives its place to another.
+pub const PLACE_WAIT_MS: u64 = 300;
+/// Sessions that have no place while they wait so.
+pub const SESSIONS_ASIDE: usize = 1024;
+/// Slices of the schedule that are looked at before the sessions are begun that come of them.
+pub const SCHEDULE_SLICES: usize = 8;
 /// Destinations of which something is known at a time.
 pub const DESTINATIONS: usize = 10_000;
 /// Servers of which it is known that they want to be left alone.
@@ -182,6 +229,10 @@ pub const PREVIEW_CHARS: usize = 200;
 pub const SASL_RESPONSE_BYTES: usize = 12_288;
 /// Octets of a password. Argon2 takes more; nobody types more.
 pub const PASSWORD_BYTES: usize = 1024;
+/// Octets of a key that seals secrets at rest, at least; what is made has as many. 256 bits, as the cipher's keys have.
+pub const KEY_BYTES_MIN: usize = 32;
+/// Octets of a file with such keys, at most: room for hundreds.
+pub const KEY_FILE_BYTES: u64 = 64 * 1024;
 /// Connections of one address at a time.
 pub const CONNECTIONS_PER_ADDRESS: usize = 20;
 /// Connections of one network (/24 or /64) at a time.
@@ -250,6 +301,8 @@ pub const STORIES_LOOKED_AT: usize = 2000;
 pub const BATCH_OPS: usize = 512;
 /// Octets of rows that one transaction takes together, roughly; a batch above it breaks the memory budget.
 pub const BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// The same where the disk has next to no room left: the ballast is to outlast several.
+pub const TIGHT_BATCH_BYTES: usize = 512 * 1024;
 /// Ops that may wait for the writer; who comes then, waits to wait.
 pub const QUEUED_OPS: usize = 1024;
 /// Ops that ride and are expendable, and may wait for the writer before more of them are dropped, and counted.
@@ -262,6 +315,10 @@ pub const RIDING_BATCH_BYTES: usize = 256 * 1024;
 pub const RIDE_WAIT_MS: u64 = 1000;
 /// Milliseconds without a batch after which the writer makes the file open at once after a crash.
 pub const WRITER_IDLE_MS: u64 = 250;
+/// Milliseconds without a batch after which it notes in the file what may be a little old after a crash.
+pub const WRITER_REST_MS: u64 = 10_000;
+/// Seconds after which a view of the file that is still open is named in the log: it keeps pages from being used again.
+pub const OLD_VIEW_S: u64 = 30;
 /// Threads that run longer reads.
 pub const READER_THREADS: usize = 2;
 /// Topics that a watcher may be behind before it is told to look at everything.
@@ -463,6 +520,15 @@ pub const HOLD_WAIT_S: u64 = 20;
 /// Octets of heads of messages that one deletion keeps for redelivery: with more, a large mailbox that is emptied would
 /// take the room of its own transaction from a disk that is nearly full.
 pub const KEPT_AT_ONCE_BYTES: usize = 16 * 1024 * 1024;
+/// Messages that one transaction removes from a mailbox: others wait for it no longer than for a full batch.
+pub const EXPUNGED_AT_ONCE: usize = 500;
+/// Messages that one transaction moves into another mailbox.
+pub const MOVED_AT_ONCE: usize = 500;
+/// Messages of deleted mailboxes that one transaction removes; rows of their logs count as messages, and so do the
+/// mailboxes of a deleted account.
+pub const SWEPT_MESSAGES: usize = 250;
+/// Octets of heads that it keeps of them before it leaves the rest to the next.
+pub const SWEPT_HEADS_BYTES: usize = 2 * 1024 * 1024;
 /// Messages that are kept for redelivery and that one transaction forgets.
 pub const REAPED_MESSAGES: usize = 200;
 /// Seconds between two looks at which of them are to be forgotten.
@@ -477,3 +543,64 @@ pub const WAIT_BACK_MS: u64 = 60 * 1000;
 pub const WAIT_LOOKS_AT: usize = 200;
 /// Bodies of JSON beyond [`JSON_BODY_BYTES`] that are in memory at a time: messages with their attachments, large states.
 pub const LARGE_JSON_AT_ONCE: usize = 2;
+/// Messages of a backup's mailbox that are looked at together by whoever brings some back, some 10 MB: the account is gone
+/// through once for those that were moved since, to see which of them it still has. In unit tests few, so that there are
+/// several such slices.
+pub const RESTORE_LOOKED_AT: usize = if cfg!(test) { 100 } else { 50_000 };
+/// UIDs that one request to bring messages back may name.
+pub const RESTORE_UIDS: usize = 10_000;
+/// Messages that come back from a backup in one transaction.
+pub const RESTORED_AT_ONCE: usize = 200;
+/// Octets of such messages in memory, and in one transaction, roughly: the last may be longer.
+pub const RESTORED_AT_ONCE_BYTES: usize = 4 * 1024 * 1024;
+/// Of what stood in the way of a restore, the entries that its result lists; all are counted.
+pub const RESTORE_LISTED: usize = 20;
+/// Seconds between two looks whether the daily backup, or a compaction, is due. Ours.
+pub const SCHEDULES_LOOK_S: u64 = 60;
+/// Octets of a file that is compacted by itself when most of it is free: of a smaller one there is little to give back.
+pub const COMPACTED_FILE_BYTES: u64 = 1024 * 1024 * 1024;
+/// Seconds for which nothing may come of a backup that is uploaded. Ours: it may be of any size.
+pub const UPLOAD_STALL_S: u64 = 60;
+/// Seconds for which a client may take nothing of a copy that is made for it: so long the copy takes the disk's room. Ours.
+pub const DOWNLOAD_STALL_S: u64 = 300;
+/// Milliseconds in which a backup that is uploaded must have come whole: while it comes, no other restore begins. Ours: 10 GB
+/// at 4 Mbit/s.
+pub const UPLOAD_MS: u64 = 6 * 60 * 60 * 1000;
+/// Findings of a check that are listed; more are counted.
+pub const FINDINGS_LISTED: usize = 1000;
+/// Ids of messages or bodies that a check counts the references to at a time, some 25 MB; the next go through the file
+/// again. In unit tests few, so that they have several passes.
+pub const TALLIED_AT_ONCE: usize = if cfg!(test) { 1000 } else { 900_000 };
+/// Findings that a repair mends before it checks again.
+pub const MENDED_AT_ONCE: usize = 100_000;
+/// Findings that a repair mends in one transaction.
+pub const MENDED_IN_ONE_TRANSACTION: usize = 1000;
+/// Times that a repair checks and mends: what is found behind what was mended is mended too.
+pub const REPAIR_ROUNDS: usize = 16;
+/// Octets of a DKIM selector. RFC 1035 §2.3.4: a label; ours may have dots in it, and is no longer for that.
+pub const DKIM_SELECTOR_BYTES: usize = 63;
+/// DKIM keys of one domain: two that sign, two to come, and those that retire. All that sign make a signature each.
+pub const DKIM_KEYS_PER_DOMAIN: usize = 16;
+/// DKIM keys that are kept ready to sign, some 3 KB each.
+pub const DKIM_KEYS_READY: usize = 4096;
+/// Milliseconds for which a DKIM key that signs no more has to stay in the DNS at least, also when the last mail that it
+/// may have signed has left the queue: some verify when a message is read, or forwarded. RFC 6376 §3.1 asks for a
+/// reasonable time.
+pub const DKIM_RETIRED_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+/// Seconds between two looks at the DNS for keys that are to be published.
+pub const DKIM_LOOK_S: u64 = 5 * 60;
+/// Milliseconds between two looks at the DNS for keys that sign: a record that has gone is told.
+pub const DKIM_RECHECK_MS: u64 = 6 * 60 * 60 * 1000;
+/// Seconds that the first keys of a new domain wait for: several domains that come together are gone through once.
+pub const DKIM_FIRST_KEYS_S: u64 = 2;
+/// DKIM keys that are looked at before the next are read.
+pub const DKIM_SLICE: usize = 200;
+/// Milliseconds within which a domain's records must have been looked for that somebody wants to see: the others are shown
+/// as not known.
+pub const DNS_RECORDS_MS: u64 = 8000;
+/// Questions for them at a time.
+pub const DNS_RECORDS_AT_ONCE: usize = 8;
+/// TXT records of a name that are read; what is beyond is nothing of ours.
+pub const TXT_RECORDS: usize = 50;
+/// Octets of a TXT record that are read. RFC 1035 §3.3.14 lets it be of 64 KiB.
+pub const TXT_BYTES: usize = 8 * 1024;

@@ -4,10 +4,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::accounts::{AccountAction, AppPasswordAction};
 use super::audit::{AdminAction, AuditAction};
+use super::backup::BackupAction;
 use super::directory::{Action, AliasFields, DomainFields, TokenAction};
+use super::dkim::{DkimAction, DnsAction};
 use super::jobs::JobAction;
+use super::key::KeyAction;
 use super::mail::{MailboxAction, MessageAction};
 use super::queue::QueueAction;
+use super::restore::RestoreAction;
 use super::routes::RouteAction;
 use super::settings::SettingsAction;
 use super::state::StateAction;
@@ -36,6 +40,20 @@ pub enum Command {
         place: Place,
         #[command(subcommand)]
         action: Action<DomainFields>,
+    },
+    /// Keys that a domain's mail is signed with
+    Dkim {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: DkimAction,
+    },
+    /// What the DNS has to say of a domain, and whether it does
+    Dns {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: DnsAction,
     },
     /// People and services with mail
     Account {
@@ -144,6 +162,43 @@ pub enum Command {
         #[command(subcommand)]
         action: TraceAction,
     },
+    /// Copies of the data file that are opened and checked before they are called good
+    #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+    Backup {
+        #[command(flatten)]
+        place: Place,
+        /// Writes a copy into this file: through the running server, else from the data file itself
+        file: Option<PathBuf>,
+        /// Without the free pages: smaller, and more work
+        #[arg(long)]
+        compact: bool,
+        #[command(subcommand)]
+        action: Option<BackupAction>,
+    },
+    /// Puts a copy in the place of the data file, which no server may have open; the old file stays beside it. Or brings
+    /// single things back from a backup
+    #[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+    Restore {
+        /// The copy, as it is or compressed with zstd
+        file: Option<PathBuf>,
+        /// Where a server runs: starts it again at once, instead of at its next start
+        #[arg(long)]
+        restart: bool,
+        #[command(flatten)]
+        data: Data,
+        #[command(subcommand)]
+        action: Option<RestoreAction>,
+    },
+    /// Gives back to the disk what is free in the data file: by the running server, else the data file itself
+    Compact {
+        #[command(flatten)]
+        place: Place,
+        /// A file that no server has open; default: what --data says
+        file: Option<PathBuf>,
+        /// Ends at once, and says which job does it
+        #[arg(long)]
+        no_wait: bool,
+    },
     /// Long work in the background
     Job {
         #[command(flatten)]
@@ -241,12 +296,22 @@ pub enum Command {
         /// bash, zsh, fish, elvish or powershell
         shell: clap_complete::Shell,
     },
-    /// Checks a data file that no server has open: every table against every other, and every message
+    /// Checks the data file: every table against every other, and every message. Through the running server, where one has
+    /// it open; a FILE is one that no server has open
     Check {
         /// The file; default: what --data says
         file: Option<PathBuf>,
+        /// Mends what can be derived again, after a copy of the file was kept as FILE.before-repair-TIME; it wants the
+        /// server stopped
+        #[arg(long)]
+        repair: bool,
         #[command(flatten)]
-        data: Data,
+        place: Place,
+    },
+    /// The key file of `serve --key-file`
+    Key {
+        #[command(subcommand)]
+        action: KeyAction,
     },
     /// Prints the version
     Version,
@@ -274,9 +339,15 @@ pub struct ServeFlags {
     /// Added to every default port [default: 0; for dev: 3000]
     #[arg(long, env = "PILLARBOX_PORT_OFFSET", value_name = "N")]
     pub port_offset: Option<u16>,
-    /// Written when everything is bound: JSON with pid, addresses and socket
+    /// Written when everything is served, after a repair too: JSON with pid, addresses and socket
     #[arg(long, env = "PILLARBOX_READY_FILE", value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
+    /// The key that seals private keys and passwords for other servers in the data file; `pillarbox key create` makes one
+    #[arg(long, env = "PILLARBOX_KEY_FILE", value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Drops what was sealed with a key that is lost, and says what has to be set anew
+    #[arg(long)]
+    pub without_key: bool,
     /// Its content, 32 or more characters, is an administrator's bearer token
     #[arg(long, env = "PILLARBOX_HTTP_TOKEN_FILE", value_name = "FILE")]
     pub http_token_file: Option<PathBuf>,
@@ -422,8 +493,11 @@ mod tests {
         check("pillarbox log-filter", false);
         check("pillarbox overview", true);
         check("pillarbox metrics --url http://127.0.0.1:11080", true);
+        check("pillarbox restore file.redb --restart --data x.redb", true);
+        check("pillarbox restore drop --data x.redb", true);
         check("pillarbox check", true);
         check("pillarbox check file.redb", true);
+        check("pillarbox check --repair file.redb", true);
         check("pillarbox health --url http://127.0.0.1:11080", true);
         check("pillarbox serve --log-format loud", false);
         check("pillarbox fly", false);

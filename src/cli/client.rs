@@ -1,4 +1,5 @@
 mod stream;
+mod upload;
 
 use std::io;
 use std::path::PathBuf;
@@ -252,7 +253,7 @@ mod tests {
     use super::*;
     use crate::base::{Clock, SystemClock, SystemRandom};
     use crate::cli::args::Output;
-    use crate::http::{self, Context, Handle, Listen};
+    use crate::http::{self, Context, Handle, Sockets};
     use crate::schema::SCHEMA;
     use crate::store::{Options, Store};
 
@@ -264,8 +265,9 @@ mod tests {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = Store::open(Options::memory(clock.clone()), &SCHEMA).unwrap();
         let context = Context::in_memory(store, clock, Arc::new(SystemRandom));
-        let http = Some("127.0.0.1:0".parse().unwrap());
-        http::start(Arc::new(context), Listen { http, https: None, socket: Some(socket_path(data)) }).unwrap()
+        let mut sockets = Sockets::bind(Some("127.0.0.1:0".parse().unwrap()), None).unwrap();
+        sockets.bind_socket(&socket_path(data)).unwrap();
+        http::start(Arc::new(context), sockets, None).unwrap()
     }
 
     #[test]

@@ -20,6 +20,15 @@ const COMMANDS: &[(&str, &str)] = &[
     ("put_domain", "domain put"),
     ("patch_domain", "domain set"),
     ("delete_domain", "domain delete"),
+    ("list_dkim_keys", "dkim list"),
+    ("get_dkim_key", "dkim show"),
+    ("create_dkim_key", "dkim create"),
+    ("activate_dkim_key", "dkim activate"),
+    ("delete_dkim_key", "dkim delete"),
+    ("rotate_dkim_keys", "dkim rotate"),
+    ("get_domain_dns", "dns show"),
+    ("get_domain_zone", "dns zone"),
+    ("check_domain_dns", "dns check"),
     ("list_accounts", "account list"),
     ("get_account", "account show"),
     ("put_account", "account put"),
@@ -54,6 +63,12 @@ const COMMANDS: &[(&str, &str)] = &[
     ("drop_queue_entry", "queue drop"),
     ("flush_queue", "queue flush"),
     ("act_on_queue", "queue actions"),
+    ("list_queue_rules", "queue rule list"),
+    ("get_queue_rule", "queue rule show"),
+    ("put_queue_rule", "queue rule put"),
+    ("delete_queue_rule", "queue rule delete"),
+    ("put_queue_pause", "queue pause"),
+    ("delete_queue_pause", "queue resume"),
     ("list_routes", "route list"),
     ("get_route", "route show"),
     ("put_route", "route put"),
@@ -68,6 +83,22 @@ const COMMANDS: &[(&str, &str)] = &[
     ("get_turn_session", "turn show"),
     ("abort_turn_session", "turn abort"),
     ("get_turn_waiting", "turn waiting"),
+    ("list_backups", "backup list"),
+    ("get_backup", "backup show"),
+    ("create_backup", "backup create"),
+    ("get_backup_file", "backup fetch"),
+    ("verify_backup", "backup verify"),
+    ("delete_backup", "backup delete"),
+    ("get_backup_now", "backup"),
+    ("list_backup_accounts", "backup accounts"),
+    ("list_backup_mailboxes", "backup mailboxes"),
+    ("list_backup_messages", "backup messages"),
+    ("restore_items", "restore items"),
+    ("compact_file", "compact"),
+    ("restore_backup", "restore"),
+    ("get_restore", "restore show"),
+    ("drop_restore", "restore drop"),
+    ("check_file", "check"),
     ("list_jobs", "job list"),
     ("get_job", "job show"),
     ("cancel_job", "job cancel"),
@@ -109,6 +140,7 @@ const WITHOUT: &[(&str, &str)] = &[
     ("delete_session", "the same"),
     ("get_setup", "the page's, by the link that `admin link` prints"),
     ("set_up", "the same"),
+    ("restore_at_setup", "the same; `restore FILE` on the machine itself"),
     ("get_mailbox_message_part", "for the page: `message show` has the text, `message raw` everything"),
 ];
 
@@ -130,7 +162,7 @@ fn is_command(words: &str) -> bool {
             true
         }
         None => false,
-    }) && !command.has_subcommands()
+    }) && (!command.has_subcommands() || command.get_positionals().next().is_some())
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::NotFound(_) => 3,
             Self::Unreachable(_) => 5,
-            Self::Denied(_) => 6,
+            Self::Denied(_) | Self::Open(OpenError::Sealed { .. } | OpenError::OtherKey { .. }) => 6,
             Self::Damaged(_) | Self::Open(OpenError::Damaged { .. }) => 65,
             Self::Open(OpenError::Locked(_)) => 4,
             Self::Open(OpenError::Io { error, .. }) => match error.kind() {
@@ -51,7 +51,8 @@ impl Failure {
                 io::ErrorKind::PermissionDenied => 6,
                 _ => 74,
             },
-            Self::Open(OpenError::Newer { .. }) | Self::Different | Self::Failed(_) => 1,
+            Self::Open(OpenError::NoRoom { .. } | OpenError::NotUpgraded { .. }) => 74,
+            Self::Open(OpenError::Newer { .. } | OpenError::Older { .. }) | Self::Different | Self::Failed(_) => 1,
             Self::Refused(status, _) => match status {
                 400 | 422 => 2,
                 401 | 403 => 6,

@@ -63,25 +63,10 @@ pub fn act(action: JobAction, client: &Client, output: Output) -> Result<(), Fai
 
 /// Shows a job that was just started: at its end, where it is waited for. One that did not succeed then is a failure.
 pub fn started(job: Value, wait: bool, client: &Client, output: Output) -> Result<(), Failure> {
-    let id = job["id"].as_str().unwrap_or_default().to_owned();
     if !wait {
         return show(job, output);
     }
-    let (mut shown, progress) = (0, Progress::begin());
-    let mut job = loop {
-        let job = read(&id, client)?;
-        progress.show(&job);
-        // The dialogue only grows.
-        let dialogue = job["dialogue"].as_str().unwrap_or_default();
-        let new = dialogue.get(shown..).unwrap_or_default();
-        new.lines().for_each(|line| progress.say(line));
-        shown = shown.max(dialogue.len());
-        if !matches!(job["state"].as_str(), Some("queued" | "running")) {
-            break job;
-        }
-        std::thread::sleep(LOOK);
-    };
-    progress.end();
+    let (id, mut job) = watch(&job, client)?;
     let (state, problem) = (job["state"].clone(), job["problem"]["detail"].clone());
     if output == Output::Table
         && let Some(fields) = job.as_object_mut()
@@ -97,6 +82,52 @@ pub fn started(job: Value, wait: bool, client: &Client, output: Output) -> Resul
             output::line(problem.as_str().unwrap_or("nothing more is known"))
         ))),
     }
+}
+
+/// `pillarbox check`: has the server check its file, and waits for what it finds.
+pub fn check(client: &Client, output: Output) -> Result<(), Failure> {
+    let started = client.send(Method::POST, "/api/v1/maintenance/check", &[], None)?.body;
+    let (_, job) = watch(&started, client)?;
+    let findings = job["result"]["findings"].as_array().cloned().unwrap_or_default();
+    match output {
+        Output::Table => {
+            findings.iter().filter_map(Value::as_str).try_for_each(|line| output::print(&format!("{line}\n")))?;
+        }
+        Output::Json | Output::Yaml => show(job.clone(), output)?,
+    }
+    match (job["state"].as_str(), findings.len()) {
+        (Some("succeeded"), _) if output != Output::Table => Ok(()),
+        (Some("succeeded"), _) => output::print("the server's file: clean\n"),
+        (_, 0) => {
+            let problem = job["problem"]["detail"].as_str().unwrap_or("the check did not end");
+            Err(Failure::Failed(output::line(problem)))
+        }
+        (_, _) => Err(Failure::Damaged(format!(
+            "the server's file is damaged: {} findings; stop the server, and mend it with --repair",
+            job["result"]["count"]
+        ))),
+    }
+}
+
+/// Shows how far a job is, until it has ended; its id, and how it ended.
+pub fn watch(job: &Value, client: &Client) -> Result<(String, Value), Failure> {
+    let id = job["id"].as_str().unwrap_or_default().to_owned();
+    let (mut shown, progress) = (0, Progress::begin());
+    let job = loop {
+        let job = read(&id, client)?;
+        progress.show(&job);
+        // The dialogue only grows.
+        let dialogue = job["dialogue"].as_str().unwrap_or_default();
+        let new = dialogue.get(shown..).unwrap_or_default();
+        new.lines().for_each(|line| progress.say(line));
+        shown = shown.max(dialogue.len());
+        if !matches!(job["state"].as_str(), Some("queued" | "running")) {
+            break job;
+        }
+        std::thread::sleep(LOOK);
+    };
+    progress.end();
+    Ok((id, job))
 }
 
 fn path(id: &str) -> String {

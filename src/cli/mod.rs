@@ -5,14 +5,18 @@
 mod accounts;
 mod args;
 mod audit;
+mod backup;
 mod client;
+mod compact;
 mod completions;
 #[cfg(test)]
 mod coverage;
 mod directory;
+mod dkim;
 mod failure;
 mod file;
 mod jobs;
+mod key;
 mod live;
 mod logs;
 mod mail;
@@ -20,7 +24,9 @@ mod output;
 mod password;
 mod progress;
 mod queue;
+mod queue_rules;
 mod request;
+mod restore;
 mod routes;
 mod sendmail;
 mod serve;
@@ -47,6 +53,7 @@ use crate::http;
 pub fn run() -> ExitCode {
     // What this program makes is for its user alone: the file, its socket, its ready file.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    crate::store::end_where_damage_aborts();
     let done = match Cli::parse().command {
         Command::Serve(flags) => return serve::serve(flags),
         Command::Dev(flags) => return serve::dev(flags),
@@ -71,6 +78,8 @@ fn answer(command: Command) -> Result<(), Failure> {
         Command::Domain { place, action } => {
             directory::act(&directory::DOMAINS, action, &Client::new(&place)?, place.output)
         }
+        Command::Dkim { place, action } => dkim::act(action, &Client::new(&place)?, place.output),
+        Command::Dns { place, action } => dkim::dns(action, &Client::new(&place)?, place.output),
         Command::Account { place, action } => accounts::act(action, &Client::new(&place)?, place.output),
         Command::AppPassword { place, action } => accounts::app_password(action, &Client::new(&place)?, place.output),
         Command::Audit { place, action } => audit::act(action, &Client::new(&place)?, place.output),
@@ -88,6 +97,17 @@ fn answer(command: Command) -> Result<(), Failure> {
         Command::Route { place, action } => routes::act(action, &Client::new(&place)?, place.output),
         Command::Turn { place, action } => turn::act(action, &Client::new(&place)?, place.output),
         Command::Trace { place, action } => trace::act(action, &Client::new(&place)?, place.output),
+        Command::Backup { place, file: Some(file), compact, .. } => {
+            let is_local = place.url.as_deref().is_none_or(str::is_empty);
+            backup::make(&file, compact, &place.data, is_local, &Client::new(&place)?)
+        }
+        Command::Backup { place, action: Some(action), .. } => backup::act(action, &Client::new(&place)?, place.output),
+        Command::Backup { .. } => Err(Failure::Usage("name a file to write, or an action: see --help".into())),
+        Command::Compact { file: Some(file), .. } => compact::file(&file),
+        Command::Compact { place, file: None, no_wait } => {
+            let is_local = place.url.as_deref().is_none_or(str::is_empty);
+            compact::by_server(&place.data, is_local, !no_wait, &Client::new(&place)?, place.output)
+        }
         Command::Job { place, action } => jobs::act(action, &Client::new(&place)?, place.output),
         Command::Settings { place, action } => settings::act(action, &Client::new(&place)?, place.output),
         Command::State { place, action } => state::act(action, &Client::new(&place)?, place.output),
@@ -107,7 +127,19 @@ fn answer(command: Command) -> Result<(), Failure> {
         Command::Overview { place } => live::overview(&Client::new(&place)?, place.output),
         Command::Metrics { place } => live::metrics(&Client::new(&place)?),
         Command::Openapi => output::print(&http::openapi()),
-        Command::Check { file, data } => file::check(&file.unwrap_or(data.data)),
+        Command::Restore { action: Some(action), .. } => restore::act(action),
+        Command::Restore { file: Some(file), restart, data, .. } => restore::put(&file, restart, &data.data),
+        Command::Restore { .. } => Err(Failure::Usage("name a copy, or an action: see --help".into())),
+        Command::Check { file, repair: true, place } => file::repair(&file.unwrap_or(place.data)),
+        Command::Check { file: Some(file), .. } => file::check(&file),
+        Command::Check { file: None, place, .. } => {
+            let is_local = place.url.as_deref().is_none_or(str::is_empty);
+            match jobs::check(&Client::new(&place)?, place.output) {
+                Err(Failure::Unreachable(_)) if is_local => file::check(&place.data),
+                checked => checked,
+            }
+        }
+        Command::Key { action } => key::act(action),
         Command::Version => output::print(&format!("pillarbox {}\n", env!("CARGO_PKG_VERSION"))),
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::args::Output;
 use super::client::Client;
 use super::failure::Failure;
+use super::queue_rules::{self, RuleAction};
 use super::request::{given, list, query};
 use super::{jobs, output, watch};
 use crate::http::path_segment;
@@ -101,6 +102,22 @@ pub enum QueueAction {
         #[arg(long)]
         silent: bool,
     },
+    /// Holds or suspends mail by standing rules
+    Rule {
+        #[command(subcommand)]
+        action: RuleAction,
+    },
+    /// Pauses all mail that goes out
+    Pause {
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// When it ends by itself, as in 2027-01-31T00:00:00Z
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+    },
+    /// Ends the pause
+    Resume,
     /// Makes due at once what waits: all, or a part of it
     Flush {
         #[command(flatten)]
@@ -255,6 +272,13 @@ pub fn act(action: QueueAction, client: &Client, output: Output) -> Result<(), F
             let path = format!("{QUEUE}/{}?{}", path_segment(id), query(&[("confirm", Some("silent"))]));
             client.send(Method::DELETE, &path, &[], None).map(drop)
         }),
+        QueueAction::Rule { action } => queue_rules::act(action, client, output),
+        QueueAction::Pause { reason, until } => {
+            let body = given([("reason", Some(reason.into())), ("until", until.map(Value::from))]);
+            let path = format!("{QUEUE}/pause");
+            output::show(&client.send(Method::PUT, &path, &[], Some(&Value::Object(body)))?.body, output)
+        }
+        QueueAction::Resume => client.send(Method::DELETE, &format!("{QUEUE}/pause"), &[], None).map(drop),
         QueueAction::Flush { part, dry_run } => {
             let path = format!("{QUEUE}/flush");
             let flushed = client.send(Method::POST, &path, &[], Some(&part.body(dry_run)))?.body;

@@ -56,6 +56,11 @@ fn config(flags: ServeFlags) -> Result<Config, String> {
         .collect::<Result<Vec<_>, _>>()?;
     let resolver = flags.resolver.as_deref().map(str::trim).filter(|servers| !servers.is_empty());
     let resolver = resolver.map(server::name_servers).transpose().map_err(|error| format!("--resolver: {error}"))?;
+    if flags.without_key && flags.key_file.is_some() {
+        return Err(
+            "--without-key and --key-file exclude each other: start once without the key, then with a new one".into()
+        );
+    }
     let default = Config::default();
     Ok(Config {
         data: flags.data.or(default.data),
@@ -63,6 +68,8 @@ fn config(flags: ServeFlags) -> Result<Config, String> {
         listen,
         port_offset: flags.port_offset.unwrap_or(default.port_offset),
         ready_file: flags.ready_file,
+        key_file: flags.key_file,
+        without_key: flags.without_key,
         http_token_file: flags.http_token_file,
         settings: flags.set,
         state,
@@ -110,6 +117,7 @@ mod tests {
         check("pillarbox serve --resolver dns.example.org", Err("--resolver"));
         check("pillarbox serve --listen smpt=off", Err("smpt"));
         check("pillarbox serve --listen smtp", Err("NAME=ADDRESS"));
+        check("pillarbox serve --key-file /k --without-key", Err("exclude each other"));
         check("pillarbox serve --state /nowhere.yaml", Err("--state /nowhere.yaml: No such file"));
     }
 }

@@ -1,21 +1,28 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::claims::Claims;
-use super::destination::{Bundle, Destination, Offered, Place, Recipient, Trouble};
+use super::destination::{Destination, Offered, Place, Trouble};
+use super::lanes::{Bundle, Hungry, Recipient, Turn};
+use super::pace::{Entered, Pace};
+use super::seat::Seat;
+use super::turns::Turns;
 use super::way::Way;
-use crate::base::{Address, QueueId, Timestamp, limits};
+use crate::base::{Address, MessageId, QueueId, Timestamp, limits};
 use crate::queue::{Attempt, Policy};
 
-/// What is known of all destinations at the moment. Bounded: what has no room here waits in the file.
+/// What is known of all destinations at the moment, and who is dialled next. Bounded: what has no room here waits in the
+/// file. Pure but for the lock: the clock is passed in.
 #[derive(Debug)]
 pub(super) struct Board {
     inner: Mutex<Inner>,
     /// A session has ended, or there is room.
     pub(super) changed: Notify,
+    /// There is a place for a session that waits for one.
+    pub(super) place: Notify,
     connections_max: usize,
     per_destination_max: usize,
 }
@@ -23,14 +30,25 @@ pub(super) struct Board {
 #[derive(Debug, Default)]
 struct Inner {
     destinations: HashMap<String, Destination>,
-    /// Entries in all windows.
+    /// Whose turn it is.
+    turns: Turns,
+    /// Entries in all windows, and of each sender.
     entries: usize,
-    /// Sessions that run.
-    sessions: usize,
+    senders: HashMap<String, usize>,
+    /// Places that are taken, by sessions that speak.
+    places: usize,
+    /// Sessions without a place: they wait for somebody to answer.
+    aside: usize,
+    /// Of these, the ones that were answered, and wait for a place.
+    returning: usize,
+    /// The servers that destinations have been found to have.
+    sites: HashMap<String, Pace>,
     /// Servers that are tried last, and until when.
     resting: HashMap<SocketAddr, Timestamp>,
-    /// The first entry for a destination that itself had no room here.
+    /// The first entry for which there was no room in all.
     passed_over: Option<Place>,
+    /// Nobody is dialled.
+    is_paused: bool,
 }
 
 /// An entry that is due.
@@ -38,6 +56,7 @@ pub(super) struct Due {
     pub(super) id: QueueId,
     pub(super) address: Address,
     pub(super) at: Timestamp,
+    pub(super) turn: Turn,
 }
 
 /// A session that reached nobody.
@@ -49,18 +68,15 @@ pub(super) struct Broken {
     pub(super) jitter: u32,
 }
 
-/// A session's place: its end is noted when this is dropped.
-#[derive(Debug)]
-pub(super) struct Seat {
-    pub(super) key: String,
-    pub(super) board: Arc<Board>,
-}
+/// What is looked for in the schedule: for each destination, of whom.
+pub(super) type Wanted = BTreeMap<String, Hungry>;
 
 impl Board {
     pub(super) fn new(connections_max: usize, per_destination_max: usize) -> Self {
         Self {
             inner: Mutex::default(),
             changed: Notify::new(),
+            place: Notify::new(),
             connections_max: connections_max.max(1),
             per_destination_max: per_destination_max.max(1),
         }
@@ -77,49 +93,78 @@ impl Board {
         offers.iter().map(|(way, due)| inner.offer(way, due, claims, now)).collect()
     }
 
-    /// The sessions to begin now: destinations that have few go first, and the last quarter of all places is for those
-    /// that have none, so that some slow ones can't take everything.
-    pub(super) fn staff(self: &Arc<Self>) -> Vec<(Seat, Way, Bundle)> {
+    /// The sessions to begin now: destinations that have few go first, among these the sender whose turn it is, and the
+    /// last quarter of all places is for destinations that have none, so that some slow ones can't take everything. Where
+    /// nobody has answered yet a session begins without a place: dead hosts keep none from those that answer.
+    pub(super) fn staff(self: &Arc<Self>, now: Timestamp) -> Vec<(Seat, Way, Bundle)> {
         let mut inner = self.lock();
         let inner = &mut *inner;
         let mut started = Vec::new();
-        while let Some(key) = self.neediest(inner) {
+        while let Some(key) = self.neediest(inner, now) {
+            let Some(bundle) = inner.pop(&key) else { break };
             let Some(destination) = inner.destinations.get_mut(&key) else { break };
-            let Some(bundle) = destination.pop() else { break };
             destination.sessions += 1;
-            inner.entries -= bundle.recipients.len();
-            inner.sessions += 1;
-            started.push((Seat { key, board: Arc::clone(self) }, destination.way.clone(), bundle));
+            let is_first = destination.is_first();
+            let way = destination.way.clone();
+            let mut seat = Seat::new(key, Arc::clone(self));
+            if let Some(site) = destination.site.clone()
+                && let Some(pace) = inner.sites.get_mut(&site)
+                && pace.enter(now) == Entered::Yes
+            {
+                seat.site = Some(site);
+            }
+            let is_aside = is_first && self.has_room_aside(inner);
+            *if is_aside { &mut inner.aside } else { &mut inner.places } += 1;
+            seat.is_aside = is_aside;
+            started.push((seat, way, bundle));
         }
         started
     }
 
-    fn neediest(&self, inner: &Inner) -> Option<String> {
-        let free = self.connections_max.saturating_sub(inner.sessions);
+    fn neediest(&self, inner: &Inner, now: Timestamp) -> Option<String> {
+        // Who was answered goes before who has not begun.
+        let free = self.connections_max.saturating_sub(inner.places + inner.returning);
+        let has_room_aside = self.has_room_aside(inner);
+        if free == 0 && !has_room_aside || inner.is_paused {
+            return None;
+        }
         let needy = inner.destinations.iter().filter(|(_, destination)| {
             let reserved = match (&destination.trouble, destination.sessions) {
-                // What is likely to wait for a time-out takes at most half of all places.
+                // What may wait for a time-out takes at most half of all places; of those of whom nobody knows anything there
+                // may be many, and they take a quarter.
                 (Some(_), _) => self.connections_max / 2,
+                (None, 0) if !destination.is_known => self.connections_max - self.connections_max / 4,
+                (None, _) if !destination.is_known => self.connections_max,
                 (None, 0) => 0,
                 (None, _) => self.connections_max / 4,
             };
+            let site = destination.site.as_ref().and_then(|site| inner.sites.get(site));
             !destination.ready.is_empty()
                 && destination.sessions < destination.limit.min(self.per_destination_max)
-                && free > reserved
+                && (free > reserved || has_room_aside && destination.is_first())
+                // Where nobody can be reached, who asks is put off.
+                && site.is_none_or(|pace| pace.has_room(now) || pace.is_broken())
         });
-        // Among equals, whose mail came first.
-        let first = |destination: &Destination| destination.ready.front().map(|bundle| bundle.message);
+        // Among equals, whose turn it is; then whose mail came first.
+        let first = |destination: &Destination| destination.ready.first(&inner.turns);
         needy.min_by_key(|(_, destination)| (destination.sessions, first(destination))).map(|(key, _)| key.clone())
+    }
+
+    /// Whether one more session may begin without a place: not where as many as there are places were answered
+    /// and wait for theirs.
+    fn has_room_aside(&self, inner: &Inner) -> bool {
+        inner.aside < limits::SESSIONS_ASIDE && inner.returning < self.connections_max
     }
 
     /// The next bundle for a session of that destination.
     pub(super) fn next(&self, key: &str) -> Option<Bundle> {
         let mut inner = self.lock();
-        let inner = &mut *inner;
-        let destination = inner.destinations.get_mut(key)?;
-        let bundle = destination.pop()?;
-        inner.entries -= bundle.recipients.len();
-        if destination.passed_over.is_some() && destination.entries <= limits::WINDOW_ENTRIES / 4 {
+        if inner.is_paused {
+            return None;
+        }
+        let bundle = inner.pop(key)?;
+        let destination = inner.destinations.get(key)?;
+        if destination.ready.has_passed_over() && destination.ready.len() <= limits::WINDOW_ENTRIES / 4 {
             self.changed.notify_one();
         }
         Some(bundle)
@@ -132,15 +177,49 @@ impl Board {
         let Some(destination) = inner.destinations.get_mut(key).filter(|_| !bundle.recipients.is_empty()) else {
             return;
         };
-        destination.entries += bundle.recipients.len();
         inner.entries += bundle.recipients.len();
-        destination.ready.push_front(bundle);
+        *inner.senders.entry(bundle.turn.sender.clone()).or_default() += bundle.recipients.len();
+        destination.ready.put_back(bundle);
+    }
+
+    /// The servers of a destination are known: whether a session with them may begin.
+    pub(super) fn enter(&self, seat: &mut Seat, site: String, now: Timestamp) -> Entered {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        match seat.site.take() {
+            // It was begun for these.
+            Some(known) if known == site => {
+                seat.site = Some(known);
+                return Entered::Yes;
+            }
+            Some(other) => inner.sites.get_mut(&other).into_iter().for_each(Pace::leave),
+            None => {}
+        }
+        let entered = inner.sites.entry(site.clone()).or_insert_with(Pace::new).enter(now);
+        if let Some(destination) = inner.destinations.get_mut(&seat.key) {
+            destination.site = Some(site.clone());
+        }
+        if entered == Entered::Yes {
+            seat.site = Some(site);
+        }
+        entered
+    }
+
+    /// Whether nobody of the destination has answered yet, nor was tried in vain.
+    pub(super) fn is_first(&self, key: &str) -> bool {
+        let inner = self.lock();
+        inner.destinations.get(key).is_none_or(Destination::is_first)
     }
 
     /// A server of the destination has answered: what was wrong is over, and so many more sessions may run.
     pub(super) fn answered(&self, key: &str, delivered: usize) {
         let mut inner = self.lock();
+        let inner = &mut *inner;
         let Some(destination) = inner.destinations.get_mut(key) else { return };
+        if let Some(pace) = destination.site.as_ref().and_then(|site| inner.sites.get_mut(site)) {
+            pace.answered(delivered, self.per_destination_max);
+        }
+        destination.is_known = true;
         let had_trouble = destination.trouble.take().is_some();
         let limit = destination.limit.saturating_add(delivered).min(self.per_destination_max);
         let grew = std::mem::replace(&mut destination.limit, limit) < limit;
@@ -149,13 +228,20 @@ impl Board {
         }
     }
 
-    /// A connection broke, or was asked to come back later: half as many sessions may run, and that server is tried
-    /// last for a while.
-    pub(super) fn broke(&self, key: &str, server: SocketAddr, until: Timestamp, now: Timestamp) {
+    /// The destination has put mail off, or was silent for too long: half as many sessions may run.
+    pub(super) fn slowed(&self, key: &str) {
         let mut inner = self.lock();
-        if let Some(destination) = inner.destinations.get_mut(key) {
-            destination.limit = (destination.limit / 2).max(1);
+        let inner = &mut *inner;
+        let Some(destination) = inner.destinations.get_mut(key) else { return };
+        destination.limit = (destination.limit / 2).max(1);
+        if let Some(pace) = destination.site.as_ref().and_then(|site| inner.sites.get_mut(site)) {
+            pace.slowed();
         }
+    }
+
+    /// A server wants to be left alone for a while, or does not answer: it is tried last.
+    pub(super) fn rest(&self, server: SocketAddr, until: Timestamp, now: Timestamp) {
+        let mut inner = self.lock();
         if inner.resting.len() >= limits::RESTING_SERVERS {
             inner.resting.retain(|_, until| *until > now);
         }
@@ -169,11 +255,15 @@ impl Board {
         self.lock().resting.get(&server).is_some_and(|until| *until > now)
     }
 
-    /// Nobody at the destination could be reached: what is ready goes back, to be postponed.
-    pub(super) fn failed(&self, key: &str, broken: Broken, policy: &Policy) {
+    /// Nobody at the destination could be reached: what is ready goes back, to be postponed. `site`: the servers that
+    /// were tried, where any were.
+    pub(super) fn failed(&self, key: &str, site: Option<&str>, broken: Broken, policy: &Policy) {
         let Broken { attempt, began, now, jitter } = broken;
         let mut inner = self.lock();
         let inner = &mut *inner;
+        if let Some(pace) = site.and_then(|site| inner.sites.get_mut(site)) {
+            pace.unreached(now, attempt.clone());
+        }
         let Some(destination) = inner.destinations.get_mut(key) else { return };
         // A try within the pause makes it no longer.
         let (failures, until) = match &destination.trouble {
@@ -186,15 +276,18 @@ impl Board {
         };
         let again_at = now.plus_ms((until.ms_since(now) / 2).min(limits::TROUBLE_PROBE_MS));
         // What has become due since the session began was not meant by it.
-        let at = destination.trouble.as_ref().map_or(began, |trouble| trouble.at.max(began));
+        let at = destination.trouble.as_ref().map_or(began, |trouble| trouble.at.max(began)).min(now);
         destination.trouble = Some(Trouble { failures, at, again_at, until, attempt });
         destination.limit = 1;
-        if let Some(first) = destination.ready.front().and_then(|bundle| bundle.recipients.first()) {
+        let ready = std::mem::take(&mut destination.ready);
+        if !ready.is_empty() || ready.has_passed_over() {
             // All of them are due: to be looked at again from the first on.
-            destination.passed_over = Some((Timestamp(0), first.id));
+            destination.ready.pass_all_over(FIRST);
         }
-        inner.entries -= std::mem::take(&mut destination.entries);
-        destination.ready.clear();
+        inner.entries -= ready.len();
+        for (sender, entries) in ready.counts() {
+            count_off(&mut inner.senders, sender, entries);
+        }
         self.changed.notify_one();
     }
 
@@ -207,290 +300,221 @@ impl Board {
     pub(super) fn forgive(&self) {
         let mut inner = self.lock();
         inner.resting.clear();
+        inner.sites.values_mut().for_each(Pace::forgive);
         for destination in inner.destinations.values_mut() {
             destination.trouble = None;
         }
         inner.destinations.retain(|_, destination| !destination.is_idle());
+    }
+
+    /// Dials nobody, or goes on: what is being sent goes on to its end.
+    pub(super) fn pause(&self, is_paused: bool) {
+        self.lock().is_paused = is_paused;
     }
 
     /// Lets go of what is ready: the routes have changed.
     pub(super) fn clear(&self) {
         let mut inner = self.lock();
         inner.entries = 0;
+        inner.senders.clear();
         for destination in inner.destinations.values_mut() {
-            destination.ready.clear();
-            destination.entries = 0;
-            destination.passed_over = None;
+            destination.ready = Default::default();
             destination.trouble = None;
         }
         inner.destinations.retain(|_, destination| !destination.is_idle());
     }
 
     /// The destinations with room for what found none, and where the first of that stands; it counts as looked at.
-    pub(super) fn take_hungry(&self, now: Timestamp) -> Option<(Vec<String>, Place)> {
+    pub(super) fn take_hungry(&self, now: Timestamp) -> Option<(Wanted, Place)> {
         let mut inner = self.lock();
-        if inner.entries >= limits::WINDOWS_ENTRIES {
+        if inner.entries >= limits::WINDOWS_ENTRIES || inner.is_paused {
             return None;
         }
-        let mut hungry = Vec::new();
-        let mut from: Option<Place> = None;
+        let inner = &mut *inner;
+        let (free, senders) = (limits::WINDOWS_ENTRIES - inner.entries, &inner.senders);
+        let has_share = |sender: &str| senders.get(sender).copied().unwrap_or(0) < free;
+        let (mut wanted, mut from) = (Wanted::new(), None::<Place>);
         for (key, destination) in &mut inner.destinations {
-            if destination.is_hungry(now) {
-                hungry.push(key.clone());
-                from = from.min(destination.passed_over).or(destination.passed_over);
-                destination.passed_over = None;
+            if let Some(is_one) = destination.may_try(now)
+                && let Some((hungry, place)) = destination.ready.take_hungry(is_one, has_share)
+            {
+                wanted.insert(key.clone(), hungry);
+                from = Some(from.map_or(place, |from| from.min(place)));
             }
         }
-        Some((hungry, from?))
+        Some((wanted, from?))
     }
 
-    /// Whether a destination has no room for more.
-    pub(super) fn is_sated(&self, key: &str) -> bool {
+    /// Whether none of these has room for more.
+    pub(super) fn is_sated(&self, wanted: &Wanted) -> bool {
         let inner = self.lock();
         inner.entries >= limits::WINDOWS_ENTRIES
-            || inner.destinations.get(key).is_some_and(|destination| destination.passed_over.is_some())
+            || wanted.iter().all(|(key, hungry)| {
+                inner.destinations.get(key).is_some_and(|destination| destination.ready.is_sated(hungry))
+            })
     }
 
-    /// Whether there is room for destinations that had none.
-    pub(super) fn take_overflow(&self) -> bool {
+    /// The look for these has come up to that place and no further: they are to be looked for behind it.
+    pub(super) fn look_on(&self, wanted: &Wanted, place: Place) {
         let mut inner = self.lock();
-        inner.destinations.len() < limits::DESTINATIONS / 2 && inner.passed_over.take().is_some()
+        for (key, hungry) in wanted {
+            let Some(destination) = inner.destinations.get_mut(key) else { continue };
+            match hungry.senders() {
+                Some(senders) => senders.iter().for_each(|sender| destination.ready.pass_over(sender, place)),
+                None => destination.ready.pass_all_over(place),
+            }
+        }
+    }
+
+    /// Where what found no room in all begins, once there is some.
+    pub(super) fn take_overflow(&self) -> Option<Place> {
+        let mut inner = self.lock();
+        let has_room = inner.destinations.len() < limits::DESTINATIONS / 2
+            && inner.entries <= limits::WINDOWS_ENTRIES / 4
+            && !inner.is_paused;
+        if has_room { inner.passed_over.take() } else { None }
     }
 
     /// When a destination in trouble may be tried again by what waits for that.
     pub(super) fn next_try(&self) -> Option<Timestamp> {
         let inner = self.lock();
         // While one tries, or waits for its place to try, the end of a session wakes us.
-        let is_idle = |destination: &&Destination| destination.sessions == 0 && destination.ready.is_empty();
-        let waiting =
-            inner.destinations.values().filter(|destination| destination.passed_over.is_some()).filter(is_idle);
+        let waits = |destination: &&Destination| {
+            destination.sessions == 0 && destination.ready.is_empty() && destination.ready.has_passed_over()
+        };
+        let waiting = inner.destinations.values().filter(waits);
         waiting.filter_map(|destination| destination.trouble.as_ref().map(|trouble| trouble.again_at)).min()
     }
 
     /// Forgets destinations of which there is nothing to know.
     pub(super) fn tidy(&self, now: Timestamp) {
         let mut inner = self.lock();
+        let inner = &mut *inner;
         let is_stale = |destination: &Destination| {
             let over =
                 destination.trouble.as_ref().is_some_and(|trouble| now > trouble.until.plus_ms(limits::TROUBLE_MS));
-            over && destination.sessions == 0 && destination.ready.is_empty() && destination.passed_over.is_none()
+            over && destination.sessions == 0 && destination.ready.is_empty() && !destination.ready.has_passed_over()
         };
         inner.destinations.retain(|_, destination| !destination.is_idle() && !is_stale(destination));
         if inner.destinations.len() >= limits::DESTINATIONS / 2 {
             // Rather dial one that does not answer once more than have no room for one that does.
             inner.destinations.retain(|_, destination| destination.sessions > 0 || !destination.ready.is_empty());
         }
+        let known: HashSet<&str> = inner.destinations.values().filter_map(|one| one.site.as_deref()).collect();
+        inner.sites.retain(|site, pace| known.contains(site.as_str()) || !pace.is_idle(now));
+        if inner.sites.len() >= limits::DESTINATIONS {
+            inner.sites.retain(|_, pace| !pace.is_idle(now));
+        }
         inner.resting.retain(|_, until| *until > now);
     }
+
+    /// A session waits for somebody to answer: whether it has given its place to another meanwhile.
+    pub(super) fn step_aside(&self) -> bool {
+        let mut inner = self.lock();
+        if inner.aside >= limits::SESSIONS_ASIDE {
+            return false;
+        }
+        inner.aside += 1;
+        inner.places -= 1;
+        self.freed(&inner);
+        true
+    }
+
+    /// It was answered: whether it has a place again. `waits`: it has asked before.
+    pub(super) fn step_back(&self, waits: bool) -> bool {
+        let mut inner = self.lock();
+        if inner.places >= self.connections_max {
+            inner.returning += usize::from(!waits);
+            return false;
+        }
+        inner.returning -= usize::from(waits);
+        inner.aside -= 1;
+        inner.places += 1;
+        true
+    }
+
+    /// A session has ended.
+    pub(super) fn leave(&self, seat: &Seat) {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        inner.returning -= usize::from(seat.is_returning);
+        *if seat.is_aside { &mut inner.aside } else { &mut inner.places } -= 1;
+        if let Some(pace) = seat.site.as_ref().and_then(|site| inner.sites.get_mut(site)) {
+            pace.leave();
+        }
+        if let Some(destination) = inner.destinations.get_mut(&seat.key) {
+            destination.sessions -= 1;
+            if destination.is_idle() {
+                inner.destinations.remove(&seat.key);
+            }
+        }
+        self.freed(inner);
+    }
+
+    /// There may be room for somebody.
+    fn freed(&self, inner: &Inner) {
+        if inner.returning > 0 {
+            self.place.notify_one();
+        }
+        self.changed.notify_one();
+    }
 }
+
+/// Before every place.
+const FIRST: Place = (Timestamp(0), QueueId { message: MessageId(0), number: 0 });
 
 impl Inner {
     fn offer(&mut self, way: &Way, due: &Due, claims: &Claims, now: Timestamp) -> Offered {
         let (key, place) = (way.key(), (due.at, due.id));
-        let is_full = self.entries >= limits::WINDOWS_ENTRIES;
-        if self.destinations.len() >= limits::DESTINATIONS && !self.destinations.contains_key(&key) {
+        let is_known = self.destinations.contains_key(&key);
+        // As in a window: of all that is ready a sender has at most as much as is free behind it.
+        let free = limits::WINDOWS_ENTRIES.saturating_sub(self.entries);
+        let has_share = self.senders.get(&due.turn.sender).copied().unwrap_or(0) < free;
+        if !is_known && (self.destinations.len() >= limits::DESTINATIONS || !has_share && free > 0) {
             self.passed_over = Some(self.passed_over.map_or(place, |first| first.min(place)));
             return Offered::Later;
         }
         let destination = self.destinations.entry(key).or_insert_with(|| Destination::new(way.clone()));
         // A route's login or TLS may have changed.
         destination.way.clone_from(way);
-        let offered = match destination.judge(place, now) {
-            Offered::Taken if is_full && destination.entries > 0 => Offered::Later,
+        let offered = match destination.judge(&due.turn, place, now) {
+            Offered::Taken if !has_share && !destination.ready.is_empty() => Offered::Later,
             offered => offered,
         };
         match offered {
             Offered::Taken => {
                 let Some(claim) = claims.claim(due.id) else { return Offered::Later };
-                destination.push(Recipient { id: due.id, address: due.address.clone(), _claim: claim });
+                let recipient = Recipient { id: due.id, address: due.address.clone(), _claim: claim };
+                destination.ready.push(&due.turn, recipient);
                 self.entries += 1;
+                *self.senders.entry(due.turn.sender.clone()).or_default() += 1;
             }
-            Offered::Later => destination.pass_over(place),
+            Offered::Later => destination.ready.pass_over(&due.turn.sender, place),
             Offered::Postpone(_) => {}
         }
         offered
     }
+
+    fn pop(&mut self, key: &str) -> Option<Bundle> {
+        let bundle = self.destinations.get_mut(key)?.ready.pop(&self.turns)?;
+        let Turn { sender, priority } = &bundle.turn;
+        self.entries -= bundle.recipients.len();
+        count_off(&mut self.senders, sender, bundle.recipients.len());
+        self.turns.served(sender, bundle.recipients.len(), *priority);
+        Some(bundle)
+    }
 }
 
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut inner = self.board.lock();
-        inner.sessions -= 1;
-        if let Some(destination) = inner.destinations.get_mut(&self.key) {
-            destination.sessions -= 1;
-            if destination.is_idle() {
-                inner.destinations.remove(&self.key);
-            }
+/// So many entries of a sender are in no window any more.
+fn count_off(senders: &mut HashMap<String, usize>, sender: &str, entries: usize) {
+    if let Some(count) = senders.get_mut(sender) {
+        *count = count.saturating_sub(entries);
+        if *count == 0 {
+            senders.remove(sender);
         }
-        drop(inner);
-        self.board.changed.notify_one();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::{Enhanced, MessageId};
-    use crate::queue::{Stage, Words};
-
-    const NOW: Timestamp = Timestamp(1_000_000);
-
-    struct Scene {
-        board: Arc<Board>,
-        claims: Claims,
-        seats: Vec<(Seat, Bundle)>,
-        ids: u64,
-    }
-
-    impl Scene {
-        fn new(connections_max: usize, per_destination_max: usize) -> Self {
-            let board = Arc::new(Board::new(connections_max, per_destination_max));
-            Self { board, claims: Claims::default(), seats: Vec::new(), ids: 0 }
-        }
-
-        /// Offers messages that are due at `at`, each with one recipient; says what becomes of the last.
-        fn offer(&mut self, domain: &str, count: u64, at: u64) -> Offered {
-            self.offer_at(domain, count, at, NOW)
-        }
-
-        fn offer_at(&mut self, domain: &str, count: u64, at: u64, now: Timestamp) -> Offered {
-            let address: Address = format!("b@{domain}").parse().unwrap();
-            let way = Way::Mx(address.host.clone());
-            let mut last = Offered::Later;
-            for _ in 0..count {
-                self.ids += 1;
-                let id = QueueId { message: MessageId(self.ids), number: 0 };
-                let due = Due { id, address: address.clone(), at: Timestamp(at) };
-                last = self.board.offer(&[(way.clone(), due)], &self.claims, now).remove(0);
-            }
-            last
-        }
-
-        /// Begins the sessions that there is room for; says how many each destination has.
-        fn staff(&mut self) -> Vec<(String, usize)> {
-            self.seats.extend(self.board.staff().into_iter().map(|(seat, _, bundle)| (seat, bundle)));
-            let mut counts: HashMap<String, usize> = HashMap::new();
-            for (seat, _) in &self.seats {
-                *counts.entry(seat.key.trim_start_matches("mx ").to_owned()).or_default() += 1;
-            }
-            let mut counts: Vec<_> = counts.into_iter().collect();
-            counts.sort();
-            counts
-        }
-
-        fn fail(&self, domain: &str, now: Timestamp) {
-            let policy = Policy {
-                retry_seconds: vec![60, 120],
-                expiry_seconds: 1,
-                bounce_expiry_seconds: 1,
-                hold_expiry_seconds: 1,
-                delay_notice_seconds: 0,
-            };
-            let attempt = Attempt {
-                at: now,
-                actor: "test".into(),
-                server: None,
-                server_ip: None,
-                tls: None,
-                stage: Stage::Connect,
-                words: Words::own(Enhanced(4, 4, 1), "refused"),
-                duration_ms: 0,
-            };
-            let broken = Broken { attempt, began: now, now, jitter: 1000 };
-            self.board.failed(&format!("mx {domain}"), broken, &policy);
-        }
-    }
-
-    #[test]
-    fn sessions_rise_with_success_up_to_the_limit_of_a_destination() {
-        let mut scene = Scene::new(100, 5);
-        scene.offer("a.test", 100, 0);
-        assert_eq!(scene.staff(), [("a.test".into(), limits::SESSIONS_AT_FIRST)]);
-        scene.board.answered("mx a.test", 1);
-        assert_eq!(scene.staff(), [("a.test".into(), 3)]);
-        scene.board.answered("mx a.test", 50);
-        assert_eq!(scene.staff(), [("a.test".into(), 5)]);
-        scene.board.broke("mx a.test", "192.0.2.1:25".parse().unwrap(), NOW.plus_ms(5), NOW);
-        scene.seats.clear();
-        assert_eq!(scene.staff(), [("a.test".into(), 2)]);
-        assert!(scene.board.rests("192.0.2.1:25".parse().unwrap(), NOW));
-        assert!(!scene.board.rests("192.0.2.1:25".parse().unwrap(), NOW.plus_ms(5)));
-    }
-
-    #[test]
-    fn some_large_destinations_leave_room_for_others() {
-        let mut scene = Scene::new(8, 8);
-        for domain in ["a.test", "b.test"] {
-            scene.offer(domain, 100, 0);
-            scene.board.answered(&format!("mx {domain}"), 100);
-        }
-        assert_eq!(scene.staff(), [("a.test".into(), 3), ("b.test".into(), 3)]);
-        scene.offer("c.test", 1, 0);
-        scene.offer("d.test", 1, 0);
-        scene.offer("e.test", 1, 0);
-        let seen = scene.staff();
-        assert_eq!((seen.len(), scene.seats.len()), (4, 8), "{seen:?}");
-    }
-
-    #[test]
-    fn a_window_is_bounded_and_asks_for_more_when_it_is_nearly_empty() {
-        let mut scene = Scene::new(8, 1);
-        let window = limits::WINDOW_ENTRIES as u64;
-        assert_eq!(scene.offer("a.test", window, 7), Offered::Taken);
-        assert_eq!(scene.offer("a.test", 3, 8), Offered::Later);
-        assert_eq!(scene.board.take_hungry(NOW), None);
-        for _ in 0..window {
-            scene.board.next("mx a.test");
-        }
-        let first = QueueId { message: MessageId(window + 1), number: 0 };
-        assert_eq!(scene.board.take_hungry(NOW), Some((vec!["mx a.test".into()], (Timestamp(8), first))));
-        assert_eq!(scene.board.take_hungry(NOW), None);
-    }
-
-    #[test]
-    fn a_destination_in_trouble_postpones_what_was_due_and_is_tried_by_one_at_a_time() {
-        let mut scene = Scene::new(8, 8);
-        scene.offer("a.test", 10, NOW.0);
-        scene.staff();
-        scene.fail("a.test", NOW);
-        scene.seats.clear();
-        assert_eq!(scene.staff(), [], "what was ready is given back");
-        let until = NOW.plus_ms(60_000);
-        assert_eq!(scene.offer("a.test", 1, NOW.0), Offered::Postpone(until));
-        // What has become due since may try again, soon, alone.
-        let soon = NOW.plus_ms(limits::TROUBLE_PROBE_MS);
-        assert_eq!(scene.offer_at("a.test", 1, NOW.0 + 1, NOW.plus_ms(2)), Offered::Later);
-        assert_eq!(scene.offer_at("a.test", 1, NOW.0 + 1, soon), Offered::Taken);
-        assert_eq!(scene.offer_at("a.test", 1, NOW.0 + 1, soon), Offered::Later);
-        assert_eq!(scene.staff(), [("a.test".into(), 1)]);
-        // A failure within the pause does not make it longer; one behind it does.
-        scene.fail("a.test", soon);
-        scene.seats.clear();
-        assert_eq!(scene.offer_at("a.test", 1, NOW.0, soon), Offered::Postpone(until));
-        assert_eq!(scene.offer_at("a.test", 1, NOW.0, until), Offered::Taken);
-        scene.staff();
-        scene.fail("a.test", until);
-        assert_eq!(scene.offer_at("a.test", 1, until.0, until), Offered::Postpone(until.plus_ms(120_000)));
-        // An answer ends it.
-        scene.board.answered("mx a.test", 0);
-        scene.seats.clear();
-        assert_eq!(scene.offer_at("a.test", 5, until.0, until), Offered::Taken);
-    }
-
-    #[test]
-    fn recipients_of_a_message_go_together_up_to_what_every_server_takes() {
-        let (board, claims) = (Arc::new(Board::new(8, 8)), Claims::default());
-        let address: Address = "b@a.test".parse().unwrap();
-        let way = Way::Mx(address.host.clone());
-        for number in 0..250 {
-            let id = QueueId { message: MessageId(1), number };
-            let offer = || [(way.clone(), Due { id, address: address.clone(), at: NOW })];
-            assert_eq!(board.offer(&offer(), &claims, NOW), [Offered::Taken]);
-            assert_eq!(board.offer(&offer(), &claims, NOW), [Offered::Later]);
-        }
-        let sizes: Vec<usize> =
-            std::iter::from_fn(|| board.next("mx a.test")).map(|bundle| bundle.recipients.len()).collect();
-        assert_eq!(sizes, [100, 100, 50]);
-        assert!(!claims.has(QueueId { message: MessageId(1), number: 0 }), "what is dropped is free");
-    }
-}
+#[path = "board_tests.rs"]
+mod tests;

@@ -90,8 +90,7 @@ impl Context {
         self.wake();
     }
 
-    /// What time it is by the schedule: as the wall clock, but it does not go back, and what a jump of the wall clock
-    /// has passed over is not due by that.
+    /// What time it is by the schedule: as the wall clock, but what a jump of that has passed over is not due by it.
     pub fn now(&self) -> Timestamp {
         let mut anchor = self.state.anchor();
         anchor.get_or_insert_with(|| Anchor::new(&*self.clock)).now(&*self.clock)
@@ -103,6 +102,14 @@ impl Context {
         let anchor = anchor.get_or_insert_with(|| Anchor::new(&*self.clock));
         let now = anchor.now(&*self.clock);
         (now, due_spans(now, anchor.gaps()))
+    }
+
+    /// Whether the wall clock was set back since this was last asked: what was stamped before is to be recalled.
+    pub(super) fn take_back(&self) -> bool {
+        let mut anchor = self.state.anchor();
+        let anchor = anchor.get_or_insert_with(|| Anchor::new(&*self.clock));
+        anchor.now(&*self.clock);
+        anchor.take_back()
     }
 
     /// For the time of a next attempt: 0..=2000, as [`crate::queue::Policy::next`] takes it.

@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::Context;
-use super::destination::{Bundle, Recipient};
-use crate::base::{Enhanced, QueueId, limits};
+use super::lanes::{Bundle, Recipient};
+use crate::base::{Enhanced, OriginalRecipient, QueueId, RcptOptions, limits};
 use crate::intake;
 use crate::queue::{self, Attempt, Entry, OpenAttempt, Outcome, Stage, State, Verdict, Words};
-use crate::smtp::client::{Mail, NotOpened};
+use crate::smtp::client::{self, Mail, NotOpened};
 use crate::store::{StoreError, WriteError};
 
 /// How often an outcome is written that the store could not take.
@@ -72,11 +72,15 @@ impl Desk {
         let store = &self.context.store;
         let view = store.view()?;
         let mut wanted = Vec::with_capacity(bundle.recipients.len());
+        let mut recipients = Vec::with_capacity(bundle.recipients.len());
         for recipient in bundle.recipients {
-            let is_free = queue::open_attempt(&view, recipient.id)?.is_none();
+            let is_free = !queue::is_open(&view, recipient.id)?;
             // It may go elsewhere by now.
-            let is_meant = |entry: Entry| entry.recipient == recipient.address && is_wanted(&entry);
-            if is_free && queue::entry(&view, recipient.id)?.is_some_and(is_meant) {
+            let is_meant = |entry: &Entry| entry.recipient == recipient.address && is_wanted(entry);
+            let entry = queue::entry_if_sound(&view, recipient.id)?;
+            if let Some(entry) = entry.filter(|entry| is_free && is_meant(entry)) {
+                let (id, address) = (recipient.id, recipient.address.clone());
+                recipients.push(client::Recipient { id, address, options: asked_of(&entry) });
                 wanted.push(recipient);
             }
         }
@@ -84,16 +88,17 @@ impl Desk {
             return Ok(None);
         }
         bundle.recipients = wanted;
-        let Some(message) = queue::message(&view, bundle.message)? else { return Ok(None) };
+        let message = queue::message(&view, bundle.message)?;
+        let Some(message) = message.filter(|message| !message.is_early(self.context.now())) else { return Ok(None) };
         drop(view);
         let Some(content) = queue::content(store, bundle.message)? else { return Ok(None) };
-        let recipients = bundle.recipients.iter().map(|recipient| (recipient.id, recipient.address.clone())).collect();
         let mail = Mail {
             id: bundle.message,
             sender: message.sender,
             recipients,
             eight_bit: message.eight_bit,
             smtputf8: message.smtputf8,
+            options: message.options,
             content,
         };
         Ok(Some((bundle, mail)))
@@ -215,7 +220,8 @@ async fn write(context: Arc<Context>, outcomes: Vec<Outcome>, claims: Vec<Recipi
         match context.store.write(op).await {
             Ok(_) => {
                 outcomes.iter().for_each(note);
-                return drop(claims);
+                drop(claims);
+                return wake_if_due(&context, &outcomes);
             }
             Err(WriteError::Refused(refused)) => {
                 tracing::error!(%refused, "an outcome was refused");
@@ -230,6 +236,20 @@ async fn write(context: Arc<Context>, outcomes: Vec<Outcome>, claims: Vec<Recipi
     }
     strand(&context, &outcomes).await;
     drop(claims);
+}
+
+/// Where the clock was set, what was put off may be due before its claim has ended: a look that came between has passed
+/// over it, and no other one would come for a while.
+fn wake_if_due(context: &Context, outcomes: &[Outcome]) {
+    let Ok(view) = context.store.view() else { return };
+    let now = context.now();
+    let is_due = |outcome: &Outcome| {
+        let entry = queue::entry_if_sound(&view, outcome.entry);
+        outcome.verdict == Verdict::Deferred && entry.is_ok_and(|entry| entry.is_some_and(|entry| entry.due <= now))
+    };
+    if outcomes.iter().any(is_due) {
+        context.wake();
+    }
 }
 
 /// Leaves what can't be settled to an operator, by an op that does as little as there is to do.
@@ -274,6 +294,17 @@ fn note(outcome: &Outcome) {
         text = attempt.words.text,
         "an attempt has ended"
     );
+}
+
+/// What the next server is asked for a recipient. Where an alias has led elsewhere, it is told the name that the sender
+/// had used.
+// RFC 3461 §5.2.1, §5.2.7.1
+fn asked_of(entry: &Entry) -> RcptOptions {
+    let named = || {
+        let original = entry.original.as_ref().filter(|original| original.is_ascii())?;
+        Some(OriginalRecipient { kind: "rfc822".to_owned(), address: original.to_string() })
+    };
+    RcptOptions { original: entry.options.original.clone().or_else(named), ..entry.options.clone() }
 }
 
 /// Whether an operator, a peer's wish or the schedule lets it go now.

@@ -1,32 +1,7 @@
-use std::collections::VecDeque;
-
-use super::claims::Claim;
+use super::lanes::{Lanes, Turn};
 use super::way::Way;
-use crate::base::{Address, MessageId, QueueId, Timestamp, limits};
-use crate::queue::{Attempt, Sending};
-
-/// Some recipients of one message at one destination: one transaction.
-#[derive(Debug)]
-pub(super) struct Bundle {
-    pub(super) message: MessageId,
-    pub(super) recipients: Vec<Recipient>,
-}
-
-/// A recipient that is ours to send to.
-#[derive(Debug)]
-pub(super) struct Recipient {
-    pub(super) id: QueueId,
-    pub(super) address: Address,
-    /// Given back when it is dropped.
-    pub(super) _claim: Claim,
-}
-
-impl Recipient {
-    /// As it is being sent.
-    pub(super) fn sending(&self) -> Sending {
-        Sending { id: self.id, recipient: self.address.clone() }
-    }
-}
+use crate::base::{QueueId, Timestamp, limits};
+use crate::queue::Attempt;
 
 /// A place in the schedule.
 pub(super) type Place = (Timestamp, QueueId);
@@ -36,15 +11,15 @@ pub(super) type Place = (Timestamp, QueueId);
 pub(super) struct Destination {
     pub(super) way: Way,
     /// What is to be sent next: a window of what is due.
-    pub(super) ready: VecDeque<Bundle>,
-    /// Entries in it.
-    pub(super) entries: usize,
+    pub(super) ready: Lanes,
+    /// The servers that were found for it, where they are known: other destinations may have the same.
+    pub(super) site: Option<String>,
     /// Sessions that run.
     pub(super) sessions: usize,
     /// Sessions that may: rises with every message that goes through.
     pub(super) limit: usize,
-    /// The first entry that is due and found no room.
-    pub(super) passed_over: Option<Place>,
+    /// A server of it has answered, since something is known of it.
+    pub(super) is_known: bool,
     /// It could not be reached.
     pub(super) trouble: Option<Trouble>,
 }
@@ -80,68 +55,44 @@ impl Destination {
     pub(super) fn new(way: Way) -> Self {
         Self {
             way,
-            ready: VecDeque::new(),
-            entries: 0,
+            ready: Lanes::default(),
+            site: None,
             sessions: 0,
             limit: limits::SESSIONS_AT_FIRST,
-            passed_over: None,
+            is_known: false,
             trouble: None,
         }
     }
 
     /// Whether an entry can be sent now: without a claim, room is all that matters.
-    pub(super) fn judge(&self, (due, id): Place, now: Timestamp) -> Offered {
+    pub(super) fn judge(&self, turn: &Turn, (due, id): Place, now: Timestamp) -> Offered {
         match &self.trouble {
             Some(trouble) if due <= trouble.at && now < trouble.until => Offered::Postpone(trouble.until),
             Some(trouble) if now < trouble.again_at || self.sessions > 0 => Offered::Later,
             // One message tries, with all its recipients.
-            Some(_) if self.entries > 0 && !self.completes(id.message) => Offered::Later,
+            Some(_) if !self.ready.is_empty() && !self.ready.completes(turn, id.message) => Offered::Later,
             Some(_) => Offered::Taken,
-            None if self.entries >= limits::WINDOW_ENTRIES => Offered::Later,
+            None if !self.ready.has_room(&turn.sender) => Offered::Later,
             None => Offered::Taken,
         }
     }
 
-    /// Takes an entry into the window, beside others of its message.
-    pub(super) fn push(&mut self, recipient: Recipient) {
-        self.entries += 1;
-        let message = recipient.id.message;
-        let completes = self.completes(message);
-        match self.ready.back_mut().filter(|_| completes) {
-            Some(last) => last.recipients.push(recipient),
-            None => self.ready.push_back(Bundle { message, recipients: vec![recipient] }),
+    /// Whether more may be taken in; `true`: one message alone, to try.
+    pub(super) fn may_try(&self, now: Timestamp) -> Option<bool> {
+        match &self.trouble {
+            Some(trouble) if now >= trouble.again_at && self.sessions == 0 && self.ready.is_empty() => Some(true),
+            Some(_) => None,
+            None => Some(false),
         }
     }
 
-    /// Whether the last transaction is of this message and has room.
-    fn completes(&self, message: MessageId) -> bool {
-        self.ready
-            .back()
-            .is_some_and(|last| last.message == message && last.recipients.len() < limits::TRANSACTION_RECIPIENTS)
-    }
-
-    pub(super) fn pop(&mut self) -> Option<Bundle> {
-        let bundle = self.ready.pop_front()?;
-        self.entries -= bundle.recipients.len();
-        Some(bundle)
-    }
-
-    /// Remembers that something due found no room.
-    pub(super) fn pass_over(&mut self, place: Place) {
-        self.passed_over = Some(self.passed_over.map_or(place, |first| first.min(place)));
-    }
-
-    /// Whether there is room for what found none.
-    pub(super) fn is_hungry(&self, now: Timestamp) -> bool {
-        self.passed_over.is_some()
-            && match &self.trouble {
-                Some(trouble) => now >= trouble.again_at && self.sessions == 0 && self.entries == 0,
-                None => self.entries <= limits::WINDOW_ENTRIES / 4,
-            }
+    /// Whether nobody there has answered yet, nor was tried in vain.
+    pub(super) fn is_first(&self) -> bool {
+        !self.is_known && self.trouble.is_none()
     }
 
     /// Whether nothing would be lost if it were forgotten.
     pub(super) fn is_idle(&self) -> bool {
-        self.sessions == 0 && self.ready.is_empty() && self.passed_over.is_none() && self.trouble.is_none()
+        self.sessions == 0 && self.ready.is_empty() && !self.ready.has_passed_over() && self.trouble.is_none()
     }
 }

@@ -12,13 +12,17 @@ mod courier;
 mod desk;
 mod destination;
 mod global;
+mod lanes;
 mod locate;
+mod pace;
 mod peer;
 mod scan;
 mod scheduler;
+mod seat;
 mod servers;
 mod session;
 mod sweep;
+mod turns;
 mod way;
 
 pub use claims::{Claim, Claims};

@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use super::Context;
 use super::desk::Desk;
-use super::destination::{Bundle, Recipient};
+use super::lanes::{Bundle, Recipient, Turn};
 use crate::base::{DomainName, QueueId, limits};
-use crate::queue::{self, Entry, Outcome, Stage, State, Verdict, Waiting};
-use crate::smtp::client::{Courier, Mail, NotOpened};
+use crate::queue::{self, Entry, Outcome, Rules, Stage, State, Verdict, Waiting};
+use crate::smtp::client::{Courier, Mail, NotOpened, Room};
 use crate::store::{Read, StoreError};
 
 /// The mail that waits for some domains, for a session with a peer: what the schedule says is passed over, what is held
@@ -15,6 +15,8 @@ pub struct PeerCourier {
     context: Arc<Context>,
     /// Each with the last entry that was looked at: ids only ever rise, so that what comes in stands behind it.
     domains: BTreeMap<DomainName, Option<QueueId>>,
+    /// Recipients of the last message that the peer does not take in the same transaction.
+    rest: Option<Bundle>,
     desk: Desk,
 }
 
@@ -22,7 +24,7 @@ impl PeerCourier {
     /// A courier for what waits for `domains`. `actor` is for the trace, as in `atrn branch`.
     pub fn new(context: Arc<Context>, domains: Vec<DomainName>, actor: String) -> Self {
         let desk = Desk::new(Arc::clone(&context), actor);
-        Self { context, domains: domains.into_iter().map(|domain| (domain, None)).collect(), desk }
+        Self { context, domains: domains.into_iter().map(|domain| (domain, None)).collect(), rest: None, desk }
     }
 
     /// Waits until every outcome is in the file: a session that broke did not come to the end of its mail.
@@ -33,9 +35,15 @@ impl PeerCourier {
     /// The next message of which some entry is free: with all its free entries in these domains.
     fn pick(&mut self) -> Result<Option<Bundle>, StoreError> {
         let view = self.context.store.view()?;
+        let now = self.context.now();
+        if queue::pause(&view, now)?.is_some() {
+            return Ok(None);
+        }
+        let rules = Rules::at(&view, now)?;
         while let Some(first) = self.first(&view)? {
             let id = first.id.message;
             let mut recipients = Vec::new();
+            let sender = queue::message_if_sound(&view, id)?.and_then(|message| message.sender);
             for waiting in queue::entries_of_message(&view, id)? {
                 let host = &waiting.entry.recipient.host;
                 let is_ours = host.name().is_some_and(|domain| match self.domains.get(domain) {
@@ -43,6 +51,10 @@ impl PeerCourier {
                     None => false,
                 });
                 if !is_ours || !is_for_peers(&waiting.entry) || recipients.len() >= limits::TRANSACTION_RECIPIENTS {
+                    continue;
+                }
+                let is_released = matches!(waiting.entry.state, State::Waiting { released: true });
+                if rules.of(&view, &waiting.entry, sender.as_ref(), is_released)?.is_some() {
                     continue;
                 }
                 if let Some(claim) = self.context.claims.claim(waiting.id) {
@@ -55,7 +67,8 @@ impl PeerCourier {
                 *seen = Some(seen.map_or(last, |seen| seen.max(last)));
             }
             if !recipients.is_empty() {
-                return Ok(Some(Bundle { message: id, recipients }));
+                // In the order in which they came: its own mail is all that a peer is served.
+                return Ok(Some(Bundle { message: id, turn: Turn::default(), recipients }));
             }
         }
         Ok(None)
@@ -76,15 +89,20 @@ impl PeerCourier {
 }
 
 impl Courier for PeerCourier {
-    async fn next(&mut self) -> Option<Mail> {
+    async fn next(&mut self, room: Room) -> Option<Mail> {
         // Its claims end: the client has no use for it.
         drop(self.desk.take_left());
         loop {
             if self.context.stop.is_cancelled() {
                 return None;
             }
-            match self.pick() {
-                Ok(Some(bundle)) => {
+            let picked = match self.rest.take() {
+                Some(rest) => Ok(Some(rest)),
+                None => self.pick(),
+            };
+            match picked {
+                Ok(Some(mut bundle)) => {
+                    self.rest = bundle.cut(room);
                     if let Some(mail) = self.desk.load(bundle, is_for_peers) {
                         return Some(mail);
                     }

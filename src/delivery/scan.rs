@@ -2,31 +2,34 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Context;
-use super::board::{Board, Due};
+use super::board::{Board, Due, Wanted};
 use super::claims::{Claim, Claims};
 use super::courier::ACTOR;
 use super::destination::{Offered, Place};
+use super::lanes::Turn;
 use super::way::{Choice, Way, choose};
 use crate::base::{Address, Enhanced, Host, MessageId, QueueId, Timestamp, limits};
-use crate::intake;
 use crate::queue::{
-    self, Attempt, EndHold, Entry, Message, Notify, Outcome, Park, Postpone, Stage, State, Verdict, Via, Waiting, Words,
+    self, Attempt, EndHold, Entry, HoldByRule, Message, Notify, Outcome, Park, Postpone, RuleAction, Rules, Stage,
+    State, Verdict, Via, Waiting, Words,
 };
 use crate::store::{Op, Store, StoreError, View};
+use crate::{directory, intake};
 
 /// What is to be looked at.
 #[derive(Debug, Clone)]
 pub(super) enum Scope {
     /// All that is due and stands behind this.
-    From(Option<Timestamp>),
+    From(Option<Place>),
     /// What is due for these destinations, from that place on.
-    Of(Vec<String>, Place),
+    Of(Wanted, Place),
 }
 
 /// An entry that is due, and what is to become of it.
 struct Found {
     id: QueueId,
     entry: Entry,
+    turn: Turn,
     what: What,
     /// Its end has come, or the sender is to be told that it is late: an attempt that has failed says so.
     is_owed: bool,
@@ -34,7 +37,15 @@ struct Found {
 
 enum What {
     Send(Way),
+    /// Its sender wants it to be sent no earlier than this.
+    PutOff(Timestamp),
+    /// It is for an account here.
+    BringHome,
     Park(String),
+    /// A rule holds it.
+    Hold,
+    /// A rule suspends it: it stays where it is.
+    Suspended,
     /// Nobody has fetched it.
     Unfetched,
     /// The time of an operator's hold is over.
@@ -42,43 +53,53 @@ enum What {
 }
 
 /// Looks at what is due, in slices: hands the board what it has room for, parks what is held for peers, postpones what is
-/// for destinations that can't be reached, and ends what nobody has fetched and holds whose time is over.
+/// for destinations that can't be reached, holds what a rule is for, and ends what nobody has fetched and holds whose
+/// time is over. After [`limits::SCHEDULE_SLICES`] it says behind which place it would go on, so that what it has found
+/// can begin; `None`: it has come to the end.
 ///
 /// # Errors
 /// [`StoreError`].
-pub(super) async fn scan(context: &Arc<Context>, board: &Board, scope: Scope) -> Result<(), StoreError> {
+pub(super) async fn scan(context: &Arc<Context>, board: &Board, scope: Scope) -> Result<Option<Place>, StoreError> {
     let (now, spans) = context.due();
-    let (start, keys) = match scope {
-        Scope::From(from) => (from.map(|from| (from, FIRST)), None),
+    let (start, wanted) = match scope {
+        Scope::From(from) => (from, None),
         // What is read stands behind a place: from the first of that moment on, so that this one is among it.
-        Scope::Of(keys, place) => (Some((place.0, FIRST)), Some(keys)),
+        Scope::Of(wanted, place) => (Some((place.0, FIRST)), Some(wanted)),
     };
+    let mut slices = 0;
     for (from, to) in spans {
-        let mut after = start.filter(|start| start.0 > from).or((from > Timestamp(0)).then_some((from, FIRST)));
+        let mut after = start.filter(|start| start.0 >= from).or((from > Timestamp(0)).then_some((from, FIRST)));
         loop {
             if after.is_some_and(|after| after.0 > to) || context.stop.is_cancelled() {
                 break;
             }
+            if let Some(after) = after.filter(|_| slices == limits::SCHEDULE_SLICES) {
+                return Ok(Some(after));
+            }
+            slices += 1;
             let slice = read(context, now, to, after).await?;
             let Some(last) = slice.last else { break };
             after = Some(last);
             let mut todo = Todo::default();
             for found in slice.found {
-                todo.take(found, context, keys.as_deref());
+                todo.take(found, context, wanted.as_ref());
             }
             todo.offer(context, board, now);
             todo.write(context, now).await;
-            let is_sated = keys.as_ref().is_some_and(|keys| keys.iter().all(|key| board.is_sated(key)));
-            if !slice.has_more || is_sated {
+            let is_sated = wanted.as_ref().is_some_and(|wanted| board.is_sated(wanted));
+            if is_sated {
+                return Ok(None);
+            }
+            if !slice.has_more {
                 break;
             }
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Before every id.
-const FIRST: QueueId = QueueId { message: MessageId(0), number: 0 };
+pub(super) const FIRST: QueueId = QueueId { message: MessageId(0), number: 0 };
 
 /// Some entries of the schedule that stand together.
 struct Slice {
@@ -101,8 +122,14 @@ async fn read(
         let due = queue::due(view, to, after, limits::SCHEDULE_SLICE)?;
         let has_more = due.len() == limits::SCHEDULE_SLICE;
         let last = due.last().map(|waiting| (waiting.entry.due, waiting.id));
-        let mut eyes = Eyes { view, claims, now, notice_ms, message: None, choices: HashMap::new() };
-        let found = due.into_iter().filter_map(|waiting| eyes.look(waiting).transpose()).collect::<Result<_, _>>()?;
+        let rules = Rules::at(view, now)?;
+        let mut eyes = Eyes { view, claims, now, rules, notice_ms, message: None, choices: HashMap::new() };
+        let found = due.into_iter().filter_map(|waiting| match eyes.look(waiting) {
+            // What is damaged waits for its repair; the log names it, and the others go out.
+            Err(StoreError::Damaged { .. }) => None,
+            looked => looked.transpose(),
+        });
+        let found = found.collect::<Result<_, _>>()?;
         Ok(Slice { found, last, has_more })
     };
     context.store.read(slice).await
@@ -113,6 +140,7 @@ struct Eyes<'a> {
     view: &'a View,
     claims: Claims,
     now: Timestamp,
+    rules: Rules,
     notice_ms: u64,
     /// The last message that was looked at: its recipients stand together.
     message: Option<(MessageId, Message)>,
@@ -123,24 +151,47 @@ struct Eyes<'a> {
 impl Eyes<'_> {
     fn look(&mut self, waiting: Waiting) -> Result<Option<Found>, StoreError> {
         let Waiting { id, entry } = waiting;
-        if self.claims.has(id) || queue::open_attempt(self.view, id)?.is_some() {
+        if self.claims.has(id) || queue::is_open(self.view, id)? {
             return Ok(None);
         }
         let Some(message) = self.message(id.message)? else { return Ok(None) };
-        let is_late = self.notice_ms > 0
+        let is_noticed = self.notice_ms > 0 && self.now >= message.begins_at().plus_ms(self.notice_ms);
+        let is_overdue = message.options.deliver_by.is_some_and(|by| self.now >= by.at);
+        let is_late = (is_noticed || is_overdue)
             && !entry.delay_told
-            && message.notify == Notify::Sender
-            && self.now >= message.at.plus_ms(self.notice_ms);
+            && entry.options.wants_delay()
+            && message.notify == Notify::Sender;
+        let turn = turn(&message);
         let is_owed = is_late || self.now >= entry.expires_at;
         let what = match entry.state {
             State::Held { .. } => What::Release,
             State::Parked { .. } => What::Unfetched,
-            State::Waiting { released } => match self.choose(&entry, message.sender, released)? {
-                Choice::Send(way) => What::Send(way),
-                Choice::Park(peer) => What::Park(peer),
-            },
+            // RFC 4865 §4: whatever has made it due, it is not sent before its sender wants it to be.
+            State::Waiting { .. } if message.is_early(self.now) => What::PutOff(message.begins_at()),
+            State::Waiting { .. } if message.options.release_at.is_some() && self.is_home(&entry)? => What::BringHome,
+            State::Waiting { released } => self.waiting(&entry, message.sender, released)?,
         };
-        Ok(Some(Found { id, entry, what, is_owed }))
+        Ok(Some(Found { id, entry, turn, what, is_owed }))
+    }
+
+    fn waiting(&mut self, entry: &Entry, sender: Option<Address>, released: bool) -> Result<What, StoreError> {
+        match self.rules.of(self.view, entry, sender.as_ref(), released)?.map(|rule| rule.fields.action) {
+            Some(RuleAction::Hold) => return Ok(What::Hold),
+            Some(RuleAction::Suspend) => return Ok(What::Suspended),
+            None => {}
+        }
+        Ok(match self.choose(entry, sender, released)? {
+            Choice::Send(way) => What::Send(way),
+            Choice::Park(peer) => What::Park(peer),
+        })
+    }
+
+    /// Whether the recipient is of a domain here: what was put off for them does not leave, unless an operator sends it.
+    fn is_home(&self, entry: &Entry) -> Result<bool, StoreError> {
+        match entry.recipient.host.name().filter(|_| entry.via.is_none()) {
+            Some(domain) => Ok(directory::local_domain(self.view, domain)?.is_some()),
+            None => Ok(false),
+        }
     }
 
     fn choose(&mut self, entry: &Entry, sender: Option<Address>, released: bool) -> Result<Choice, StoreError> {
@@ -170,23 +221,30 @@ struct Todo {
     park: HashMap<String, Vec<QueueId>>,
     postpone: HashMap<Timestamp, Vec<QueueId>>,
     release: Vec<QueueId>,
+    hold: Vec<QueueId>,
+    home: Vec<QueueId>,
     settle: HashMap<MessageId, Vec<Outcome>>,
     /// What is settled is nobody else's until that is written.
     claimed: Vec<Claim>,
 }
 
 impl Todo {
-    fn take(&mut self, found: Found, context: &Context, keys: Option<&[String]>) {
+    fn take(&mut self, found: Found, context: &Context, wanted: Option<&Wanted>) {
         let id = found.id;
         match found.what {
             What::Park(peer) => self.park.entry(peer).or_default().push(id),
+            What::Hold => self.hold.push(id),
+            What::Suspended => {}
             What::Release => self.release.push(id),
+            What::PutOff(until) => self.postpone.entry(until).or_default().push(id),
+            What::BringHome => self.home.push(id),
             What::Unfetched => self.settle(id, unfetched(context), &context.claims),
             What::Send(way) => {
-                if keys.is_some_and(|keys| !keys.contains(&way.key())) {
+                let is_of = |wanted: &Wanted| wanted.get(&way.key()).is_some_and(|of| of.wants(&found.turn.sender));
+                if wanted.is_some_and(|wanted| !is_of(wanted)) {
                     return;
                 }
-                let due = Due { id, address: found.entry.recipient, at: found.entry.due };
+                let due = Due { id, address: found.entry.recipient, at: found.entry.due, turn: found.turn };
                 self.offers.push((way, due));
                 self.owed.push(found.is_owed);
             }
@@ -226,11 +284,29 @@ impl Todo {
         if !self.release.is_empty() {
             put(&context.store, EndHold { entries: self.release, at: now }).await;
         }
+        if !self.hold.is_empty() {
+            put(&context.store, HoldByRule { entries: self.hold, at: now }).await;
+        }
+        for id in self.home {
+            let Some(_claim) = context.claims.claim(id) else { continue };
+            let outbound = Arc::clone(&context.outbound);
+            match intake::BringHome::prepare(&context.store, id, outbound, context.now(), context.jitter()).await {
+                Ok(Some(home)) => put(&context.store, home).await,
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, queue_id = %id, "a message can't be brought home"),
+            }
+        }
         for outcomes in self.settle.into_values() {
             let outbound = Arc::clone(&context.outbound);
             put(&context.store, intake::Settle { outcomes, outbound, at: now, jitter: context.jitter() }).await;
         }
     }
+}
+
+/// Whose turn a message takes: that of the sender of its envelope.
+fn turn(message: &Message) -> Turn {
+    let sender = message.sender.as_ref().map(Address::key).unwrap_or_default();
+    Turn { sender, priority: message.options.priority }
 }
 
 /// Writes what is of no harm when it is not written: the next look finds it again.

@@ -6,16 +6,20 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::board::Board;
-use super::scan::{Scope, scan};
+use super::destination::Place;
+use super::scan::{FIRST, Scope, scan};
 use super::session;
 use super::sweep::sweep;
-use crate::base::{Timestamp, limits};
+use crate::base::{QueueId, Timestamp, limits};
 use crate::net::Sessions;
-use crate::queue::{QUEUE_TOPIC, ROUTE_TOPIC, next_due};
+use crate::queue::{self, QUEUE_TOPIC, ROUTE_TOPIC, next_due};
 use crate::store::{StoreError, Watch};
 
 /// How many times as long as a look at the schedule has taken nothing is looked at.
 const LOOKS_REST: u32 = 9;
+
+/// Before every place of the schedule.
+const START: Place = (Timestamp(0), FIRST);
 
 /// Delivers until `context.stop` is cancelled, and then until the sessions have ended.
 pub async fn run(context: Arc<Context>) {
@@ -30,7 +34,10 @@ pub async fn run(context: Arc<Context>) {
         looked_at: None,
         look_whole: true,
         look_new: false,
-        has_new_routes: true,
+        rest: None,
+        sweeping: Some(None),
+        sweep_again: false,
+        pause_until: None,
         rests_until: Instant::now(),
     };
     scheduler.run(queue, routes).await;
@@ -41,14 +48,21 @@ struct Scheduler {
     context: Arc<Context>,
     board: Arc<Board>,
     sessions: Sessions,
-    /// Up to when the whole schedule was looked at.
+    /// Up to when the whole schedule was looked at, or is being.
     looked_at: Option<Timestamp>,
     /// The whole schedule is to be looked at.
     look_whole: bool,
     /// What has become due since is.
     look_new: bool,
-    /// What is parked may have to go, and what is ready may go elsewhere.
-    has_new_routes: bool,
+    /// Behind which place a look goes on that was too long for one turn.
+    rest: Option<Place>,
+    /// What is parked may have to go, what is ready may go elsewhere, and what a clock that was ahead has stamped comes
+    /// back: behind which entry this goes on.
+    sweeping: Option<Option<QueueId>>,
+    /// The same once more in a while: what was stamped before the clock was set back may have been written after.
+    sweep_again: bool,
+    /// When an operator's pause of everything ends by itself.
+    pause_until: Option<Timestamp>,
     /// Not before this is the schedule looked at again: each change in the queue asks for it.
     rests_until: Instant,
 }
@@ -60,6 +74,9 @@ impl Scheduler {
         loop {
             if whole_at.elapsed() >= Duration::from_millis(limits::SCHEDULE_TICK_MS) {
                 self.look_whole = true;
+                if std::mem::take(&mut self.sweep_again) {
+                    self.sweeping = Some(None);
+                }
             }
             let is_whole = self.look_whole;
             let looked = self.turn().await;
@@ -78,7 +95,7 @@ impl Scheduler {
                 () = context.stop.cancelled() => return,
                 () = context.state.wake.notified() => self.look_whole = true,
                 topic = routes.next() => match topic {
-                    Some(_) => self.has_new_routes = true,
+                    Some(_) => self.begin_sweep(),
                     None => return,
                 },
                 topic = queue.next() => match topic {
@@ -96,43 +113,84 @@ impl Scheduler {
         if self.context.state.is_urged.swap(false, Ordering::AcqRel) {
             self.board.forgive();
         }
-        if std::mem::take(&mut self.has_new_routes) {
-            self.board.clear();
-            sweep(&self.context).await?;
-            self.look_whole = true;
+        if self.context.take_back() {
+            // Until when it knows something of somebody is by the other time.
+            self.board.forgive();
+            self.begin_sweep();
+            self.sweep_again = true;
+        }
+        self.heed_pause()?;
+        if let Some(after) = self.sweeping.take() {
+            self.sweeping = sweep(&self.context, after).await?.map(Some);
         }
         let began = Instant::now();
-        if (self.look_whole || self.look_new) && began >= self.rests_until {
+        if self.has_to_look() && began >= self.rests_until {
             self.look().await?;
             self.rests_until = Instant::now() + began.elapsed() * LOOKS_REST;
         }
         self.begin();
-        while let Some((keys, place)) = self.board.take_hungry(self.context.now()) {
-            scan(&self.context, &self.board, Scope::Of(keys, place)).await?;
-            self.begin();
-            if self.context.stop.is_cancelled() {
-                break;
+        if let Some((wanted, place)) = self.board.take_hungry(self.context.now()) {
+            let last = scan(&self.context, &self.board, Scope::Of(wanted.clone(), place)).await?;
+            if let Some(last) = last {
+                // What was not found may stand further behind.
+                self.board.look_on(&wanted, last);
+                self.board.changed.notify_one();
             }
+            self.begin();
         }
         Ok(())
     }
 
+    /// The routes, the rules or the time are others: everything is looked at, and what is ready is judged anew.
+    fn begin_sweep(&mut self) {
+        self.board.clear();
+        self.sweeping = Some(None);
+        self.look_whole = true;
+    }
+
+    /// Whether an operator wants nobody to be dialled.
+    fn heed_pause(&mut self) -> Result<(), StoreError> {
+        let pause = queue::pause(&self.context.store.view()?, self.context.now())?;
+        self.board.pause(pause.is_some());
+        self.pause_until = pause.and_then(|pause| pause.until);
+        Ok(())
+    }
+
+    fn has_to_look(&self) -> bool {
+        self.look_whole || self.look_new || self.rest.is_some()
+    }
+
+    /// What is new is looked at first, however much of the schedule is still to be.
     async fn look(&mut self) -> Result<(), StoreError> {
         let (now, spans) = self.context.due();
-        // In a gap something may become due anywhere; where the wall clock is behind, what comes in is due in the past.
-        let is_behind = self.context.clock.now().plus_ms(limits::SCHEDULE_SLACK_MS / 2) < now;
         // First, since it makes the room that an overflow waits for.
         self.board.tidy(now);
-        let is_whole = self.look_whole || is_behind || spans.len() > 1 || self.board.take_overflow();
-        (self.look_whole, self.look_new) = (false, false);
-        let from = self.looked_at.filter(|_| !is_whole);
-        scan(&self.context, &self.board, Scope::From(from)).await?;
+        // In a gap something may become due anywhere.
+        let is_whole = self.look_whole || spans.len() > 1 || self.looked_at.is_none();
+        // One that is under way comes to its end first, else it never would.
+        if is_whole && self.rest.is_none() {
+            (self.rest, self.look_whole) = (Some(START), false);
+        } else if let Some(place) = self.board.take_overflow() {
+            let from = (place.0, FIRST);
+            self.rest = Some(self.rest.map_or(from, |rest| rest.min(from)));
+        }
+        if std::mem::take(&mut self.look_new)
+            && let Some(from) = self.looked_at
+        {
+            let left = scan(&self.context, &self.board, Scope::From(Some((from, FIRST)))).await?;
+            // Where that is more than one turn takes, it is looked at with the rest.
+            self.rest = self.rest.into_iter().chain(left).min();
+            self.begin();
+        }
+        if let Some(rest) = self.rest.take() {
+            self.rest = scan(&self.context, &self.board, Scope::From(Some(rest))).await?;
+        }
         self.looked_at = Some(Timestamp(now.0.saturating_sub(limits::SCHEDULE_SLACK_MS)));
         Ok(())
     }
 
     fn begin(&self) {
-        for (seat, way, bundle) in self.board.staff() {
+        for (seat, way, bundle) in self.board.staff(self.context.now()) {
             tracing::debug!(destination = way.name(), message = %bundle.message, "a session begins");
             self.sessions.spawn(session::run(Arc::clone(&self.context), seat, way, bundle));
         }
@@ -140,13 +198,19 @@ impl Scheduler {
 
     /// How long nothing is known to become due.
     fn pause(&self) -> Duration {
-        if self.look_whole || self.look_new {
+        if self.sweeping.is_some() {
+            return Duration::from_millis(1);
+        }
+        if self.has_to_look() {
             return self.rests_until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         }
         let (now, spans) = self.context.due();
         let soon_ms = |at: Timestamp| at.ms_since(now).max(1);
         let mut pause_ms = limits::SCHEDULE_TICK_MS;
         if let Some(at) = self.board.next_try() {
+            pause_ms = pause_ms.min(soon_ms(at));
+        }
+        if let Some(at) = self.pause_until {
             pause_ms = pause_ms.min(soon_ms(at));
         }
         let Ok(view) = self.context.store.view() else { return Duration::from_millis(pause_ms) };

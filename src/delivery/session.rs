@@ -1,16 +1,19 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Context;
-use super::board::{Board, Broken, Seat};
+use super::board::{Board, Broken};
 use super::courier::{ACTOR, QueueCourier};
-use super::destination::Bundle;
+use super::lanes::Bundle;
 use super::locate::locate;
+use super::pace::Entered;
+use super::seat::Seat;
 use super::servers::{Server, Unroutable};
 use super::way::Way;
 use crate::base::{DomainName, Enhanced, Timestamp, limits};
 use crate::net::{Connection, ConnectionError};
-use crate::queue::{Attempt, Login, Stage, TlsUse, Verdict, Words};
+use crate::queue::{self, Attempt, Login, Stage, TlsUse, Verdict, Words};
 use crate::smtp::client::{self, Ended, Failure, Plan, Summary, Then, Tls};
 
 /// How long nothing is tried after the store did not take an attempt.
@@ -23,13 +26,12 @@ pub(super) async fn run(context: Arc<Context>, seat: Seat, way: Way, first: Bund
     let began_ms = context.clock.monotonic_ms();
     let began = context.now();
     let (board, key) = (Arc::clone(&seat.board), seat.key.clone());
-    let mut session = Session { board, key, context, way, courier, began, began_ms, dialogue: String::new() };
+    let mut session = Session { seat, board, key, context, way, courier, began, began_ms, dialogue: String::new() };
     session.run().await;
     session.courier.finish().await;
     if session.courier.desk.not_opened {
         tokio::time::sleep(STORE_PAUSE).await;
     }
-    drop(seat);
 }
 
 struct Session {
@@ -44,6 +46,8 @@ struct Session {
     began_ms: u64,
     /// What was said with the servers that have not taken anything.
     dialogue: String,
+    /// Given up last.
+    seat: Seat,
 }
 
 /// What became of dialling one server.
@@ -58,10 +62,29 @@ enum Tried {
 
 impl Session {
     async fn run(&mut self) {
-        let servers = match locate(&self.context, &self.way).await {
+        if self.login().is_some_and(|login| login.secret.is_empty()) {
+            // RFC 3463 §3.4: system incorrectly configured
+            let what = "the route's secret was dropped with the key that it was sealed with: set it anew";
+            let attempt = self.attempt(None, Stage::Login, Words::own(Enhanced(4, 3, 5), what));
+            return self.unreachable(attempt).await;
+        }
+        let servers = match self.seat.wait(locate(&self.context, &self.way)).await {
             Ok(servers) => servers,
             Err(unroutable) => return self.unroutable(unroutable).await,
         };
+        let servers = match self.not_suspended(servers) {
+            Ok(servers) => servers,
+            Err(attempt) => return self.unreachable(*attempt).await,
+        };
+        match self.board.enter(&mut self.seat, site(&self.way, &servers), self.context.now()) {
+            Entered::Yes => {}
+            // What it was begun for is given back, and waits for one of those to end.
+            Entered::Full => return,
+            Entered::Broken(attempt) => {
+                let attempt = Attempt { at: self.context.clock.now(), duration_ms: 0, ..*attempt };
+                return self.unreachable(attempt).await;
+            }
+        }
         let mut failed: Option<Attempt> = None;
         for server in self.in_order(servers) {
             // Between two servers, as between two messages.
@@ -85,6 +108,34 @@ impl Session {
         }
         if let Some(attempt) = failed {
             self.unreachable(attempt).await;
+        }
+    }
+
+    /// The servers that no rule suspends; where it is all of them, why nobody is dialled.
+    fn not_suspended(&self, servers: Vec<Server>) -> Result<Vec<Server>, Box<Attempt>> {
+        let (mut left, mut reason) = (Vec::with_capacity(servers.len()), None);
+        let found = self.context.store.view().and_then(|view| {
+            let rules = queue::Rules::at(&view, self.context.now())?;
+            for server in servers {
+                match rules.of_server(&view, &server.name)? {
+                    Some(rule) => reason = Some(rule.reason()),
+                    None => left.push(server),
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = found {
+            tracing::error!(%error, "the rules of the queue can't be read");
+            let words = Words::own(Enhanced(4, 3, 0), "the rules of the queue can't be read: see the log");
+            return Err(Box::new(self.attempt(None, Stage::Queue, words)));
+        }
+        match reason {
+            Some(reason) if left.is_empty() => {
+                // RFC 3463 §3.3: system not accepting network messages; no attempt, since nobody is asked.
+                let words = Words::own(Enhanced(4, 3, 2), format!("an operator has suspended its servers: {reason}"));
+                Err(Box::new(self.attempt(None, Stage::Queue, words)))
+            }
+            _ => Ok(left),
         }
     }
 
@@ -131,7 +182,7 @@ impl Session {
         self.courier.desk.finish().await;
         let context = &self.context;
         let failure = Broken { attempt, began: self.began, now, jitter: context.jitter() };
-        self.board.failed(&self.key, failure, &context.outbound.policy);
+        self.board.failed(&self.key, self.seat.site.as_deref(), failure, &context.outbound.policy);
     }
 
     /// Dials a server, a second time in the clear where TLS is not asked for and its handshake fails.
@@ -154,13 +205,19 @@ impl Session {
     }
 
     async fn dial(&mut self, server: &Server, tls: Tls) -> Tried {
-        let mut connection = match Connection::dial(server.address, self.context.connect).await {
+        // One that does not answer costs no more until something is known; the next attempt waits for as long as is set.
+        let within = match self.board.is_first(&self.key) {
+            true => self.context.connect.min(Duration::from_millis(limits::FIRST_CONNECT_MS)),
+            false => self.context.connect,
+        };
+        let mut connection = match self.seat.wait(Connection::dial(server.address, within)).await {
             Ok(connection) => connection,
             Err(error) => return self.not_connected(server, Stage::Connect, &error),
         };
         let is_plain = !matches!(tls, Tls::Implicit(_));
         if is_plain {
-            match greets_as(&mut connection, &self.context.outbound.hostname, self.context.patience.greeting).await {
+            let greeting = self.context.patience.greeting;
+            match self.seat.wait(greets_as(&mut connection, &self.context.outbound.hostname, greeting)).await {
                 Ok(false) => {}
                 Ok(true) => {
                     let words = Words::own(Enhanced(5, 4, 6), "the server greets us with our own name: a mail loop");
@@ -169,6 +226,7 @@ impl Session {
                 Err(error) => return self.not_connected(server, Stage::Greeting, &error),
             }
         }
+        self.seat.speak().await;
         let plan = self.plan(server, tls);
         self.courier.desk.server = format!("{} [{}]:{}", server.name, server.address.ip(), server.address.port());
         let settled = self.courier.desk.settled;
@@ -183,7 +241,11 @@ impl Session {
         let Some(failure) = summary.failure else { return Tried::Spoken };
         tracing::debug!(server = server.name, address = %server.address, stage = %failure.stage, "a session broke");
         if failure.is_busy {
-            self.broke(server);
+            self.rest(server);
+            // RFC 5321 §3.8: 421 is of this server, and says nothing of the others.
+            if failure.words.code != Some(421) {
+                self.board.slowed(&self.key);
+            }
         }
         if has_settled || self.courier.desk.not_opened {
             return Tried::Spoken;
@@ -197,7 +259,8 @@ impl Session {
     }
 
     fn not_connected(&mut self, server: &Server, stage: Stage, error: &ConnectionError) -> Tried {
-        self.broke(server);
+        self.rest(server);
+        self.board.slowed(&self.key);
         // RFC 3463 §3.5: no answer from host; bad connection
         let (enhanced, what) = match stage {
             Stage::Connect => (Enhanced(4, 4, 1), "connecting"),
@@ -210,10 +273,11 @@ impl Session {
         Tried::Failed(self.attempt(Some(server), stage, words))
     }
 
-    fn broke(&self, server: &Server) {
+    /// That address is tried last for a while.
+    fn rest(&self, server: &Server) {
         let now = self.context.now();
         let pause_ms = self.context.outbound.policy.next(now, 1, 1000).ms_since(now).min(limits::RESTING_MS);
-        self.board.broke(&self.key, server.address, now.plus_ms(pause_ms), now);
+        self.board.rest(server.address, now.plus_ms(pause_ms), now);
     }
 
     fn tls(&self) -> Result<Tls, rustls::Error> {
@@ -262,6 +326,17 @@ impl Session {
             words,
             duration_ms: self.context.clock.monotonic_ms().saturating_sub(self.began_ms),
         }
+    }
+}
+
+/// What sets some servers apart, and how they are spoken to: domains whose mail goes to the same ones share their sessions.
+fn site(way: &Way, servers: &[Server]) -> String {
+    match way {
+        Way::Mx(_) => {
+            let names: BTreeSet<&str> = servers.iter().map(|server| server.name.as_str()).collect();
+            format!("mx {}", names.into_iter().collect::<Vec<_>>().join(" "))
+        }
+        Way::Relay { .. } | Way::Peer { .. } => way.key(),
     }
 }
 

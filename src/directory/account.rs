@@ -16,6 +16,9 @@ use crate::base::{AccountId, Address, DomainName, Timestamp, limits};
 use crate::postcard_row;
 use crate::store::{Halt, Op, Read, Span, StoreError, Table, Topic, Tx};
 
+/// The counter of the accounts' numbers.
+pub(super) const NUMBERS: &str = "directory.account";
+
 /// The accounts.
 pub(super) static ACCOUNTS: Table<AccountId, Account> = Table::new("accounts");
 /// The accounts by domain and local part.
@@ -217,9 +220,21 @@ pub fn accounts(
     after: Option<&Address>,
     limit: usize,
 ) -> Result<Vec<Account>, StoreError> {
-    let names = read.rows(&ACCOUNT_NAMES, page(domain, after), limit)?;
-    let found = names.into_iter().map(|(_, AccountRef(id))| account_by_id(read, id));
-    found.filter_map(Result::transpose).collect()
+    let (mut found, mut after) = (Vec::new(), after.and_then(place));
+    while found.len() < limit {
+        let span = match &after {
+            Some(after) => page(domain, None).after(after),
+            None => page(domain, None),
+        };
+        let names = read.rows(&ACCOUNT_NAMES, span, limit - found.len())?;
+        let Some((last, _)) = names.last() else { break };
+        after = Some(last.clone());
+        for (_, AccountRef(id)) in &names {
+            // One whose row is damaged costs the list none of the others.
+            found.extend(read.get_if_sound(&ACCOUNTS, id)?);
+        }
+    }
+    Ok(found)
 }
 
 /// Octets that the account's mail may take: its own quota, else its domain's default; `None`: any number.
@@ -239,7 +254,7 @@ pub fn quota_bytes(read: &impl Read, account: &Account) -> Result<Option<u64>, S
 /// # Errors
 /// [`StoreError`].
 pub fn password_changed_at(read: &impl Read, id: AccountId) -> Result<Option<Timestamp>, StoreError> {
-    Ok(read.get(&CREDENTIALS, &(id, MAIN_PASSWORD))?.map(|credential| credential.changed_at))
+    Ok(read.get_if_sound(&CREDENTIALS, &(id, MAIN_PASSWORD))?.map(|credential| credential.changed_at))
 }
 
 /// The hash of its main password; `None`: it has none.
@@ -255,7 +270,8 @@ pub fn password(read: &impl Read, id: AccountId) -> Result<Option<PasswordHash>,
 /// # Errors
 /// [`StoreError`].
 pub fn last_login(read: &impl Read, id: AccountId) -> Result<Option<LastLogin>, StoreError> {
-    read.get(&LAST_LOGINS, &id)
+    // A damaged one costs no more than itself: it is written anew at the next login.
+    read.get_if_sound(&LAST_LOGINS, &id)
 }
 
 /// Notes a login; rides.
@@ -364,7 +380,7 @@ pub fn write_account(tx: &mut Tx<'_>, change: &AccountChange, plan: AccountPlan)
     let id = match &old {
         Some(old) => old.id,
         None => {
-            let number = tx.next("directory.account")?;
+            let number = tx.next(NUMBERS, highest_number)?;
             // Four thousand million accounts: no server gets there, and a reused number would be worse than none.
             AccountId(u32::try_from(number).map_err(|_| StoreError::Damaged {
                 table: "counters",
@@ -433,4 +449,9 @@ pub fn remove_account(tx: &mut Tx<'_>, account: &Account) -> Result<(), StoreErr
     tx.announce(Topic(LOGIN_TOPIC, u64::from(id.0)));
     tx.announce(Topic(ACCOUNT_TOPIC, u64::from(id.0)));
     Ok(())
+}
+
+/// The highest number that an account has.
+pub(super) fn highest_number(read: &impl Read) -> Result<u64, StoreError> {
+    Ok(read.last_key(&ACCOUNTS)?.map_or(0, |id| u64::from(id.0)))
 }

@@ -79,6 +79,11 @@ pub(super) fn remove_all(tx: &mut Tx<'_>, account: AccountId) -> Result<(), Stor
     Ok(())
 }
 
+/// Gives an account those of the account that it was.
+pub(super) fn put_app_passwords(tx: &mut Tx<'_>, account: AccountId, rows: &[AppPassword]) -> Result<(), StoreError> {
+    rows.iter().try_for_each(|row| tx.put(&APP_PASSWORDS, &(account, row.id.clone()), row))
+}
+
 /// Makes an app password.
 #[derive(Debug, Clone)]
 pub struct CreateAppPassword {

@@ -1,5 +1,10 @@
+use std::ops::ControlFlow;
+
+use super::account::ACCOUNTS;
+use super::alias::ALIASES;
+use super::domain::DOMAINS;
 use crate::base::{Address, DomainName, limits};
-use crate::store::{StoreError, Tx};
+use crate::store::{Key, Read, Row, Span, StoreError, Table, Tx};
 
 /// What a change may depend on. The version is that of the row, the `ETag` of the REST interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -106,9 +111,33 @@ impl Refused {
     }
 }
 
+/// The counter of the rows' versions.
+pub(super) const VERSIONS: &str = "directory.version";
+
 /// A version that no row of the directory has had.
 pub(super) fn next_version(tx: &mut Tx<'_>) -> Result<u64, StoreError> {
-    tx.next("directory.version")
+    tx.next(VERSIONS, highest_version)
+}
+
+/// The highest version that a row of the directory has.
+pub(super) fn highest_version(read: &impl Read) -> Result<u64, StoreError> {
+    let accounts = highest(read, &ACCOUNTS, |account| account.version)?;
+    let domains = highest(read, &DOMAINS, |domain| domain.version)?;
+    let aliases = highest(read, &ALIASES, |alias| alias.version)?;
+    Ok(accounts.max(domains).max(aliases))
+}
+
+fn highest<K: Key, V: Row>(
+    read: &impl Read,
+    table: &Table<K, V>,
+    version: impl Fn(&V) -> u64,
+) -> Result<u64, StoreError> {
+    let mut highest = 0;
+    read.scan(table, Span::all(), |_, row| {
+        highest = highest.max(version(&row));
+        ControlFlow::Continue(())
+    })?;
+    Ok(highest)
 }
 
 /// What an address of ours is kept by: its domain and its local part, normalised. `None` for an address literal.

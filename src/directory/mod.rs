@@ -12,6 +12,7 @@ mod census;
 mod change;
 mod check;
 mod domain;
+mod former;
 mod forward;
 mod password;
 mod places;
@@ -36,20 +37,22 @@ pub use census::{Census, census};
 pub use change::{Holder, Precondition, Put, Refused};
 pub use check::{CHECKS, TABLES};
 pub use domain::{DeleteDomain, Domain, DomainFields, PutDomain, domain, domains, local_domain};
+pub use former::{Former, FormerPlan, Remade, former, obstacle, plan_former, write_former};
 pub use forward::Forward;
 pub use password::{HashError, PasswordHash};
 pub use powers::Powers;
 pub use presence::Presence;
 pub use resolve::{Delivery, Resolution, explain, may_send_as, resolve, resolve_postmaster};
 pub use scope::{Scope, ScopeError};
-pub use setup_link::{MakeSetupLink, is_setup_token, needs_setup, spend_setup_link};
+pub use setup_link::{MakeSetupLink, NotSpent, SpendSetupLink, is_setup_token, needs_setup, spend_setup_link};
 pub use step::{Step, StepKind};
 pub use token::{
     CreateToken, DeleteToken, FILE_TOKEN, FileTokenError, SetFileToken, Token, TokenFields, TokenUsed, find_token,
     token, tokens,
 };
 pub use web_session::{
-    CloseSession, EndSessions, OpenSession, SessionKey, SessionUsed, WebSession, find_session, sessions_of,
+    CloseSession, EndSessions, OpenSession, SessionKey, SessionUsed, WebSession, end_every_session, find_session,
+    sessions_of,
 };
 
 /// The bus topic of a changed account; its number is the [`crate::base::AccountId`].

@@ -43,7 +43,7 @@ pub fn needs_setup(read: &impl Read) -> Result<bool, StoreError> {
 /// # Errors
 /// [`StoreError`].
 pub fn is_setup_token(read: &impl Read, token: &str, now: Timestamp) -> Result<bool, StoreError> {
-    let Some(link) = read.get(&SETUP_LINK, &ONLY)? else { return Ok(false) };
+    let Some(link) = read.get_if_sound(&SETUP_LINK, &ONLY)? else { return Ok(false) };
     let is_right: bool = link.token_sha256.ct_eq(&sha256(token)).into();
     Ok(is_right && now < link.ends_at)
 }
@@ -58,6 +58,56 @@ pub fn spend_setup_link(tx: &mut Tx<'_>) -> Result<(), StoreError> {
 
 fn sha256(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
+}
+
+/// Whether that is the token of the link, though its time may be over.
+fn is_of_link(read: &impl Read, token: &str) -> Result<bool, StoreError> {
+    let link = read.get_if_sound(&SETUP_LINK, &ONLY)?;
+    Ok(link.is_some_and(|link| link.token_sha256.ct_eq(&sha256(token)).into()))
+}
+
+/// Spends the link for what takes the place of a set-up and was begun by it in time, though it ends later. Refused when the
+/// server is set up, or the link is no more: from then on nobody sets the server up with it.
+#[derive(Debug, Clone)]
+pub struct SpendSetupLink {
+    /// The link's token.
+    pub token: String,
+}
+
+/// Why the link was not spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotSpent {
+    /// Somebody administers the server by now.
+    #[error("the server was set up meanwhile")]
+    SetUp,
+    /// Another one has taken its place.
+    #[error("another link was made meanwhile, or this one was used")]
+    Gone,
+}
+
+impl Op for SpendSetupLink {
+    type Plan = ();
+    type Out = ();
+    type Refused = NotSpent;
+
+    fn name(&self) -> &'static str {
+        "directory.spend_setup_link"
+    }
+
+    fn runs_when_full(&self) -> bool {
+        true
+    }
+
+    fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<NotSpent>> {
+        if !needs_setup(tx)? {
+            return Err(Halt::Refused(NotSpent::SetUp));
+        }
+        if is_of_link(tx, &self.token)? { Ok(()) } else { Err(Halt::Refused(NotSpent::Gone)) }
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
+        spend_setup_link(tx)
+    }
 }
 
 /// Makes a link, in place of the one before. Refused when the server is set up.

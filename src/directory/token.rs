@@ -279,7 +279,8 @@ impl Op for SetFileToken {
     }
 
     fn check(&self, tx: &Tx<'_>) -> Result<Option<Token>, Halt<Infallible>> {
-        Ok(token(tx, FILE_TOKEN)?)
+        // One that is damaged is written anew.
+        Ok(tx.get_if_sound(&TOKENS, &FILE_TOKEN.to_owned())?)
     }
 
     fn apply(&self, tx: &mut Tx<'_>, old: Option<Token>) -> Result<(), StoreError> {

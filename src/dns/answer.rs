@@ -70,6 +70,19 @@ pub(super) fn addresses(name: &Name, records: &[Record]) -> Vec<IpAddr> {
     found
 }
 
+/// The texts of the TXT records among `records` that are `name`'s, each put together of its strings, at most
+/// [`limits::TXT_RECORDS`]. What is too long, or no text, is cut or read as well as it can be: nothing of ours is so.
+pub(super) fn texts(name: &Name, records: &[Record]) -> Vec<String> {
+    let text = |data: &RData| match data {
+        RData::TXT(txt) => {
+            let octets: Vec<u8> = txt.txt_data.iter().flatten().copied().take(limits::TXT_BYTES).collect();
+            Some(String::from_utf8_lossy(&octets).into_owned())
+        }
+        _ => None,
+    };
+    owned(name, records).filter_map(text).take(limits::TXT_RECORDS).collect()
+}
+
 /// What belongs to `name`, also by way of CNAME records: an answer may hold anything besides.
 fn owned<'a>(name: &Name, records: &'a [Record]) -> impl Iterator<Item = &'a RData> {
     let mut names = vec![name.clone()];
@@ -94,7 +107,7 @@ fn host(name: &Name) -> Option<DomainName> {
 
 #[cfg(test)]
 mod tests {
-    use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX};
+    use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, TXT};
 
     use super::*;
 
@@ -143,6 +156,26 @@ mod tests {
         let a = |n: u32| Record::from_rdata(name("h.test."), 60, RData::A(A(n.into())));
         let many: Vec<Record> = (0..10_000).map(a).collect();
         assert_eq!(addresses(&name("h.test."), &many).len(), limits::HOST_ADDRESSES);
+    }
+
+    #[test]
+    fn texts_are_put_together_of_their_strings() {
+        let txt = |owner: &str, strings: &[&str]| {
+            let strings = strings.iter().map(|text| (*text).to_owned()).collect();
+            Record::from_rdata(name(owner), 60, RData::TXT(TXT::new(strings)))
+        };
+        let records = [
+            cname("s._domainkey.d.test.", "s.keys.test."),
+            txt("s.keys.test.", &["v=DKIM1; ", "p=", "YQ=="]),
+            txt("s.keys.test.", &[]),
+            txt("other.test.", &["x"]),
+        ];
+        assert_eq!(texts(&name("s._domainkey.d.test."), &records), ["v=DKIM1; p=YQ==", ""]);
+        let long = vec!["x".repeat(255); 200];
+        let long = Record::from_rdata(name("d.test."), 60, RData::TXT(TXT::new(long)));
+        let many = vec![long; 100];
+        let seen = texts(&name("d.test."), &many);
+        assert_eq!((seen.len(), seen[0].len()), (limits::TXT_RECORDS, limits::TXT_BYTES));
     }
 
     #[test]

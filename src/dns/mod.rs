@@ -6,7 +6,7 @@ mod answer;
 mod resolver;
 
 #[cfg(test)]
-mod scripted;
+pub(crate) mod scripted;
 
 pub use answer::{DnsError, MailServers};
 pub use resolver::Resolver;

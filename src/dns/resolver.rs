@@ -1,4 +1,5 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hickory_resolver::TokioResolver;
@@ -8,6 +9,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError as Semantic, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RecordType};
+use rustls::{ClientConfig, RootCertStore};
 
 use super::answer::{self, DnsError, MailServers};
 use crate::base::{DomainName, limits};
@@ -60,7 +62,7 @@ impl Resolver {
         // Named servers are all that is asked; a system's host names also stand in /etc/hosts.
         options.use_hosts_file = if servers.is_empty() { ResolveHosts::Always } else { ResolveHosts::Never };
         options.try_tcp_on_error = true;
-        let inner = builder.build().map_err(|error| error.to_string())?;
+        let inner = builder.with_tls_config(no_tls()?).build().map_err(|error| error.to_string())?;
         Ok(Self { inner, timeout })
     }
 
@@ -101,6 +103,30 @@ impl Resolver {
         }
     }
 
+    /// Asks anew for who takes mail for `domain`, when that is asked next.
+    pub fn forget_mail_servers(&self, domain: &DomainName) {
+        if let Ok(name) = absolute(domain) {
+            self.inner.clear_lookup_cache(name, RecordType::MX);
+        }
+    }
+
+    /// The texts of the TXT records at `name`, which is `domain` or below it; none where there is no such name. A CNAME is
+    /// followed. `fresh`: not what was answered before.
+    ///
+    /// # Errors
+    /// [`DnsError`].
+    pub async fn texts(&self, name: &str, domain: &DomainName, fresh: bool) -> Result<Vec<String>, DnsError> {
+        let name = Name::from_ascii(format!("{name}.")).map_err(|_| DnsError::NoSuchName(domain.clone()))?;
+        if fresh {
+            self.inner.clear_lookup_cache(name.clone(), RecordType::TXT);
+        }
+        match self.ask(domain, &name, RecordType::TXT).await {
+            Ok(Found::Answer(lookup)) => Ok(answer::texts(&name, lookup.answers())),
+            Ok(Found::Nothing) | Err(DnsError::NoSuchName(_)) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn ask(&self, asked: &DomainName, name: &Name, kind: RecordType) -> Result<Found, DnsError> {
         let begin = Instant::now();
         let answer = match tokio::time::timeout(self.timeout, self.inner.lookup(name.clone(), kind)).await {
@@ -136,6 +162,15 @@ impl std::fmt::Debug for Resolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Resolver").field("timeout", &self.timeout).finish_non_exhaustive()
     }
+}
+
+/// Name servers are asked in the clear. Left to itself, the library looks for the system's authorities all the same, and
+/// refuses to work in a container that has none.
+fn no_tls() -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| error.to_string())?;
+    Ok(config.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
 fn name_server(address: SocketAddr) -> NameServerConfig {
@@ -221,6 +256,24 @@ mod tests {
             resolver.mail_servers(&domain("e.test")).await.unwrap();
             assert!(server.asked() > before, "turn {turn}");
         }
+    }
+
+    #[tokio::test]
+    async fn texts_are_read_and_asked_for_anew() {
+        let name = "s1._domainkey.d.test";
+        let long = format!("v=DKIM1; p={}", "A".repeat(392));
+        let (resolver, server) = resolver(&[(&format!("TXT {name}"), Answer::Txt(vec!["first".into()]))]).await;
+        let ask = async |fresh| resolver.texts(name, &domain("d.test"), fresh).await.map_err(|error| error.to_string());
+        assert_eq!(ask(false).await, Ok(vec!["first".into()]));
+        server.set(&format!("TXT {name}"), Answer::Txt(vec![long.clone(), "second".into()]));
+        assert_eq!(ask(false).await, Ok(vec!["first".into()]), "it is remembered");
+        let mut seen = ask(true).await.unwrap();
+        seen.sort();
+        assert_eq!(seen, ["second".into(), long]);
+        server.set(&format!("TXT {name}"), Answer::Nothing);
+        assert_eq!(ask(true).await, Ok(Vec::new()));
+        server.set(&format!("TXT {name}"), Answer::Code(2));
+        assert!(ask(true).await.unwrap_err().contains("no answer"));
     }
 
     #[tokio::test]

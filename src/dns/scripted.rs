@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hickory_resolver::proto::op::{Message, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, MX, TXT};
 use hickory_resolver::proto::rr::{Name, RData, Record};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -16,11 +16,13 @@ const DATAGRAM_BYTES: usize = 1232;
 
 /// What is answered.
 #[derive(Debug, Clone)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Mx(Vec<(u16, String)>),
     A(Vec<Ipv4Addr>),
     Aaaa(Vec<Ipv6Addr>),
     Cname(String),
+    /// Each record's text, cut into strings of 255 octets.
+    Txt(Vec<String>),
     /// No error and no record.
     Nothing,
     Code(u16),
@@ -29,17 +31,17 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    pub(super) fn mx(servers: &[(u16, &str)]) -> Self {
+    pub(crate) fn mx(servers: &[(u16, &str)]) -> Self {
         Self::Mx(servers.iter().map(|(preference, host)| (*preference, format!("{host}."))).collect())
     }
 
-    pub(super) fn cname(target: &str) -> Self {
+    pub(crate) fn cname(target: &str) -> Self {
         Self::Cname(format!("{target}."))
     }
 }
 
 /// It runs until it is dropped.
-pub(super) struct Scripted {
+pub(crate) struct Scripted {
     address: SocketAddr,
     state: Arc<State>,
     tasks: [tokio::task::JoinHandle<()>; 2],
@@ -54,7 +56,7 @@ struct State {
 
 impl Scripted {
     /// `zone`: as in `MX d.test`; what is not in it does not exist.
-    pub(super) async fn start(zone: &[(&str, Answer)]) -> Self {
+    pub(crate) async fn start(zone: &[(&str, Answer)]) -> Self {
         let state = Arc::new(State::default());
         state.zone.lock().unwrap().extend(zone.iter().map(|(question, answer)| (question.to_string(), answer.clone())));
         // The same port for both.
@@ -70,15 +72,15 @@ impl Scripted {
         Self { address, state, tasks }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(super) fn set(&self, question: &str, answer: Answer) {
+    pub(crate) fn set(&self, question: &str, answer: Answer) {
         self.state.zone.lock().unwrap().insert(question.to_owned(), answer);
     }
 
-    pub(super) fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.state.asked.load(Ordering::SeqCst)
     }
 
@@ -157,6 +159,13 @@ impl State {
             }
             Answer::Aaaa(ips) => {
                 reply.add_answers(ips.into_iter().map(|ip| record(RData::AAAA(AAAA(ip)))));
+            }
+            Answer::Txt(texts) => {
+                let txt = |text: String| {
+                    let strings = text.as_bytes().chunks(255).map(|piece| String::from_utf8_lossy(piece).into_owned());
+                    record(RData::TXT(TXT::new(strings.collect())))
+                };
+                reply.add_answers(texts.into_iter().map(txt));
             }
             Answer::Cname(target) => {
                 reply.add_answer(record(RData::CNAME(CNAME(host(&target)))));

@@ -59,6 +59,9 @@ pub(super) fn fit(context: &Context, name: &str, verb: Option<Verb>) -> Result<F
     if verb.swaps() && peer.fields.login.is_none() {
         return Err(unfit("the peer needs a user name and a secret: set its login"));
     }
+    if peer.fields.login.as_ref().is_some_and(|login| login.secret.is_empty()) {
+        return Err(unfit("the peer's secret was dropped with the key that it was sealed with: set it anew"));
+    }
     let ours = turn::domains_ours(&view, &peer).map_err(broken)?;
     if ours.is_empty() {
         return Err(unfit(

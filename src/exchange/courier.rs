@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use crate::base::{QueueId, limits};
 use crate::delivery::is_no_mail_here;
 use crate::queue::{Outcome, Verdict};
-use crate::smtp::client::{Courier, Mail, NotOpened};
+use crate::smtp::client::{Courier, Mail, NotOpened, Room};
 
 /// A courier whose session has an end: when it has taken its time or is cancelled, no more messages are begun. What is
 /// being sent is sent to its end.
@@ -36,11 +36,11 @@ impl<C> Bounded<C> {
 }
 
 impl<C: Courier> Courier for Bounded<C> {
-    async fn next(&mut self) -> Option<Mail> {
+    async fn next(&mut self, room: Room) -> Option<Mail> {
         if !self.takes_mail || self.cancel.is_cancelled() || self.until <= Instant::now() {
             return None;
         }
-        self.inner.next().await
+        self.inner.next(room).await
     }
 
     async fn open(&mut self, recipients: &[QueueId]) -> Result<(), NotOpened> {

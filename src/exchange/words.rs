@@ -23,6 +23,7 @@ fn stage(stage: Stage) -> &'static str {
         Stage::Data => "sending a message",
         Stage::End => "waiting for the answer to a message",
         Stage::Queue => "in the queue",
+        Stage::Mailbox => "at a mailbox here",
     }
 }
 

@@ -5,6 +5,9 @@ use crate::base::{AuditId, Timestamp, limits};
 use crate::postcard_row;
 use crate::store::{Halt, Op, Read, Row, Span, StoreError, Table, Tx};
 
+/// The counter of places.
+pub(super) const NUMBERS: &str = "http.answer";
+
 /// What is known of each `Idempotency-Key`, by who asked and the key.
 pub(super) static ANSWERS: Table<(String, String), Known> = Table::new("http_answers");
 /// The same in the order in which they came, so that the oldest go first.
@@ -142,7 +145,7 @@ impl Op for Begin {
 
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<u64, StoreError> {
         let (actor, key, at) = (self.actor.clone(), self.key.clone(), self.begun.at);
-        let number = tx.next("http.answer")?;
+        let number = tx.next(NUMBERS, last_number)?;
         tx.put(&ANSWERS, &(actor.clone(), key.clone()), &Known::Begun(self.begun.clone()))?;
         tx.put(&ANSWERS_OF, &(actor.clone(), number), &())?;
         tx.put(&ANSWER_ORDER, &number, &Place { actor: actor.clone(), key, at })?;
@@ -207,6 +210,11 @@ fn forget(tx: &mut Tx<'_>, number: u64) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The highest place that an answer has.
+pub(super) fn last_number(read: &impl Read) -> Result<u64, StoreError> {
+    Ok(read.last_key(&ANSWER_ORDER)?.unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -215,7 +223,8 @@ mod tests {
     use crate::base::TurnedClock;
     use crate::store::{Options, Schema, Store};
 
-    static SCHEMA: Schema = Schema { version: 1, tables: &[&ANSWERS, &ANSWER_ORDER, &ANSWERS_OF], checks: &[] };
+    static SCHEMA: Schema =
+        Schema { version: 1, tables: &[&ANSWERS, &ANSWER_ORDER, &ANSWERS_OF], checks: &[], migrations: &[] };
 
     fn store() -> Store {
         Store::open(Options::memory(Arc::new(TurnedClock::new(Timestamp(1)))), &SCHEMA).unwrap()

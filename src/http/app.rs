@@ -3,14 +3,12 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
 use actix_web::{App, Error, HttpRequest, HttpResponse, web};
-use utoipa_actix_web::AppExt;
 
 use super::context::Context;
 use super::frame::frame;
 use super::once::once;
 use super::problem::Problem;
-use super::routes::routes;
-use super::{admin, document};
+use super::{admin, document, routes};
 
 /// The whole interface, the same on every listener.
 pub(super) fn app(
@@ -19,10 +17,9 @@ pub(super) fn app(
     impl ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<BoxBody>, Error = Error, InitError = ()>,
 > {
     App::new()
-        .into_utoipa_app()
         .app_data(context)
-        .configure(routes)
-        .into_app()
+        .configure(routes::health)
+        .service(web::scope(routes::API).configure(routes::api))
         .configure(admin::routes)
         .default_service(web::to(unknown))
         .wrap(from_fn(once))

@@ -2,9 +2,12 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use tokio_util::sync::CancellationToken;
+
 use super::limiter::Limiter;
 use super::live::Hub;
 use super::once::InFlight;
+use crate::backup::Backups;
 use crate::base::{Clock, Random};
 use crate::directory::Authenticator;
 use crate::jobs::Jobs;
@@ -40,6 +43,10 @@ pub struct Context {
     pub exchange: Arc<exchange::Context>,
     /// Runs long work.
     pub jobs: Arc<Jobs>,
+    /// The copies of the file.
+    pub backups: Arc<Backups>,
+    /// Cancelled when the server is to start again, with a file that was restored.
+    pub restart: CancellationToken,
     /// What is being done for an `Idempotency-Key`.
     pub in_flight: InFlight,
     /// Where it comes together what happens.

@@ -7,12 +7,11 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Server};
 use utoipa::{PartialSchema, ToSchema};
-use utoipa_actix_web::AppExt;
+use utoipa_actix_web::{AppExt, scope};
 
 use super::once::is_done_once;
 use super::problem::{Code, Fault, Problem, ProblemDocument};
-use super::routes::routes;
-use super::scopes;
+use super::{routes, scopes};
 
 /// An SPDX expression.
 const LICENSE: &str = "MIT OR Apache-2.0";
@@ -36,6 +35,8 @@ const TAGS: &[(&str, &str)] = &[
     ("audit", "Who changed what."),
     ("settings", "Settings, and where each value comes from."),
     ("state", "The whole configuration as one document."),
+    ("backups", "Copies of the data file that were checked."),
+    ("maintenance", "Care for the data file."),
     ("events", "What happens now, as it happens."),
     ("jobs", "Long work in the background."),
     ("health", "How the server does, for people and for supervisors."),
@@ -53,7 +54,8 @@ pub fn openapi() -> String {
 pub(super) fn json() -> &'static Value {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
     DOCUMENT.get_or_init(|| {
-        let (_, api) = App::new().into_utoipa_app().openapi(frame()).configure(routes).split_for_parts();
+        let app = App::new().into_utoipa_app().openapi(frame()).configure(|root| routes::health(root));
+        let (_, api) = app.service(scope(routes::API).configure(|api| routes::api(api))).split_for_parts();
         let mut document = serde_json::to_value(api).unwrap_or_default();
         complete(&mut document);
         document

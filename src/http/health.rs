@@ -33,7 +33,7 @@ pub(super) async fn livez() -> web::Json<Status> {
     security(()),
     responses(
         (status = 200, description = "The server takes mail", body = Status),
-        (status = 503, description = "It does not; `errors` gives each reason: `starting`, `stopping`, `storage_failed`, `disk_full`"),
+        (status = 503, description = "It does not; `errors` gives each reason: `starting`, `repairing` (with `percent`), `stopping`, `storage_failed`, `disk_full`"),
     )
 )]
 #[get("/readyz")]

@@ -1,10 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::context::{Context, Readiness};
 use super::limiter::Limiter;
 use super::live::Hub;
 use super::once::InFlight;
+use crate::backup::Backups;
 use crate::base::{Clock, Random};
 use crate::directory::Authenticator;
 use crate::exchange;
@@ -26,6 +29,8 @@ impl Context {
         hub.listen(&exchange.live);
         let traffic = Traffic::open(&store).expect("a store in memory can be read");
         Self {
+            backups: Arc::new(Backups::beside(None, store.clone())),
+            restart: CancellationToken::new(),
             jobs: Jobs::new(store.clone(), clock.clone(), server.ids.clone()),
             limiter: Limiter::new(&Settings::default(), clock.clone()),
             store,

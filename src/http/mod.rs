@@ -10,9 +10,11 @@ mod app;
 mod audited;
 mod body;
 mod caller;
+mod check;
 mod context;
 mod cookie;
 mod document;
+mod early;
 mod etag;
 mod frame;
 mod health;
@@ -40,13 +42,15 @@ mod validate;
 mod via;
 
 pub use api::state::{StateFileError, apply_state};
+pub use check::CHECKS;
 pub use context::{Context, Readiness};
 pub use document::openapi;
+pub use early::Early;
 pub use limiter::Limiter;
 pub use live::{Hub, Mail, News};
 pub use once::InFlight;
 pub use segment::path_segment;
-pub use start::{Handle, Listen, StartError, socket_path, start};
+pub use start::{Handle, Sockets, StartError, socket_path, start};
 
 /// The room's tables.
 pub const TABLES: &[&dyn crate::store::AnyTable] =

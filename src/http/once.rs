@@ -26,7 +26,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const KEPT: [HeaderName; 3] = [header::CONTENT_TYPE, header::LOCATION, header::ETAG];
 /// What is done once, below `/api/v1/`, by the parts of its path; `*` stands for any one. Not what answers with a secret:
 /// that is not kept.
-const OPERATIONS: [&[&str]; 10] = [
+const OPERATIONS: [&[&str]; 15] = [
     &["messages"],
     &["queue", "flush"],
     &["queue", "actions"],
@@ -36,6 +36,11 @@ const OPERATIONS: [&[&str]; 10] = [
     &["turn", "sessions", "*", "abort"],
     &["jobs", "*", "*"],
     &["backups"],
+    &["backups", "*", "verify"],
+    &["maintenance", "check"],
+    &["maintenance", "compact"],
+    &["restore"],
+    &["restore", "items"],
     &["accounts", "*", "mailboxes", "*", "messages"],
 ];
 
@@ -297,7 +302,17 @@ mod tests {
 
     #[test]
     fn what_is_done_once_is_known_by_its_path() {
-        for path in ["messages", "queue/flush", "queue/q_0_0/hold", "trace/m_0/redeliver", "turn/peers/x/sessions"] {
+        for path in [
+            "messages",
+            "queue/flush",
+            "queue/q_0_0/hold",
+            "trace/m_0/redeliver",
+            "turn/peers/x/sessions",
+            "backups/x/verify",
+            "maintenance/check",
+            "maintenance/compact",
+            "restore",
+        ] {
             assert!(is_done_once(&format!("/api/v1/{path}")), "{path}");
         }
         for path in ["tokens", "session", "setup", "accounts/a@b/app-passwords", "queue", "messages/wait"] {

@@ -194,6 +194,8 @@ pub(super) struct SendQuery {
     pub sender: Option<Address>,
     /// The recipients.
     pub recipients: Vec<Address>,
+    /// It is sent to nobody before.
+    pub send_at: Option<Timestamp>,
     /// Nothing is done.
     pub dry_run: bool,
 }
@@ -210,7 +212,7 @@ impl FromRequest for SendQuery {
 impl SendQuery {
     /// Refuses all of them: the body says what they say.
     pub fn need_none(&self) -> Result<(), Problem> {
-        if self.sender.is_none() && self.recipients.is_empty() && !self.dry_run {
+        if self.sender.is_none() && self.recipients.is_empty() && self.send_at.is_none() && !self.dry_run {
             return Ok(());
         }
         let message = "the envelope of a message that comes as JSON is in the JSON";
@@ -219,13 +221,17 @@ impl SendQuery {
 
     fn parse(query: &str) -> Result<Self, Problem> {
         let pairs = pairs(query)?;
-        refuse_unknown(&pairs, &["sender", "recipient", "dry_run"])?;
+        refuse_unknown(&pairs, &["sender", "recipient", "send_at", "dry_run"])?;
         let (mut parsed, mut faults) = (Self::default(), Vec::new());
         for (name, value) in &pairs {
             match (name.as_str(), Address::parse(value), value.as_str()) {
                 ("dry_run", _, "true") => parsed.dry_run = true,
                 ("dry_run", _, "false") => {}
                 ("dry_run", _, _) => faults.push(Fault::parameter(name, "invalid", "true or false")),
+                ("send_at", _, text) => match Timestamp::parse_rfc3339(text) {
+                    Some(at) => parsed.send_at = Some(at),
+                    None => faults.push(Fault::parameter(name, "malformed", "a time, as in 2026-12-01T08:00:00Z")),
+                },
                 ("sender", Ok(address), _) => parsed.sender = Some(address),
                 (_, Ok(address), _) => parsed.recipients.push(address),
                 (_, Err(error), _) => faults.push(Fault::parameter(name, "malformed", error.to_string())),

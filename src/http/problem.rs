@@ -27,6 +27,7 @@ pub(super) enum Code {
     PreconditionRequired,
     BodyTooLarge,
     UnsupportedMediaType,
+    NoSuchPart,
     Misdirected,
     Invalid,
     TooMany,
@@ -64,6 +65,7 @@ impl Code {
             Self::UnsupportedMediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body is of the wrong type")
             }
+            Self::NoSuchPart => (StatusCode::RANGE_NOT_SATISFIABLE, "no-such-part", "There is no such part of it"),
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "misdirected", "This is not the host asked for"),
             Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "The request is understood but wrong"),
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests"),
@@ -82,6 +84,7 @@ pub(super) struct Problem {
     detail: String,
     faults: Vec<Fault>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    percent: Option<u8>,
 }
 
 /// One thing that is wrong with the request.
@@ -145,12 +148,16 @@ pub(super) struct ProblemDocument {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub errors: Vec<Fault>,
+    /// How far what stands in the way is, in percent, where that is known: a repair of the file at the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, maximum = 100)]
+    pub percent: Option<u8>,
 }
 
 impl Problem {
     /// A problem of that kind.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), faults: Vec::new(), headers: Vec::new() }
+        Self { code, detail: detail.into(), faults: Vec::new(), headers: Vec::new(), percent: None }
     }
 
     /// 422 with its faults; the detail counts them.
@@ -184,6 +191,12 @@ impl Problem {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.push((name, value));
         }
+        self
+    }
+
+    /// The same problem with how far it is on its way to its end.
+    pub fn with_percent(mut self, percent: u8) -> Self {
+        self.percent = Some(percent);
         self
     }
 
@@ -262,6 +275,7 @@ impl Problem {
             detail: self.detail,
             instance: request_id.into(),
             errors: self.faults,
+            percent: self.percent,
         };
         let mut response = HttpResponse::build(status);
         for field in self.headers {
@@ -317,6 +331,7 @@ impl<R: Refusal> From<WriteError<R>> for Problem {
                 "The disk has less free space than the reserve (setting disk.reserve_bytes): free some, then try again.",
             ),
             WriteError::Panicked => Self::internal("the operation panicked and was undone"),
+            WriteError::Damaged(what) => Self::internal(what),
             WriteError::Closed(cause) => {
                 tracing::error!(event = "http_fault", %cause, "the store takes no writes");
                 Self::new(Code::NotReady, "The server is stopping, or its storage has failed.")

@@ -5,8 +5,10 @@ use crate::directory::Scope;
 /// What each scope lets its owner do: for the OpenAPI document. The handlers hold to their own `Allowed<…>`, and the
 /// authorisation matrix of the tests calls every operation to see that it is the same.
 const OPERATIONS: &[(Scope, &[&str])] = &[
-    (Scope::DomainsRead, &["list_domains", "get_domain"]),
+    (Scope::DomainsRead, &["list_domains", "get_domain", "list_dkim_keys", "get_dkim_key"]),
+    (Scope::DomainsRead, &["get_domain_dns", "get_domain_zone", "check_domain_dns"]),
     (Scope::DomainsWrite, &["put_domain", "patch_domain", "delete_domain"]),
+    (Scope::DomainsWrite, &["create_dkim_key", "activate_dkim_key", "delete_dkim_key", "rotate_dkim_keys"]),
     (Scope::AccountsRead, &["list_accounts", "get_account"]),
     (Scope::AccountsRead, &["list_aliases", "get_alias", "resolve_address"]),
     (Scope::AccountsWrite, &["put_account", "patch_account", "delete_account"]),
@@ -24,6 +26,8 @@ const OPERATIONS: &[(Scope, &[&str])] = &[
     (Scope::MessagesSend, &["send_message"]),
     (Scope::MessagesRead, &["wait_for_message"]),
     (Scope::MessagesRead, &["get_queue_message_raw", "get_queue_message_headers"]),
+    (Scope::QueueRead, &["list_queue_rules", "get_queue_rule"]),
+    (Scope::QueueWrite, &["put_queue_rule", "delete_queue_rule", "put_queue_pause", "delete_queue_pause"]),
     (Scope::QueueRead, &["list_routes", "get_route"]),
     (Scope::QueueWrite, &["put_route", "delete_route"]),
     (Scope::TurnRead, &["list_peers", "get_peer"]),
@@ -40,8 +44,12 @@ const OPERATIONS: &[(Scope, &[&str])] = &[
     (Scope::QueueRead, &["get_overview"]),
     (Scope::StateWrite, &["get_state", "put_state"]),
     (Scope::SettingsRead, &["list_settings", "get_setting"]),
-    (Scope::SettingsWrite, &["patch_settings", "put_log_filter"]),
+    (Scope::SettingsWrite, &["patch_settings", "put_log_filter", "compact_file", "check_file"]),
     (Scope::JobsRead, &["list_jobs", "get_job"]),
+    (Scope::BackupRead, &["list_backups", "get_backup", "get_backup_file", "get_backup_now"]),
+    (Scope::BackupRead, &["list_backup_accounts", "list_backup_mailboxes", "list_backup_messages"]),
+    (Scope::BackupRead, &["create_backup", "verify_backup", "get_restore"]),
+    (Scope::RestoreWrite, &["delete_backup", "restore_backup", "drop_restore", "restore_items"]),
     (Scope::JobsWrite, &["cancel_job"]),
 ];
 

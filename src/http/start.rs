@@ -25,15 +25,63 @@ const WORKERS: usize = 2;
 /// Seconds that requests which run at the stop get to finish.
 const STOP_S: u64 = 5;
 
-/// Where to listen. What is `None` is off.
+/// Where others reach it: bound, and perhaps not served yet. What is `None` is off.
 #[derive(Default)]
-pub struct Listen {
+pub struct Sockets {
     /// The plain listener.
-    pub http: Option<SocketAddr>,
-    /// The TLS listener and what it shows; ALPN is set here.
-    pub https: Option<(SocketAddr, Arc<rustls::ServerConfig>)>,
+    pub http: Option<TcpListener>,
+    /// The TLS listener.
+    pub https: Option<TcpListener>,
     /// The unix socket: who may open it (mode 0600) is an administrator.
-    pub socket: Option<PathBuf>,
+    pub(super) socket: Option<(UnixListener, Arc<SocketFile>)>,
+}
+
+/// The unix socket's name, which goes when nobody listens any more.
+pub(super) struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // It is of no use without a listener, and nothing can be done if it stays.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Sockets {
+    /// Binds the listeners.
+    ///
+    /// # Errors
+    /// [`StartError::Bind`]; nothing is left bound then.
+    pub fn bind(http: Option<SocketAddr>, https: Option<SocketAddr>) -> Result<Self, StartError> {
+        let http = http.map(|address| bind("http", address)).transpose()?;
+        let https = https.map(|address| bind("https", address)).transpose()?;
+        Ok(Self { http, https, socket: None })
+    }
+
+    /// Binds the unix socket, unless it is bound already. To be done by who has the file: nobody else may take its
+    /// place.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn bind_socket(&mut self, path: &Path) -> Result<(), StartError> {
+        if self.socket.is_none() {
+            self.socket = Some((bind_socket(path)?, Arc::new(SocketFile(path.to_owned()))));
+        }
+        Ok(())
+    }
+
+    /// The same sockets once more. The unix socket keeps its name until both have gone.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn duplicate(&self) -> io::Result<Self> {
+        let again = |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::try_clone).transpose();
+        let (http, https) = (again(&self.http)?, again(&self.https)?);
+        let socket = match &self.socket {
+            Some((socket, file)) => Some((socket.try_clone()?, Arc::clone(file))),
+            None => None,
+        };
+        Ok(Self { http, https, socket })
+    }
 }
 
 /// A listener could not be bound. Each is one clear line that says what to do.
@@ -78,6 +126,8 @@ pub struct Handle {
     pub https: Option<SocketAddr>,
     /// The unix socket.
     pub socket: Option<PathBuf>,
+    /// Held for its end alone: with it the unix socket's name goes.
+    _socket_file: Option<Arc<SocketFile>>,
     servers: Vec<ServerHandle>,
     context: Arc<Context>,
 }
@@ -95,31 +145,33 @@ impl Handle {
         }
     }
 
-    /// Takes no more requests, lets those that run finish (5 s at most), and removes the socket.
+    /// Takes no more requests, lets those that run finish (5 s at most), and removes the unix socket.
     pub async fn stop(self) {
         let stopping: Vec<_> = self.servers.iter().map(|server| server.stop(true)).collect();
         for stopped in stopping {
             stopped.await;
         }
-        if let Some(path) = self.socket {
-            // It is of no use without a listener, and nothing can be done if it stays.
-            let _ = std::fs::remove_file(path);
-        }
     }
 }
 
-/// Binds and serves on threads of its own, from inside of a tokio runtime.
+/// Serves on threads of its own, from inside of a tokio runtime. `tls` is what the TLS listener shows, which is closed
+/// without it; ALPN is set here.
 ///
 /// # Errors
-/// [`StartError`]; nothing is left bound then.
-pub fn start(context: Arc<Context>, listen: Listen) -> Result<Handle, StartError> {
-    let http = listen.http.map(|address| bind("http", address)).transpose()?;
-    let https = listen.https.map(|(address, tls)| Ok((bind("https", address)?, tls))).transpose()?;
-    let socket = listen.socket.map(|path| Ok((bind_socket(&path)?, path))).transpose()?;
+/// [`StartError::Threads`].
+pub fn start(
+    context: Arc<Context>,
+    sockets: Sockets,
+    tls: Option<&rustls::ServerConfig>,
+) -> Result<Handle, StartError> {
+    let Sockets { http, https, socket } = sockets;
+    let (socket, socket_file) = socket.unzip();
+    let address = |listener: &Option<TcpListener>| listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let mut handle = Handle {
-        http: http.as_ref().and_then(|listener| listener.local_addr().ok()),
-        https: https.as_ref().and_then(|(listener, _)| listener.local_addr().ok()),
-        socket: socket.as_ref().map(|(_, path)| path.clone()),
+        http: address(&http),
+        https: address(&https),
+        socket: socket_file.as_ref().map(|file| file.0.clone()),
+        _socket_file: socket_file,
         servers: Vec::new(),
         context: Arc::clone(&context),
     };
@@ -141,13 +193,13 @@ pub fn start(context: Arc<Context>, listen: Listen) -> Result<Handle, StartError
         if let Some(listener) = http {
             server = server.listen(listener).map_err(StartError::Threads)?;
         }
-        if let Some((listener, tls)) = https {
-            server = server.listen_rustls_0_23(listener, (*tls).clone()).map_err(StartError::Threads)?;
+        if let Some((listener, tls)) = https.zip(tls) {
+            server = server.listen_rustls_0_23(listener, tls.clone()).map_err(StartError::Threads)?;
         }
         handle.servers.push(run(server.run()));
     }
     // Apart from the others: strangers who take all their connections must not keep the owner out.
-    if let Some((listener, _)) = socket {
+    if let Some(listener) = socket {
         let server = server(1).listen_uds(listener).map_err(StartError::Threads)?;
         handle.servers.push(run(server.run()));
     }
@@ -168,7 +220,7 @@ fn invitation(url: &str, ends_at: &str) -> String {
     format!("\n┌{edge}┐\n{inside}└{edge}┘\n")
 }
 
-fn run(server: Server) -> ServerHandle {
+pub(super) fn run(server: Server) -> ServerHandle {
     let handle = server.handle();
     tokio::spawn(async move {
         if let Err(error) = server.await {

@@ -1,14 +1,20 @@
+mod plan;
+
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::bounce::{About, Bounce};
 use super::outbound::Outbound;
 use super::session::Session;
 use super::unconfirmed::{self, Confirm, Mark, Missed, Unconfirmed};
-use crate::base::{AccountId, Address, BlobId, MailboxId, MessageId, QueueId, Timestamp, limits};
-use crate::directory::{self, Delivery};
+use crate::base::{
+    Address, BlobId, MailOptions, MailboxId, MessageId, QueueId, RcptOptions, Timestamp, TlsWish, limits,
+};
+use crate::directory::Delivery;
 use crate::mailbox::{self, Incoming, Placement};
-use crate::message::Summary;
+use crate::message::report::{self, Told};
+use crate::message::{self, Summary};
 use crate::queue::{self, NewEntry, NewMessage, Notify};
 use crate::store::{Halt, Op, StagedBlob, StoreError, Tx};
 use crate::trace::{self, Event, Kind, Subject};
@@ -46,6 +52,8 @@ pub struct Accept {
     pub eight_bit: bool,
     /// The header can't be sent without SMTPUTF8 (RFC 6531 §3.4). What the envelope needs is seen here.
     pub smtputf8: bool,
+    /// What its sender asks for besides.
+    pub options: MailOptions,
     /// What the server knows of its way out.
     pub outbound: Arc<Outbound>,
 }
@@ -114,6 +122,30 @@ pub struct Recipient {
     pub deliveries: Vec<Delivery>,
     /// The addresses elsewhere.
     pub remote: Vec<Address>,
+    /// What the sender asks for it.
+    pub options: RcptOptions,
+}
+
+impl Recipient {
+    /// Whether it leads to several: then each of them is a recipient of its own, and the sender is told of that instead of
+    /// their successes.
+    // RFC 3461 §5.2.7.2
+    fn is_list(&self) -> bool {
+        self.deliveries.len() + self.remote.len() > 1
+    }
+
+    /// As what each of those that it leads to is named.
+    fn named(&self) -> Named {
+        let options = if self.is_list() { self.options.without_success() } else { self.options.clone() };
+        Named { given: self.given.clone(), options }
+    }
+}
+
+/// A recipient as the sender has named it.
+#[derive(Clone)]
+struct Named {
+    given: Address,
+    options: RcptOptions,
 }
 
 /// The message is on disk.
@@ -161,12 +193,12 @@ pub struct Plan {
     repeated: Vec<Repeated>,
     captured: Vec<Captured>,
     /// Recipients that get no copy of their own, since their account gets one already.
-    joined: Vec<(Address, Address)>,
+    joined: Vec<(Named, Address)>,
 }
 
 /// A copy for an account.
 struct Fresh {
-    given: Address,
+    named: Named,
     address: Address,
     mailbox: MailboxId,
     own_lines: Vec<u8>,
@@ -195,18 +227,6 @@ struct Captured {
     address: Address,
 }
 
-/// Who has been looked at.
-struct Seen {
-    /// The message's bytes and sender.
-    bytes: blake3::Hash,
-    accounts: HashSet<AccountId>,
-    remote: HashSet<String>,
-    /// Who was named for an account that gets a copy already.
-    joined: HashSet<String>,
-    /// Where it was delivered to before.
-    before: HashSet<String>,
-}
-
 impl Op for Accept {
     type Plan = Plan;
     type Out = Accepted;
@@ -230,28 +250,7 @@ impl Op for Accept {
     }
 
     fn check(&self, tx: &Tx<'_>) -> Result<Plan, Halt<Refused>> {
-        let mut plan = Plan::default();
-        let mut seen = Seen {
-            bytes: self.hash(),
-            accounts: HashSet::new(),
-            remote: HashSet::new(),
-            joined: HashSet::new(),
-            before: self.delivered_to.iter().map(Address::key).collect(),
-        };
-        for recipient in &self.recipients {
-            for delivery in &recipient.deliveries {
-                self.plan_delivery(tx, &mut plan, &mut seen, &recipient.given, delivery)?;
-            }
-            for address in &recipient.remote {
-                if seen.remote.insert(address.key()) {
-                    self.plan_remote(tx, &mut plan, &mut seen, &recipient.given, address)?;
-                }
-            }
-        }
-        if seen.accounts.is_empty() && seen.remote.is_empty() {
-            return Err(Halt::Refused(Refused::Nobody));
-        }
-        Ok(plan)
+        self.plan(tx)
     }
 
     fn apply(&self, tx: &mut Tx<'_>, plan: Plan) -> Result<Accepted, StoreError> {
@@ -279,145 +278,7 @@ impl Plan {
     }
 }
 
-impl Seen {
-    /// What a sender repeats when it sends the same message to the same account again.
-    fn account_mark(&self, account: AccountId) -> Mark {
-        self.mark(b"account", &account.0.to_be_bytes())
-    }
-
-    /// The same for an address elsewhere.
-    fn remote_mark(&self, address: &Address) -> Mark {
-        self.mark(b"remote", address.key().as_bytes())
-    }
-
-    fn mark(&self, kind: &[u8], recipient: &[u8]) -> Mark {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(self.bytes.as_bytes());
-        hasher.update(kind);
-        hasher.update(recipient);
-        let mut mark = [0; 16];
-        hasher.finalize_xof().fill(&mut mark);
-        mark
-    }
-}
-
 impl Accept {
-    /// What stays the same when the message is sent again: sender and bytes.
-    fn hash(&self) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new();
-        let sender = self.sender.as_ref().map(Address::key).unwrap_or_default();
-        for part in [sender.as_bytes(), &self.header_block] {
-            hasher.update(&(part.len() as u64).to_be_bytes());
-            hasher.update(part);
-        }
-        if let Some(Body::Staged(body)) = &self.body {
-            hasher.update(&body.hash());
-        } else {
-            hasher.update(&[0; 32]);
-        }
-        hasher.finalize()
-    }
-
-    fn plan_delivery(
-        &self,
-        tx: &Tx<'_>,
-        plan: &mut Plan,
-        seen: &mut Seen,
-        given: &Address,
-        delivery: &Delivery,
-    ) -> Result<(), Halt<Refused>> {
-        if !seen.accounts.insert(delivery.account) {
-            if seen.joined.insert(given.key()) {
-                plan.joined.push((given.clone(), delivery.address.clone()));
-            }
-            return Ok(());
-        }
-        let mark = seen.account_mark(delivery.account);
-        let given = given.clone();
-        match self.missed(tx, &mark)? {
-            Some(missed) => plan.repeated.push(Repeated { given, mark, missed }),
-            None if seen.before.contains(&delivery.address.key()) => return Err(Halt::Refused(Refused::Loop(given))),
-            None => plan.fresh.push(self.plan_copy(tx, given, delivery.account, mark)?),
-        }
-        Ok(())
-    }
-
-    fn plan_remote(
-        &self,
-        tx: &Tx<'_>,
-        plan: &mut Plan,
-        seen: &mut Seen,
-        given: &Address,
-        address: &Address,
-    ) -> Result<(), Halt<Refused>> {
-        let (given, address) = (given.clone(), address.clone());
-        if let Some(to) = &self.outbound.capture_to {
-            self.plan_capture(tx, plan, seen, &given, to)?;
-            plan.captured.push(Captured { given, address });
-            return Ok(());
-        }
-        let mark = seen.remote_mark(&address);
-        if let Some(missed) = self.missed(tx, &mark)? {
-            plan.repeated.push(Repeated { given, mark, missed });
-            return Ok(());
-        }
-        let original = (given.key() != address.key()).then(|| given.clone());
-        if original.is_some() && seen.before.contains(&given.key()) {
-            return Err(Halt::Refused(Refused::Loop(given)));
-        }
-        plan.queued.push(Queued { given, entry: NewEntry { recipient: address, original }, mark });
-        Ok(())
-    }
-
-    /// One copy for all recipients whose mail stays here. Where it was delivered before does not matter: it goes no
-    /// further.
-    fn plan_capture(
-        &self,
-        tx: &Tx<'_>,
-        plan: &mut Plan,
-        seen: &mut Seen,
-        given: &Address,
-        to: &Address,
-    ) -> Result<(), Halt<Refused>> {
-        let Some(account) = directory::account(tx, to)? else {
-            return Err(Halt::Refused(Refused::Gone(to.clone())));
-        };
-        if !seen.accounts.insert(account.id) {
-            return Ok(());
-        }
-        let (given, mark) = (given.clone(), seen.account_mark(account.id));
-        match self.missed(tx, &mark)? {
-            Some(missed) => plan.repeated.push(Repeated { given, mark, missed }),
-            None => {
-                plan.fresh.push(Fresh { is_capture: true, ..self.plan_copy(tx, given, account.id, mark)? });
-            }
-        }
-        Ok(())
-    }
-
-    fn plan_copy(&self, tx: &Tx<'_>, given: Address, account: AccountId, mark: Mark) -> Result<Fresh, Halt<Refused>> {
-        let inbox = mailbox::inbox(tx, account)?;
-        let account = directory::account_by_id(tx, account)?;
-        let (Some(mailbox), Some(account)) = (inbox, account) else {
-            return Err(Halt::Refused(Refused::Gone(given)));
-        };
-        let own_lines = own_lines(self.sender.as_ref(), &account.address);
-        let size_bytes =
-            (own_lines.len() + self.trace_fields.len() + self.header_block.len()) as u64 + self.body_bytes();
-        if !mailbox::fits(tx, &account, size_bytes)? {
-            return Err(Halt::Refused(Refused::OverQuota(given)));
-        }
-        Ok(Fresh { given, address: account.address, mailbox, own_lines, mark, is_capture: false })
-    }
-
-    /// The copy of that mark of which the sender may have missed our answer.
-    fn missed(&self, tx: &Tx<'_>, mark: &Mark) -> Result<Option<Missed>, StoreError> {
-        match &self.session {
-            Some(session) => unconfirmed::find_missed(tx, mark, session.sessions(), self.at),
-            None => Ok(None),
-        }
-    }
-
     /// Remembers a copy of which the sender may miss our answer.
     fn mark(&self, tx: &mut Tx<'_>, mark: Mark, session: Option<u64>) -> Result<(), StoreError> {
         let row = Unconfirmed { message: self.id, at: self.at };
@@ -450,26 +311,56 @@ impl Accept {
         for copy in &plan.fresh {
             if !copy.is_capture {
                 let text = format!("to the INBOX of {}", copy.address);
-                self.record(tx, self.delivered(&copy.given, &copy.address, text))?;
+                self.record(tx, self.delivered(&copy.named.given, &copy.address, text))?;
             }
             self.mark(tx, copy.mark, session)?;
         }
         self.record_joined(tx, plan)?;
         self.record_captured(tx, plan)?;
-        self.enqueue(tx, plan, &incoming, session)
+        let queued = self.enqueue(tx, plan, &incoming, session)?;
+        self.report(tx, plan, &head)?;
+        Ok(queued)
     }
 
     /// Tells of each recipient that gets no copy of its own.
     fn record_joined(&self, tx: &mut Tx<'_>, plan: &Plan) -> Result<(), StoreError> {
-        if plan.joined.is_empty() {
+        if plan.joined.is_empty() || self.is_put_off() {
             return Ok(());
         }
-        let with_own: HashSet<String> = plan.fresh.iter().map(|copy| copy.given.key()).collect();
-        for (given, address) in plan.joined.iter().filter(|(given, _)| !with_own.contains(&given.key())) {
+        let with_own: HashSet<String> = plan.fresh.iter().map(|copy| copy.named.given.key()).collect();
+        for (Named { given, .. }, address) in
+            plan.joined.iter().filter(|(named, _)| !with_own.contains(&named.given.key()))
+        {
             let text = format!("the same copy, to the INBOX of {address}");
             self.record(tx, self.delivered(given, address, text))?;
         }
         Ok(())
+    }
+
+    /// Tells the sender of what has come to its end here, as far as they have asked for it.
+    // RFC 3461 §5.1, §5.2.7
+    fn report(&self, tx: &mut Tx<'_>, plan: &Plan, head: &[u8]) -> Result<(), StoreError> {
+        let copies = plan.fresh.iter().filter(|copy| !copy.is_capture).map(|copy| &copy.named);
+        let joined = plan.joined.iter().filter(|_| !self.is_put_off()).map(|(named, _)| named);
+        let delivered = copies.chain(joined);
+        let delivered = delivered.filter(|named| named.options.wants_success());
+        let lists = self.recipients.iter().filter(|list| list.is_list() && list.options.wants_success());
+        let told = delivered
+            .map(|named| ended_here(&named.given, &named.options, report::Fate::Delivered))
+            .chain(lists.map(|list| ended_here(&list.given, &list.options, report::Fate::Expanded)))
+            .collect();
+        let about = About {
+            id: self.id,
+            sender: self.sender.as_ref(),
+            notify: self.notify,
+            arrived_at: self.at,
+            head,
+            options: &self.options,
+        };
+        match Bounce::new(about, told, &self.outbound, self.at) {
+            Some(bounce) => bounce.send(tx),
+            None => Ok(()),
+        }
     }
 
     /// Tells of each recipient whose mail stays here.
@@ -505,15 +396,19 @@ impl Accept {
                 || self.sender.iter().any(needs_utf8)
                 || plan.queued.iter().any(|copy| needs_utf8(&copy.entry.recipient)),
             at: self.at,
+            options: self.wishes(),
             recipients: plan.queued.iter().map(|copy| copy.entry.clone()).collect(),
         };
         let ids = queue::enqueue(tx, &message, &self.outbound.policy)?;
         let mut queued = Vec::with_capacity(ids.len());
         for (copy, id) in plan.queued.iter().zip(ids) {
-            let text = match &copy.entry.original {
+            let mut text = match &copy.entry.original {
                 Some(_) => format!("for {}, as {id}", copy.entry.recipient),
                 None => format!("as {id}"),
             };
+            if let Some(at) = self.options.release_at.filter(|_| self.is_put_off()) {
+                text.push_str(&format!(", not before {at}"));
+            }
             let event = Event {
                 recipient: Some(copy.given.to_string()),
                 text,
@@ -525,6 +420,21 @@ impl Accept {
             queued.push((copy.given.clone(), id));
         }
         Ok(queued)
+    }
+
+    /// Whether nobody is to have it yet.
+    fn is_put_off(&self) -> bool {
+        self.options.release_at.is_some_and(|at| at > self.at)
+    }
+
+    /// What is kept of the sender's wishes. The parameter is for the whole way, and outweighs the header field.
+    // RFC 8689 §3
+    fn wishes(&self) -> MailOptions {
+        let mut options = self.options.clone();
+        if options.tls == TlsWish::Policy && message::gives_up_tls(&self.header_block) {
+            options.tls = TlsWish::Optional;
+        }
+        options
     }
 
     /// What a forwarded message says of the address that forwards it, so that it is known when it comes back. Not with
@@ -581,6 +491,21 @@ impl Accept {
             enhanced: Some((2, 0, 0)),
             ..Event::new(self.at, Kind::Accepted, self.origin.actor.as_str())
         }
+    }
+}
+
+/// What a report says of a recipient whose mail goes no further as this message. Where it led is not for the sender to know.
+fn ended_here(given: &Address, options: &RcptOptions, fate: report::Fate) -> Told {
+    Told {
+        recipient: given.clone(),
+        original: None,
+        named_at_first: options.original.clone(),
+        fate,
+        server: None,
+        code: None,
+        enhanced: None,
+        text: String::new(),
+        tried_at: None,
     }
 }
 

@@ -1,7 +1,5 @@
-use std::collections::HashMap;
-
-use crate::base::BlobId;
-use crate::store::{CrossCheck, Findings, StoreError, Tx, View};
+use crate::base::{BlobId, limits};
+use crate::store::{CrossCheck, Findings, StoreError, Tally, Tx, View};
 use crate::trace::Subject;
 use crate::{kept, mailbox, queue};
 
@@ -18,23 +16,34 @@ pub const CHECKS: &[CrossCheck] = &[
 /// [`StoreError`].
 pub fn needs_story(tx: &Tx<'_>, subject: Subject) -> Result<bool, StoreError> {
     match subject {
-        Subject::Message(id) => Ok(queue::message(tx, id)?.is_some() || kept::kept(tx, id)?.is_some()),
+        Subject::Message(id) => Ok(queue::holds(tx, id)? || kept::holds(tx, id)?),
         Subject::Refused(_) => Ok(false),
     }
 }
 
 /// A body counts the copies in mailboxes, the queued messages and the kept ones that it belongs to.
 fn check_bodies(view: &View, findings: &mut Findings) -> Result<(), StoreError> {
-    let mut counts: HashMap<BlobId, u32> = HashMap::new();
-    let mut count = |id| *counts.entry(id).or_default() += 1;
-    mailbox::references(view, &mut count)?;
-    queue::references(view, &mut count)?;
-    kept::references(view, &mut count)?;
-    view.each_blob(|id, blob| {
-        let messages = counts.remove(&id).unwrap_or_default();
-        if blob.references != messages {
-            let counted = blob.references;
-            findings.add(format!("blobs: body {id} counts {counted} references, and {messages} messages point to it"));
+    let mut counts: Tally<BlobId> = Tally::new(limits::TALLIED_AT_ONCE);
+    loop {
+        let mut count = |id| counts.count(id);
+        mailbox::references(view, &mut count)?;
+        queue::references(view, &mut count)?;
+        kept::references(view, &mut count)?;
+        let mut outcome = Ok(());
+        view.each_blob_of(counts.range(), |id, blob| {
+            let messages = counts.take(&id);
+            if blob.references != messages && outcome.is_ok() {
+                let counted = blob.references;
+                let what = format!("blobs: body {id} counts {counted} references, and {messages} messages point to it");
+                outcome = findings.add(what).count_references(view, id, messages).map(drop);
+            }
+        })?;
+        outcome?;
+        for (id, messages) in counts.named(1) {
+            findings.add(format!("blobs: body {id} is not there, and {messages} messages point to it"));
         }
-    })
+        if !counts.begin_next() {
+            return Ok(());
+        }
+    }
 }

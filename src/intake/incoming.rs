@@ -1,3 +1,4 @@
+use crate::dkim::{BodyHash, BodyHasher};
 use crate::message::{HeaderError, HeaderSplitter, LineEnds, Scan, StructureScanner, Summary};
 use crate::store::{BlobWriter, StagedBlob, Store, WriteError};
 
@@ -7,6 +8,8 @@ pub struct Incoming {
     line_ends: LineEnds,
     splitter: HeaderSplitter,
     body: Option<(StructureScanner, BlobWriter)>,
+    /// For the signature of what is sent.
+    hasher: Option<BodyHasher>,
     canonical: Vec<u8>,
     size_bytes: u64,
     size_bytes_max: u64,
@@ -26,6 +29,8 @@ pub struct Taken {
     pub message_id_field: Option<String>,
     /// Some of its octets are above 127.
     pub eight_bit: bool,
+    /// Of its body, where it is to be sent.
+    pub body_hash: Option<BodyHash>,
 }
 
 /// Why a message is not taken in.
@@ -56,6 +61,7 @@ impl Incoming {
             line_ends: LineEnds::default(),
             splitter: HeaderSplitter::of_any_lines(),
             body: None,
+            hasher: None,
             canonical: Vec::new(),
             size_bytes: 0,
             size_bytes_max,
@@ -67,7 +73,7 @@ impl Incoming {
     /// The same for a message that is to be sent: others would not take a header of more than
     /// [`crate::base::limits::HEADER_LINES`].
     pub fn to_be_sent(size_bytes_max: u64) -> Self {
-        Self { splitter: HeaderSplitter::new(), ..Self::new(size_bytes_max) }
+        Self { splitter: HeaderSplitter::new(), hasher: Some(BodyHasher::default()), ..Self::new(size_bytes_max) }
     }
 
     /// Takes the next octets. What is refused may be read to its end all the same: none of it is kept.
@@ -105,6 +111,9 @@ impl Incoming {
         let (scanner, writer) =
             self.body.get_or_insert_with(|| (StructureScanner::new(splitter.header()), store.blob_writer()));
         scanner.push(text);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.push(text);
+        }
         writer.write(text).await.map_err(|error| write_refusal(&error))
     }
 
@@ -131,6 +140,7 @@ impl Incoming {
             header_block,
             body,
             eight_bit: self.eight_bit,
+            body_hash: self.hasher.map(BodyHasher::finish),
         })
     }
 }

@@ -1,4 +1,4 @@
-use crate::base::{Address, BlobId, MailboxId, MessageId, Uid};
+use crate::base::{Address, BlobId, MailboxId, MessageId, TlsWish, Uid};
 use crate::store::{Read, StoreError};
 use crate::{kept, mailbox, message, queue};
 
@@ -25,6 +25,8 @@ pub(super) struct Original {
     pub(super) head: Vec<u8>,
     pub(super) blob: Option<BlobId>,
     pub(super) body_bytes: u64,
+    /// What its sender has said of TLS, where that is known.
+    pub(super) tls: TlsWish,
 }
 
 /// Whether the content of a message is still somewhere: it can be delivered once more.
@@ -32,7 +34,7 @@ pub(super) struct Original {
 /// # Errors
 /// [`StoreError`]
 pub fn has_content(read: &impl Read, id: MessageId) -> Result<bool, StoreError> {
-    Ok(mailbox::holds(read, id)? || queue::message(read, id)?.is_some() || kept::kept(read, id)?.is_some())
+    Ok(mailbox::holds(read, id)? || queue::message_if_sound(read, id)?.is_some() || kept::kept(read, id)?.is_some())
 }
 
 /// A message that is still somewhere. Where no mailbox holds it, a few rows are read; else all of all mailboxes may be.
@@ -54,20 +56,21 @@ pub(super) fn original_in(read: &impl Read, id: MessageId, source: Source) -> Re
         Source::Mailbox(mailbox, uid) => {
             mailbox::whole(read, mailbox, uid)?.filter(|whole| whole.id == id).map(|whole| {
                 let mailbox::Whole { sender, is_mail, head, blob, body_bytes, .. } = whole;
-                Original { source, sender, is_mail, head, blob, body_bytes }
+                Original { source, sender, is_mail, head, blob, body_bytes, tls: TlsWish::Policy }
             })
         }
-        Source::Queue => match queue::message(read, id)? {
+        Source::Queue => match queue::message_if_sound(read, id)? {
             Some(message) => {
                 let head = without_delivered_to(queue::head(read, id)?.unwrap_or_default());
-                let queue::Message { sender, blob, body_bytes, .. } = message;
-                Some(Original { source, sender, is_mail: true, head, blob, body_bytes })
+                let queue::Message { sender, blob, body_bytes, options, .. } = message;
+                Some(Original { source, sender, is_mail: true, head, blob, body_bytes, tls: options.tls })
             }
             None => None,
         },
         Source::Kept => kept::kept(read, id)?.map(|kept| {
-            let kept::Kept { sender, head, blob, body_bytes, .. } = kept;
-            Original { source, sender, is_mail: true, head: without_delivered_to(head), blob, body_bytes }
+            let kept::Kept { sender, head, blob, body_bytes, tls, .. } = kept;
+            let head = without_delivered_to(head);
+            Original { source, sender, is_mail: true, head, blob, body_bytes, tls }
         }),
     })
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use crate::base::{Address, AddressError, DomainName, MessageIds};
+use crate::dkim::Signers;
 use crate::queue::Policy;
 use crate::settings::Settings;
 
@@ -15,6 +16,8 @@ pub struct Outbound {
     pub capture_to: Option<Address>,
     /// Where the ids of bounces come from. One for the whole server.
     pub ids: Arc<MessageIds>,
+    /// Signs what begins its way here. One for the whole server.
+    pub signers: Arc<Signers>,
 }
 
 impl Outbound {
@@ -34,6 +37,6 @@ impl Outbound {
             hold_expiry_seconds: settings.queue_hold_expiry_seconds,
             delay_notice_seconds: settings.queue_delay_notice_seconds,
         };
-        Ok(Self { hostname, policy, capture_to, ids })
+        Ok(Self { hostname, policy, capture_to, ids, signers: Arc::default() })
     }
 }

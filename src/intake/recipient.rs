@@ -1,5 +1,5 @@
 use super::accept::Recipient;
-use crate::base::{Address, Enhanced, Reply};
+use crate::base::{Address, Enhanced, RcptOptions, Reply};
 use crate::directory::{self, Resolution};
 use crate::mailbox;
 use crate::store::{Read, StoreError};
@@ -24,5 +24,5 @@ pub fn recipient(read: &impl Read, given: &Address, size_bytes: u64) -> Result<R
             return Ok(Err(Reply::new(452, Enhanced(4, 2, 2), "The mailbox is full")));
         }
     }
-    Ok(Ok(Recipient { given, deliveries, remote }))
+    Ok(Ok(Recipient { given, deliveries, remote, options: RcptOptions::default() }))
 }

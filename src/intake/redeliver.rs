@@ -5,7 +5,7 @@ use super::accept::{Accept, Accepted, Body, Origin, Plan, Recipient, Refused};
 use super::original::{Original, Source, has_content, original, original_in};
 use super::outbound::Outbound;
 use super::received::received_here;
-use crate::base::{Address, MessageId, QueueId, Timestamp};
+use crate::base::{Address, MailOptions, MessageId, QueueId, Timestamp};
 use crate::directory::{self, Resolution};
 use crate::message::{Scan, StructureScanner, Summary};
 use crate::queue::{self, Notify, Via};
@@ -111,7 +111,7 @@ impl Redeliver {
                 Ok(Some((original, notify)))
             })
             .await?;
-        let Some((Original { sender, head, blob, body_bytes, .. }, notify)) = found else { return Ok(None) };
+        let Some((Original { sender, head, blob, body_bytes, tls, .. }, notify)) = found else { return Ok(None) };
         let (mut scanner, mut eight_bit) = (StructureScanner::new(&head), !head.is_ascii());
         if let Some(blob) = blob {
             let mut body = store.blob_reader(blob);
@@ -152,6 +152,7 @@ impl Redeliver {
             message_id_field: Scan::of(&head).message_id,
             header_block: head,
             eight_bit,
+            options: MailOptions { tls, ..MailOptions::default() },
             outbound,
         };
         Ok(Some(Self { of, via, accept }))

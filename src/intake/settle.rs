@@ -40,15 +40,14 @@ impl Op for Settle {
     }
 
     /// What an attempt has brought is always taken. What was decided here, without an attempt, is refused for an entry
-    /// that is gone, and for one whose message may be crossing the wire at this moment.
+    /// that is gone or damaged, and for one whose message may be crossing the wire at this moment.
     fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<Refused>> {
         for outcome in self.outcomes.iter().filter(|outcome| is_decision(outcome)) {
-            if queue::open_attempt(tx, outcome.entry)?.is_some() {
+            if queue::is_open(tx, outcome.entry)? {
                 return Err(Halt::Refused(Refused::InFlight(outcome.entry)));
             }
-            if queue::entry(tx, outcome.entry)?.is_none() {
-                return Err(Halt::Refused(Refused::Gone(outcome.entry)));
-            }
+            queue::sound_entry(tx, outcome.entry)?;
+            queue::sound_message(tx, outcome.entry)?;
         }
         Ok(())
     }

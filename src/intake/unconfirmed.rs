@@ -113,14 +113,19 @@ impl Op for Confirm {
 
 /// Each row stands in the other table too.
 pub(super) fn check_times(view: &View, findings: &mut Findings) -> Result<(), StoreError> {
-    let rows = view.rows(&UNCONFIRMED, Span::all(), usize::MAX)?;
-    for ((mark, session), row) in &rows {
-        if !view.has(&UNCONFIRMED_BY_TIME, &(row.at, *mark, *session))? {
-            findings.add(format!("unconfirmed_by_time: a row of {} is missing", row.message));
+    for ((mark, session), row) in view.rows(&UNCONFIRMED, Span::all(), usize::MAX)? {
+        let place = (row.at, mark, session);
+        if !view.has(&UNCONFIRMED_BY_TIME, &place)? {
+            let what = format!("unconfirmed_by_time: a row of {} is missing", row.message);
+            findings.add(what).put(&UNCONFIRMED_BY_TIME, &place, &());
         }
     }
-    if view.rows(&UNCONFIRMED_BY_TIME, Span::all(), usize::MAX)?.len() > rows.len() {
-        findings.add("unconfirmed_by_time: there are more rows than unconfirmed messages");
+    for (place, ()) in view.rows(&UNCONFIRMED_BY_TIME, Span::all(), usize::MAX)? {
+        let (at, mark, session) = place;
+        if view.get(&UNCONFIRMED, &(mark, session))?.is_none_or(|row| row.at != at) {
+            let what = format!("unconfirmed_by_time: nothing of session {session} is unconfirmed since {at}");
+            findings.add(what).remove(&UNCONFIRMED_BY_TIME, &place);
+        }
     }
     Ok(())
 }

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{JobId, SessionId, Timestamp};
 use crate::postcard_row;
-use crate::store::{AnyTable, Read, Span, StoreError, Table};
+use crate::store::{AnyTable, CheckPart, CheckProgress, Read, Span, StoreError, Table};
 
 /// The jobs, by id.
 pub(super) static JOBS: Table<JobId, Job> = Table::new("jobs");
@@ -51,6 +51,18 @@ pub enum JobState {
     Failed,
     /// Somebody has ended it.
     Cancelled,
+}
+
+impl From<CheckProgress> for Progress {
+    fn from(progress: CheckProgress) -> Self {
+        let unit = match progress.part {
+            CheckPart::Pages => "bytes of pages checked",
+            CheckPart::Rows => "rows checked",
+            CheckPart::Bodies => "bodies checked",
+            CheckPart::Tables => "comparisons of tables made",
+        };
+        Self { done: progress.done, total: Some(progress.total), unit: unit.into() }
+    }
 }
 
 /// How far a job is.

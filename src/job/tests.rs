@@ -4,7 +4,7 @@ use super::*;
 use crate::base::{JobId, SystemClock, Timestamp, limits};
 use crate::store::{Options, Schema, Store};
 
-static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: CHECKS };
+static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: CHECKS, migrations: &[] };
 
 fn store() -> Store {
     Store::open(Options::memory(Arc::new(SystemClock)), &SCHEMA).unwrap()

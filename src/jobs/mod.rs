@@ -2,11 +2,15 @@
 //!
 //! Floor F4c.
 
+mod blocking;
+mod decision;
 mod runner;
 mod task;
 
-pub use runner::{Jobs, NotStarted, Order};
+pub use blocking::blocking;
+pub use decision::Decision;
+pub use runner::{Jobs, NotCancelled, NotStarted, Order};
 pub use task::{Failed, Task};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

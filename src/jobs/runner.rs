@@ -6,9 +6,11 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::decision::Decision;
 use super::task::{Failed, Task};
 use crate::base::{Clock, JobId, MessageIds, SessionId, limits};
 use crate::job::{Interrupt, Job, JobState, Progress, PutJob};
@@ -56,9 +58,21 @@ pub enum NotStarted {
     Store(WriteError<Infallible>),
 }
 
+/// Why a job was not cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotCancelled {
+    /// It has ended, or never was.
+    #[error("it has ended already")]
+    Ended,
+    /// Its last step has begun, which is not taken back.
+    #[error("it is at its last step, which can't be taken back")]
+    Decided,
+}
+
+#[derive(Clone)]
 struct Alive {
     cancel: CancellationToken,
-    is_cancelled: bool,
+    decision: Decision,
 }
 
 impl Jobs {
@@ -103,7 +117,7 @@ impl Jobs {
     {
         let now = self.clock.now();
         let id = self.ids.job(now);
-        let cancel = self.enter(id)?;
+        let alive = self.enter(id)?;
         let job = Job {
             kind: order.kind.into(),
             target: order.target,
@@ -122,17 +136,29 @@ impl Jobs {
             return Err(NotStarted::Store(error));
         }
         let jobs = Arc::clone(self);
-        self.tracker.spawn_on(async move { jobs.run(id, job, cancel, work).await }, &self.runtime);
+        self.tracker.spawn_on(async move { jobs.run(id, job, alive, work).await }, &self.runtime);
         Ok(id)
     }
 
-    /// Ends a job that waits or runs; whether there was one. Its work gets [`limits::JOB_CANCEL_S`] to end by itself.
-    pub fn cancel(&self, id: JobId) -> bool {
-        let mut alive = lock(&self.alive);
-        let Some(job) = alive.get_mut(&id) else { return false };
-        job.is_cancelled = true;
+    /// Does something short on the server's main runtime, for somebody on another one; `None`: it panicked, or the runtime
+    /// is going.
+    pub async fn aside<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        self.runtime.spawn(work).await.ok()
+    }
+
+    /// Ends a job that waits or runs. Its work gets [`limits::JOB_CANCEL_S`] to end by itself, and does not do its last
+    /// step ([`Decision`]) any more.
+    ///
+    /// # Errors
+    /// [`NotCancelled`].
+    pub fn cancel(&self, id: JobId) -> Result<(), NotCancelled> {
+        let alive = lock(&self.alive);
+        let job = alive.get(&id).ok_or(NotCancelled::Ended)?;
+        if !job.decision.cancel() {
+            return Err(NotCancelled::Decided);
+        }
         job.cancel.cancel();
-        true
+        Ok(())
     }
 
     /// Takes no more jobs, cancels those that run, and comes back when they have ended.
@@ -142,7 +168,7 @@ impl Jobs {
         self.tracker.wait().await;
     }
 
-    fn enter(&self, id: JobId) -> Result<CancellationToken, NotStarted> {
+    fn enter(&self, id: JobId) -> Result<Alive, NotStarted> {
         let mut alive = lock(&self.alive);
         if self.stop.is_cancelled() {
             return Err(NotStarted::Stopping);
@@ -150,16 +176,17 @@ impl Jobs {
         if alive.len() >= limits::JOBS_RUNNING + limits::JOBS_WAITING {
             return Err(NotStarted::Crowded);
         }
-        let cancel = self.stop.child_token();
-        alive.insert(id, Alive { cancel: cancel.clone(), is_cancelled: false });
-        Ok(cancel)
+        let job = Alive { cancel: self.stop.child_token(), decision: Decision::new(self.stop.clone()) };
+        alive.insert(id, job.clone());
+        Ok(job)
     }
 
-    async fn run<W, F>(&self, id: JobId, mut job: Job, cancel: CancellationToken, work: W)
+    async fn run<W, F>(&self, id: JobId, mut job: Job, alive: Alive, work: W)
     where
         W: FnOnce(Task) -> F + Send + 'static,
         F: Future<Output = Result<Value, Failed>> + Send + 'static,
     {
+        let Alive { cancel, decision } = alive;
         let place = tokio::select! {
             biased;
             () = cancel.cancelled() => None,
@@ -171,16 +198,17 @@ impl Jobs {
                 (job.state, job.started_at) = (JobState::Running, Some(self.clock.now()));
                 self.put(id, job.clone()).await;
                 let (store, progress) = (self.store.clone(), Arc::clone(&progress));
-                self.perform(Task { id, cancel, store, progress }, work).await
+                let task = Task { id, cancel, decision: decision.clone(), store, progress };
+                self.perform(task, work).await
             }
             None => Err(Failed::because("it had not begun")),
         };
-        let is_cancelled = lock(&self.alive).remove(&id).is_some_and(|alive| alive.is_cancelled);
+        lock(&self.alive).remove(&id);
         job.progress = lock(&progress).clone();
         job.ended_at = Some(self.clock.now());
         let (state, result, problem) = match ended {
             Ok(result) => (JobState::Succeeded, Some(result), None),
-            Err(failed) if is_cancelled => (JobState::Cancelled, failed.result, Some(failed.problem)),
+            Err(failed) if decision.is_cancelled() => (JobState::Cancelled, failed.result, Some(failed.problem)),
             Err(failed) if self.stop.is_cancelled() => {
                 (JobState::Failed, failed.result, Some(format!("the server stopped: {}", failed.problem)))
             }
@@ -197,7 +225,7 @@ impl Jobs {
         W: FnOnce(Task) -> F + Send + 'static,
         F: Future<Output = Result<Value, Failed>> + Send + 'static,
     {
-        let (id, cancel) = (task.id, task.cancel.clone());
+        let (id, cancel, decision) = (task.id, task.cancel.clone(), task.decision.clone());
         let mut running = self.runtime.spawn(async move { work(task).await });
         let overdue = async {
             cancel.cancelled().await;
@@ -206,14 +234,15 @@ impl Jobs {
         let ended = tokio::select! {
             ended = &mut running => ended,
             () = overdue => {
+                // What is at its last step is soon done, and what came of it must not be lost.
+                if decision.is_taken() {
+                    return running.await.unwrap_or_else(|error| panicked(id, &error));
+                }
                 running.abort();
                 return Err(Failed::because("it did not end by itself and was cut off"));
             }
         };
-        ended.unwrap_or_else(|error| {
-            tracing::error!(event = "job_panicked", %id, %error, "a job panicked");
-            Err(Failed::because("a fault of the server: it is in the server's log"))
-        })
+        ended.unwrap_or_else(|error| panicked(id, &error))
     }
 
     async fn put(&self, id: JobId, job: Job) {
@@ -221,6 +250,11 @@ impl Jobs {
             tracing::error!(event = "job_unwritten", %id, %error, "a job's row could not be written");
         }
     }
+}
+
+fn panicked(id: JobId, error: &JoinError) -> Result<Value, Failed> {
+    tracing::error!(event = "job_panicked", %id, %error, "a job panicked");
+    Err(Failed::because("a fault of the server: it is in the server's log"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

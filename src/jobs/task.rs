@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::decision::Decision;
 use crate::base::JobId;
 use crate::job::{Progress, Report};
 use crate::store::Store;
@@ -13,6 +14,8 @@ pub struct Task {
     pub id: JobId,
     /// Cancelled when the work is to end soon: somebody has cancelled the job, or the server stops.
     pub cancel: CancellationToken,
+    /// To be taken right before a step that can't be taken back.
+    pub decision: Decision,
     pub(super) store: Store,
     /// What was reported last: the row may be a moment behind.
     pub(super) progress: Arc<Mutex<Progress>>,

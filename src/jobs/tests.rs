@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -9,7 +9,7 @@ use crate::base::{JobId, MessageIds, SystemClock, limits};
 use crate::job::{self, Job, JobState, Progress};
 use crate::store::{Options, Schema, Store};
 
-static SCHEMA: Schema = Schema { version: 1, tables: job::TABLES, checks: job::CHECKS };
+static SCHEMA: Schema = Schema { version: 1, tables: job::TABLES, checks: job::CHECKS, migrations: &[] };
 
 fn open() -> (Store, Arc<Jobs>) {
     let store = Store::open(Options::memory(Arc::new(SystemClock)), &SCHEMA).unwrap();
@@ -21,13 +21,15 @@ fn order() -> Order {
     Order { kind: "test", target: "x".into(), actor: "tester".into(), session: None }
 }
 
-/// The job's row, when it has ended.
-async fn ended(store: &Store, id: JobId) -> Job {
+/// The job's row, when it has ended: within a minute, or it hangs.
+pub(crate) async fn ended(store: &Store, id: JobId) -> Job {
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let row = job::job(&store.view().unwrap(), id).unwrap().unwrap();
         if row.state.is_ended() {
             return row;
         }
+        assert!(Instant::now() < deadline, "a job that ends: {row:?}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -55,7 +57,7 @@ async fn a_job_leaves_its_result_and_its_progress() {
     assert!(row.started_at >= Some(row.created_at) && row.ended_at >= row.started_at);
     assert_eq!((row.kind.as_str(), row.target.as_str(), row.actor.as_str()), ("test", "x", "tester"));
     assert_eq!(row.progress, progress);
-    assert!(!jobs.cancel(id), "what has ended can't be cancelled");
+    assert_eq!(jobs.cancel(id), Err(NotCancelled::Ended));
 }
 
 #[tokio::test]
@@ -81,13 +83,13 @@ async fn a_job_is_cancelled_by_whoever_asks() {
     };
     let id = jobs.start(order(), work).await.unwrap();
     begun.await.unwrap();
-    assert!(jobs.cancel(id));
+    assert_eq!(jobs.cancel(id), Ok(()));
     let row = ended(&store, id).await;
     assert_eq!(
         (row.state, row.problem.as_deref(), row.result.as_deref()),
         (JobState::Cancelled, Some("half done"), Some("{\"done\":1}"))
     );
-    assert!(!jobs.cancel(JobId(1)), "nobody knows it");
+    assert_eq!(jobs.cancel(JobId(1)), Err(NotCancelled::Ended), "nobody knows it");
 }
 
 #[tokio::test]
@@ -101,10 +103,46 @@ async fn work_that_does_not_listen_is_cut_off() {
     };
     let id = jobs.start(order(), work).await.unwrap();
     begun.await.unwrap();
-    jobs.cancel(id);
+    assert_eq!(jobs.cancel(id), Ok(()));
     let row = ended(&store, id).await;
     assert_eq!(row.state, JobState::Cancelled);
     assert!(row.problem.unwrap().contains("cut off"));
+}
+
+#[tokio::test]
+async fn a_job_is_cancelled_or_does_its_last_step_and_never_both() {
+    let (store, mut jobs) = open();
+    Arc::get_mut(&mut jobs).unwrap().grace = Duration::from_millis(5);
+    // Cancelled behind its last look.
+    let (begin, begun) = oneshot::channel();
+    let work = async move |task: Task| {
+        let _ = begin.send(());
+        task.cancel.cancelled().await;
+        Ok(json!({"was_done": task.decision.take()}))
+    };
+    let id = jobs.start(order(), work).await.unwrap();
+    begun.await.unwrap();
+    assert_eq!(jobs.cancel(id), Ok(()));
+    assert_eq!(ended(&store, id).await.result.as_deref(), Some("{\"was_done\":false}"));
+    // At its last step, which takes longer than cancelled work gets: what comes of it is not lost, not even by a stop.
+    let (begin, begun) = oneshot::channel();
+    let (go, gone) = oneshot::channel::<()>();
+    let work = async move |task: Task| {
+        let _ = begin.send(task.decision.take());
+        let _ = gone.await;
+        Ok(json!(1))
+    };
+    let id = jobs.start(order(), work).await.unwrap();
+    assert!(begun.await.unwrap());
+    assert_eq!(jobs.cancel(id), Err(NotCancelled::Decided));
+    let stopping = tokio::spawn({
+        let jobs = Arc::clone(&jobs);
+        async move { jobs.stop().await }
+    });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    go.send(()).unwrap();
+    stopping.await.unwrap();
+    assert_eq!(ended(&store, id).await.state, JobState::Succeeded);
 }
 
 #[tokio::test]
@@ -138,7 +176,7 @@ async fn jobs_wait_for_a_place_and_not_without_end() {
     go.send(()).unwrap();
     assert_eq!(ended(&store, first).await.state, JobState::Succeeded);
     // One that waits is cancelled without ever running.
-    assert!(jobs.cancel(waiting));
+    assert_eq!(jobs.cancel(waiting), Ok(()));
     let row = ended(&store, waiting).await;
     assert_eq!((row.state, row.started_at), (JobState::Cancelled, None));
     jobs.stop().await;

@@ -1,6 +1,6 @@
 use super::policy::kept_for_ms;
 use super::row::{BY_TIME, KEPT, Kept};
-use crate::base::{Address, BlobId, MessageId, Timestamp};
+use crate::base::{Address, BlobId, MessageId, Timestamp, TlsWish};
 use crate::store::{Read, StoreError, Tx};
 
 /// A message that its last user lets go.
@@ -18,6 +18,8 @@ pub struct Leaving {
     pub blob: Option<BlobId>,
     /// Octets of the body.
     pub body_bytes: u64,
+    /// What its sender has said of TLS, as far as the user knows.
+    pub tls: TlsWish,
 }
 
 /// Keeps a message, with the reference to its body; releases that where nothing is kept, while the disk is full, or where
@@ -26,7 +28,7 @@ pub struct Leaving {
 /// # Errors
 /// [`StoreError`]
 pub fn keep(tx: &mut Tx<'_>, leaving: Leaving) -> Result<(), StoreError> {
-    let Leaving { id, at, sender, head, blob, body_bytes } = leaving;
+    let Leaving { id, at, sender, head, blob, body_bytes, tls } = leaving;
     // To delete must make room, and not take some.
     if tx.is_full() || kept_for_ms(tx)? == 0 {
         return release(tx, blob);
@@ -36,11 +38,13 @@ pub fn keep(tx: &mut Tx<'_>, leaving: Leaving) -> Result<(), StoreError> {
         let at = at.max(old.at);
         tx.remove(&BY_TIME, &(old.at, id))?;
         tx.put(&BY_TIME, &(at, id), &())?;
-        tx.put(&KEPT, &id, &Kept { at, ..old })?;
+        // A mailbox does not know what the queue does.
+        let tls = if tls == TlsWish::Policy { old.tls } else { tls };
+        tx.put(&KEPT, &id, &Kept { at, tls, ..old })?;
         return release(tx, blob);
     }
     tx.put(&BY_TIME, &(at, id), &())?;
-    tx.put(&KEPT, &id, &Kept { at, sender, head, blob, body_bytes })
+    tx.put(&KEPT, &id, &Kept { at, sender, head, blob, body_bytes, tls })
 }
 
 /// Forgets a message, and releases its body.

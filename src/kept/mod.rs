@@ -18,7 +18,7 @@ pub use check::{CHECKS, references};
 pub use keep::{Leaving, keep};
 pub use policy::{KeepFor, kept_for_ms};
 pub use reap::{Reap, Reaped, reap};
-pub use row::{Kept, TABLES, kept, newest};
+pub use row::{Kept, TABLES, holds, kept, newest};
 
 #[cfg(test)]
 mod tests;

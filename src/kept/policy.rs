@@ -47,5 +47,5 @@ impl Op for KeepFor {
 /// # Errors
 /// [`StoreError`]
 pub fn kept_for_ms(read: &impl Read) -> Result<u64, StoreError> {
-    Ok(read.get(&KEPT_FOR, &0)?.unwrap_or_default().0)
+    Ok(read.get_if_sound(&KEPT_FOR, &0)?.unwrap_or_default().0)
 }

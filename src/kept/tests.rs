@@ -5,17 +5,19 @@ use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
 use super::reap::reap_with;
+use super::row::{BY_TIME, KEPT};
 use super::*;
-use crate::base::{BlobId, MessageId, SystemClock, Timestamp, limits};
-use crate::store::{Findings, Halt, Op, Options, Schema, Store, StoreError, Tx, View};
+use crate::base::{BlobId, MessageId, SystemClock, Timestamp, TlsWish, limits};
+use crate::store::{Findings, Halt, Op, Options, Read, Schema, Store, StoreError, Tx, View};
 
-static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: CHECKS };
+static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: CHECKS, migrations: &[] };
 
 /// A user of a message that lets it go: it brings a body with one reference.
 struct Leave {
     id: u64,
     at: u64,
     has_body: bool,
+    tls: TlsWish,
 }
 
 impl Op for Leave {
@@ -46,6 +48,7 @@ impl Op for Leave {
             head: b"A: 1\r\n".to_vec(),
             blob,
             body_bytes,
+            tls: self.tls,
         };
         keep(tx, leaving)
     }
@@ -105,8 +108,8 @@ fn bodies(store: &Store) -> usize {
 #[test]
 fn a_message_is_kept_for_its_time() {
     let store = world(1000);
-    write(&store, Leave { id: 1, at: 5000, has_body: true });
-    write(&store, Leave { id: 2, at: 5500, has_body: false });
+    write(&store, Leave { id: 1, at: 5000, has_body: true, tls: TlsWish::Policy });
+    write(&store, Leave { id: 2, at: 5500, has_body: false, tls: TlsWish::Policy });
     assert_eq!(bodies(&store), 1);
     let reap = |at: u64| write(&store, Reap { at: Timestamp(at), is_full: false, limit: 10 }).messages;
     assert_eq!((reap(0), reap(5999)), (0, 0));
@@ -120,22 +123,36 @@ fn a_message_is_kept_for_its_time() {
 #[test]
 fn its_second_home_gives_it_more_time_and_no_second_reference() {
     let store = world(1000);
-    write(&store, Leave { id: 1, at: 5000, has_body: true });
-    write(&store, Leave { id: 1, at: 5900, has_body: true });
+    write(&store, Leave { id: 1, at: 5000, has_body: true, tls: TlsWish::Policy });
+    write(&store, Leave { id: 1, at: 5900, has_body: true, tls: TlsWish::Policy });
     assert_eq!(bodies(&store), 1);
-    write(&store, Leave { id: 1, at: 100, has_body: true });
+    write(&store, Leave { id: 1, at: 100, has_body: true, tls: TlsWish::Policy });
     assert_eq!(kept(&store.view().unwrap(), MessageId(1)).unwrap().unwrap().at, Timestamp(5900));
     assert_eq!(write(&store, Reap { at: Timestamp(6000), is_full: false, limit: 10 }).messages, 0);
 }
 
 #[test]
+fn what_is_to_travel_with_tls_is_kept_so() {
+    let seen = |first, second| {
+        let store = world(1000);
+        for tls in [first, second] {
+            write(&store, Leave { id: 1, at: 5000, has_body: true, tls });
+        }
+        kept(&store.view().unwrap(), MessageId(1)).unwrap().unwrap().tls
+    };
+    assert_eq!(seen(TlsWish::Required, TlsWish::Policy), TlsWish::Required);
+    assert_eq!(seen(TlsWish::Policy, TlsWish::Required), TlsWish::Required);
+    assert_eq!(seen(TlsWish::Policy, TlsWish::Policy), TlsWish::Policy);
+}
+
+#[test]
 fn nothing_is_kept_where_nothing_is_to_be() {
     let store = world(0);
-    write(&store, Leave { id: 1, at: 5000, has_body: true });
+    write(&store, Leave { id: 1, at: 5000, has_body: true, tls: TlsWish::Policy });
     assert_eq!((bodies(&store), newest(&store.view().unwrap()).unwrap()), (0, None));
     // What was kept goes when that is said later.
     write(&store, KeepFor { ms: 10 });
-    write(&store, Leave { id: 2, at: 5000, has_body: true });
+    write(&store, Leave { id: 2, at: 5000, has_body: true, tls: TlsWish::Policy });
     write(&store, KeepFor { ms: 0 });
     assert_eq!(write(&store, Reap { at: Timestamp(5000), is_full: false, limit: 10 }).messages, 1);
     assert_eq!(bodies(&store), 0);
@@ -145,12 +162,32 @@ fn nothing_is_kept_where_nothing_is_to_be() {
 fn a_full_disk_takes_the_oldest_first() {
     let store = world(1_000_000);
     for (id, at) in [(1, 300), (2, 100), (3, 200)] {
-        write(&store, Leave { id, at, has_body: true });
+        write(&store, Leave { id, at, has_body: true, tls: TlsWish::Policy });
     }
     let reaped = write(&store, Reap { at: Timestamp(400), is_full: true, limit: 2 });
     assert_eq!(reaped, Reaped { messages: 2, more: true });
     let left = kept(&store.view().unwrap(), MessageId(1)).unwrap();
     assert_eq!((left.map(|kept| kept.at), bodies(&store)), (Some(Timestamp(300)), 1));
+}
+
+#[test]
+fn what_contradicts_itself_is_mended() {
+    let store = world(1_000_000);
+    write(&store, Leave { id: 1, at: 5000, has_body: true, tls: TlsWish::Policy });
+    write(&store, Leave { id: 2, at: 6000, has_body: false, tls: TlsWish::Policy });
+    let place = |at, id| (Timestamp(at), MessageId(id));
+    store.is_mended(move |tx| tx.remove(&BY_TIME, &place(5000, 1)).map(drop), "does not stand at its time");
+    store.is_mended(move |tx| tx.put(&BY_TIME, &place(5001, 1), &()), "is not kept since");
+    store.is_mended(move |tx| tx.put(&BY_TIME, &place(5000, 9), &()), "is not kept since");
+    let reaped = |at| write(&store, Reap { at: Timestamp(at), is_full: false, limit: 10 }).messages;
+    assert_eq!((bodies(&store), reaped(1_004_999)), (1, 0), "nothing is lost by it");
+    let grown = |tx: &mut Tx<'_>| {
+        let kept = tx.get(&KEPT, &MessageId(2))?.expect("it is kept");
+        tx.put(&KEPT, &MessageId(2), &Kept { body_bytes: 7, ..kept })
+    };
+    store.is_mended(grown, "is not of the size that it says");
+    assert_eq!(kept(&store.view().unwrap(), MessageId(2)).unwrap(), None, "it can't be delivered once more");
+    assert_eq!((bodies(&store), reaped(1_005_000)), (1, 1), "the other goes at its time");
 }
 
 /// How many messages are left at each pause of the first few, on a disk that is full or has room.
@@ -163,7 +200,12 @@ async fn left_at_pauses(disk_reserve_bytes: u64, pauses: usize) -> Vec<usize> {
     // On a full one nothing would be kept.
     let store = open(0);
     store.write(KeepFor { ms: 1000 }).await.unwrap().into_inner();
-    let leaves = (0..2 * limits::REAPED_MESSAGES as u64 + 50).map(|id| Leave { id, at: 5000 + id, has_body: false });
+    let leaves = (0..2 * limits::REAPED_MESSAGES as u64 + 50).map(|id| Leave {
+        id,
+        at: 5000 + id,
+        has_body: false,
+        tls: TlsWish::Policy,
+    });
     store.write(Leaves(leaves.collect())).await.unwrap().into_inner();
     store.close();
     drop(store);
@@ -186,7 +228,7 @@ async fn left_at_pauses(disk_reserve_bytes: u64, pauses: usize) -> Vec<usize> {
 }
 
 fn each_kept(view: &View, mut each: impl FnMut(MessageId)) {
-    use crate::store::{Read, Span};
+    use crate::store::Span;
     let go_on = |id, _| {
         each(id);
         std::ops::ControlFlow::Continue(())
@@ -200,7 +242,7 @@ fn nothing_is_kept_on_a_full_disk() {
     let options = Options { disk_reserve_bytes: u64::MAX, ..Options::at(&folder.path().join("mail.redb")) };
     let store = Store::open(options, &SCHEMA).unwrap();
     write(&store, KeepFor { ms: 1000 });
-    write(&store, Leave { id: 1, at: 5000, has_body: true });
+    write(&store, Leave { id: 1, at: 5000, has_body: true, tls: TlsWish::Policy });
     assert_eq!((bodies(&store), newest(&store.view().unwrap()).unwrap()), (0, None));
 }
 
@@ -220,7 +262,7 @@ proptest! {
         let store = world(1000);
         for (step, id, at) in steps {
             match step {
-                0..=2 => write(&store, Leave { id, at, has_body: step > 0 }),
+                0..=2 => write(&store, Leave { id, at, has_body: step > 0, tls: TlsWish::Policy }),
                 3 => { write(&store, Reap { at: Timestamp(at), is_full: at % 5 == 0, limit: 2 }); }
                 _ => write(&store, KeepFor { ms: at % 1500 }),
             }

@@ -1,10 +1,10 @@
-use super::expunge::Removal;
-use super::folder::mailboxes;
-use super::folder_op::{add_first_mailboxes, remove_mailbox};
-use super::row::{SUBSCRIPTIONS, USAGE};
-use crate::base::{Address, Timestamp, limits};
-use crate::directory::{self, Account, AccountChange, AccountPlan, Precondition, Put, Refused};
-use crate::store::{Halt, Op, Read, Span, StoreError, Tx};
+use super::folder_op::add_first_mailboxes;
+use super::going::{Going, let_account_go};
+use crate::base::{Address, Timestamp};
+use crate::directory::{
+    self, Account, AccountChange, AccountPlan, Former, FormerPlan, Precondition, Put, Refused, Remade,
+};
+use crate::store::{Halt, Op, StoreError, Tx};
 
 /// Creates or replaces an account; a new one gets its mailboxes.
 #[derive(Clone)]
@@ -36,7 +36,37 @@ impl Op for PutAccount {
     }
 }
 
-/// Deletes an account with its credentials and all its mail.
+/// Makes an account again that a copy of the file has and that is here no more, with the mailboxes of a new one.
+#[derive(Clone)]
+pub struct RestoreAccount {
+    /// As the copy has it.
+    pub former: Former,
+    /// Now.
+    pub at: Timestamp,
+}
+
+impl Op for RestoreAccount {
+    type Plan = FormerPlan;
+    type Out = Remade;
+    type Refused = Refused;
+
+    fn name(&self) -> &'static str {
+        "mailbox.restore_account"
+    }
+
+    fn check(&self, tx: &Tx<'_>) -> Result<FormerPlan, Halt<Refused>> {
+        directory::plan_former(tx, &self.former, self.at)
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, plan: FormerPlan) -> Result<Remade, StoreError> {
+        let remade = directory::write_former(tx, &self.former, plan)?;
+        add_first_mailboxes(tx, remade.account.id, self.at)?;
+        Ok(remade)
+    }
+}
+
+/// Deletes an account with its credentials and all its mail: from here on there is no such account, and [`super::sweep`]
+/// removes what it had.
 #[derive(Debug, Clone)]
 pub struct DeleteAccount {
     /// Its address.
@@ -58,11 +88,6 @@ impl Op for DeleteAccount {
         "mailbox.delete_account"
     }
 
-    fn weight_bytes(&self) -> usize {
-        // It may be long: nothing else waits in its batch.
-        limits::BATCH_BYTES
-    }
-
     fn runs_when_full(&self) -> bool {
         true
     }
@@ -74,16 +99,16 @@ impl Op for DeleteAccount {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, account: Account) -> Result<(), StoreError> {
-        // Who deletes an account wants its mail to be gone.
-        let text = "the account was deleted";
-        let removal = Removal { by: &self.by, peer_ip: None, at: self.at, text, is_kept: false };
-        for (id, _) in mailboxes(tx, account.id)? {
-            remove_mailbox(tx, id, &removal)?;
-        }
-        for (key, _) in tx.rows(&SUBSCRIPTIONS, Span::prefix(&account.id), usize::MAX)? {
-            tx.remove(&SUBSCRIPTIONS, &key)?;
-        }
-        tx.remove(&USAGE, &account.id)?;
-        directory::remove_account(tx, &account)
+        directory::remove_account(tx, &account)?;
+        let going = Going {
+            owner: Some(account.address.to_string()),
+            mailbox: None,
+            by: self.by.clone(),
+            at: self.at,
+            text: "the account was deleted".to_owned(),
+            // Who deletes an account wants its mail to be gone.
+            is_kept: false,
+        };
+        let_account_go(tx, account.id, &going)
     }
 }

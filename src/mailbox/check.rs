@@ -2,21 +2,24 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use super::content::inbox;
+use super::going::{GOING, GOING_ACCOUNTS, is_going};
 use super::log::{Change, ChangeKind, MODSEQ_LOG};
-use super::message_row::{COPIES, HEADS, MESSAGES, Message, OWN_LINES};
+use super::message_row::{COPIES, Copies, Front, HEADS, Head, MESSAGES, Message, OWN_LINES};
 use super::row::{
-    KEYWORDS, Keywords, MAILBOX_BY_NAME, MAILBOXES, Mailbox, MailboxRef, SUBSCRIPTIONS, Subscription, USAGE, Usage,
+    KEYWORDS, Keywords, MAILBOX_BY_NAME, MAILBOXES, Mailbox, MailboxRef, NUMBERS, SUBSCRIPTIONS, Subscription, USAGE,
+    Usage, VALIDITIES, highest_number, highest_validity,
 };
 use super::runs::Runs;
 use super::{INBOX, SpecialUse};
 use crate::base::{AccountId, BlobId, MailboxId, MessageId, ModSeq, SystemFlags, Uid, limits};
 use crate::directory;
-use crate::store::{CrossCheck, Findings, Key, Read, Row, Span, StoreError, Table, View};
+use crate::store::{CrossCheck, Finding, Findings, Key, Read, Row, Span, StoreError, Table, Tally, View};
 
 /// The room's cross-checks.
 pub const CHECKS: &[CrossCheck] = &[
     CrossCheck { name: "mailboxes and their accounts", run: check_mailboxes },
     CrossCheck { name: "what belongs to mailboxes and accounts", run: check_belongings },
+    CrossCheck { name: "what is deleted and not removed yet", run: check_going },
     CrossCheck { name: "mailboxes and their logs", run: check_logs },
     CrossCheck { name: "messages and what they consist of", run: check_messages },
 ];
@@ -36,10 +39,19 @@ pub fn references(view: &View, mut each: impl FnMut(BlobId)) -> Result<(), Store
 fn each<K: Key, V: Row>(
     view: &View,
     table: &Table<K, V>,
+    act: impl FnMut(K, V) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    each_of(view, table, Span::all(), act)
+}
+
+fn each_of<K: Key, V: Row>(
+    view: &View,
+    table: &Table<K, V>,
+    span: Span<K>,
     mut act: impl FnMut(K, V) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut outcome = Ok(());
-    view.scan(table, Span::all(), |key, row| {
+    view.scan(table, span, |key, row| {
         outcome = act(key, row);
         if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
@@ -52,28 +64,92 @@ fn check_mailboxes(view: &View, findings: &mut Findings) -> Result<(), StoreErro
     each(view, &MAILBOXES, |id, mailbox| {
         let name = view.get(&MAILBOX_BY_NAME, &(mailbox.account, mailbox.name.clone()))?;
         if name != Some(MailboxRef(id)) {
-            findings.add(format!("mailbox_by_name: {} does not lead to mailbox {id}", mailbox.name));
+            let finding = findings.add(format!("mailbox_by_name: {} does not lead to mailbox {id}", mailbox.name));
+            if name.is_none() {
+                finding.put(&MAILBOX_BY_NAME, &(mailbox.account, mailbox.name.clone()), &MailboxRef(id));
+            }
         }
-        if directory::account_by_id(view, mailbox.account)?.is_none() {
+        if !has_owner(view, mailbox.account)? {
             findings.add(format!("mailboxes: mailbox {id} is of account {}, which is not there", mailbox.account));
         }
         if mailbox.special_use.is_some_and(|special_use| !uses.insert((mailbox.account, special_use))) {
-            findings.add(format!("mailboxes: mailbox {id} is not the only one of its account for its use"));
+            let what = format!("mailboxes: mailbox {id} is not the only one of its account for its use");
+            findings.add(what).put(&MAILBOXES, &id, &Mailbox { special_use: None, ..mailbox });
         }
         Ok(())
     })?;
     each(view, &MAILBOX_BY_NAME, |(account, name), MailboxRef(id)| {
         let mailbox = view.get(&MAILBOXES, &id)?;
-        if !mailbox.is_some_and(|mailbox| mailbox.account == account && mailbox.name == name) {
-            findings
-                .add(format!("mailbox_by_name: {name} of account {account} leads to mailbox {id}, which is not it"));
+        if mailbox.as_ref().is_some_and(|mailbox| mailbox.account == account && mailbox.name == name) {
+            return Ok(());
+        }
+        let what = format!("mailbox_by_name: {name} of account {account} leads to mailbox {id}, which is not it");
+        let finding = findings.add(what);
+        if mailbox.is_some() || is_going(view, id)? || directory::account_by_id(view, account)?.is_none() {
+            finding.remove(&MAILBOX_BY_NAME, &(account, name));
+        } else {
+            made_anew(view, finding, account, &name, id)?;
         }
         Ok(())
     })?;
     for account in directory::accounts(view, None, None, usize::MAX)? {
         if inbox(view, account.id)?.is_none() {
-            findings.add(format!("mailboxes: {} has no INBOX", account.address));
+            let finding = findings.add(format!("mailboxes: {} has no INBOX", account.address));
+            let number = highest_number(view)?.max(view.counter(NUMBERS)?) + 1;
+            if let Ok(number) = u32::try_from(number) {
+                let id = MailboxId(number);
+                let finding = finding.put(&MAILBOX_BY_NAME, &(account.id, INBOX.to_owned()), &MailboxRef(id));
+                made_anew(view, finding.raise(NUMBERS, u64::from(number)), account.id, INBOX, id)?;
+            }
         }
+    }
+    check_counters(view, findings)
+}
+
+/// Mends by a row for a mailbox that has lost its own, with its messages. Its UIDVALIDITY is a new one, since nobody knows
+/// which UIDs were given (RFC 9051 §2.3.1.1); its counts and its log are put right behind it.
+fn made_anew(
+    view: &View,
+    finding: Finding<'_>,
+    account: AccountId,
+    name: &str,
+    id: MailboxId,
+) -> Result<(), StoreError> {
+    let mut modseq = view.last(&MODSEQ_LOG, Span::prefix(&id))?.map_or(ModSeq(1), |((_, modseq), _)| modseq);
+    let mut uid_next = Uid(1);
+    view.scan(&MESSAGES, Span::prefix(&id), |(_, uid), message| {
+        modseq = modseq.max(message.modseq);
+        uid_next = Uid(uid.0.saturating_add(1));
+        ControlFlow::Continue(())
+    })?;
+    let last = highest_validity(view)?.max(view.counter(VALIDITIES)?);
+    let Ok(uid_validity) = u32::try_from(last + 1) else { return Ok(()) };
+    let mailbox = Mailbox {
+        account,
+        name: name.to_owned(),
+        uid_validity,
+        uid_next,
+        modseq,
+        messages: 0,
+        size_bytes: 0,
+        unseen: 0,
+        deleted: 0,
+        special_use: None,
+        log_floor: modseq,
+    };
+    finding.put(&MAILBOXES, &id, &mailbox).raise(VALIDITIES, last + 1);
+    Ok(())
+}
+
+/// No mailbox gets a number or a UIDVALIDITY that another has.
+fn check_counters(view: &View, findings: &mut Findings) -> Result<(), StoreError> {
+    let last = highest_number(view)?;
+    if last > view.counter(NUMBERS)? {
+        findings.add("mailboxes: the counter of their numbers is behind").raise(NUMBERS, last);
+    }
+    let highest = highest_validity(view)?;
+    if highest > view.counter(VALIDITIES)? {
+        findings.add("mailboxes: the counter of UIDVALIDITY is behind").raise(VALIDITIES, highest);
     }
     Ok(())
 }
@@ -82,39 +158,61 @@ fn check_mailboxes(view: &View, findings: &mut Findings) -> Result<(), StoreErro
 fn check_belongings(view: &View, findings: &mut Findings) -> Result<(), StoreError> {
     each(view, &KEYWORDS, |id, Keywords(names)| {
         if view.get(&MAILBOXES, &id)?.is_none() {
-            findings.add(format!("keywords: a row of mailbox {id}, which is not there"));
+            findings.add(format!("keywords: a row of mailbox {id}, which is not there")).set_aside(&KEYWORDS, &id);
         }
         let distinct: HashSet<String> =
             names.iter().filter(|name| !name.is_empty()).map(|name| name.to_ascii_lowercase()).collect();
         let used = names.iter().filter(|name| !name.is_empty()).count();
         if distinct.len() != used || names.len() > limits::KEYWORDS {
-            findings.add(format!("keywords: those of mailbox {id} are too many, or one is there twice"));
+            let what = format!("keywords: those of mailbox {id} are too many, or one is there twice");
+            findings.add(what).put(&KEYWORDS, &id, &Keywords(distinct_keywords(names)));
         }
         Ok(())
     })?;
     each(view, &SUBSCRIPTIONS, |(account, name), Subscription(subscribed)| {
-        if directory::account_by_id(view, account)?.is_none() {
-            findings.add(format!("subscriptions: a row of account {account}, which is not there"));
+        if !has_owner(view, account)? {
+            let what = format!("subscriptions: a row of account {account}, which is not there");
+            findings.add(what).set_aside(&SUBSCRIPTIONS, &(account, name.clone()));
         }
         if subscribed == (name == INBOX) {
-            findings.add(format!("subscriptions: the row of account {account} for {name} says nothing"));
+            let what = format!("subscriptions: the row of account {account} for {name} says nothing");
+            findings.add(what).remove(&SUBSCRIPTIONS, &(account, name));
         }
         Ok(())
     })
 }
 
-/// A log has one row for each modseq from its floor to the mailbox's highest.
+/// Each once, at its place, as many as there may be; the bits of the others have no name.
+fn distinct_keywords(mut names: Vec<String>) -> Vec<String> {
+    names.truncate(limits::KEYWORDS);
+    let mut seen = HashSet::new();
+    for name in &mut names {
+        if !seen.insert(name.to_ascii_lowercase()) {
+            name.clear();
+        }
+    }
+    names
+}
+
+/// A log has one row for each modseq from its floor to the mailbox's highest. One that has not is cut off: to read the
+/// mailbox anew is what its clients then do.
 fn check_logs(view: &View, findings: &mut Findings) -> Result<(), StoreError> {
     let mut rows: HashMap<MailboxId, u64> = HashMap::new();
     each(view, &MODSEQ_LOG, |(id, modseq), _| {
         *rows.entry(id).or_default() += 1;
         match view.get(&MAILBOXES, &id)? {
-            None => findings.add(format!("modseq_log: a row of mailbox {id}, which is not there")),
+            None if is_going(view, id)? => {}
+            None => {
+                let what = format!("modseq_log: a row of mailbox {id}, which is not there");
+                findings.add(what).remove(&MODSEQ_LOG, &(id, modseq));
+            }
             Some(mailbox) if modseq > mailbox.modseq => {
-                findings.add(format!("modseq_log: {modseq} of mailbox {id} is above its highest"));
+                let finding = findings.add(format!("modseq_log: {modseq} of mailbox {id} is above its highest"));
+                finding.put(&MAILBOXES, &id, &Mailbox { modseq, log_floor: modseq, ..mailbox });
             }
             Some(mailbox) if modseq <= mailbox.log_floor => {
-                findings.add(format!("modseq_log: {modseq} of mailbox {id} is below its floor"));
+                let what = format!("modseq_log: {modseq} of mailbox {id} is below its floor");
+                findings.add(what).remove(&MODSEQ_LOG, &(id, modseq));
             }
             Some(_) => {}
         }
@@ -125,7 +223,30 @@ fn check_logs(view: &View, findings: &mut Findings) -> Result<(), StoreError> {
         let expected = mailbox.modseq.0.saturating_sub(mailbox.log_floor.0.max(1));
         let found = rows.get(&id).copied().unwrap_or_default();
         if found != expected {
-            findings.add(format!("modseq_log: mailbox {id} has {found} rows instead of {expected}"));
+            let what = format!("modseq_log: mailbox {id} has {found} rows instead of {expected}");
+            findings.add(what).put(&MAILBOXES, &id, &Mailbox { log_floor: mailbox.modseq, ..mailbox });
+        }
+        Ok(())
+    })
+}
+
+/// Whether the account is there, or was deleted and still has mailboxes to lose.
+fn has_owner(view: &View, account: AccountId) -> Result<bool, StoreError> {
+    Ok(directory::account_by_id(view, account)?.is_some() || view.has(&GOING_ACCOUNTS, &account)?)
+}
+
+/// What is deleted is not there too. Where it is, it stays: mail is rather there too long than too short.
+fn check_going(view: &View, findings: &mut Findings) -> Result<(), StoreError> {
+    each(view, &GOING, |id, _| {
+        if view.has(&MAILBOXES, &id)? {
+            findings.add(format!("mailboxes_going: mailbox {id} is there, and deleted")).remove(&GOING, &id);
+        }
+        Ok(())
+    })?;
+    each(view, &GOING_ACCOUNTS, |account, _| {
+        if directory::account_by_id(view, account)?.is_some() {
+            let what = format!("accounts_going: account {account} is there, and deleted");
+            findings.add(what).remove(&GOING_ACCOUNTS, &account);
         }
         Ok(())
     })
@@ -135,8 +256,6 @@ fn check_logs(view: &View, findings: &mut Findings) -> Result<(), StoreError> {
 struct Totals {
     mailboxes: HashMap<MailboxId, Counts>,
     accounts: HashMap<AccountId, Usage>,
-    heads: HashMap<MessageId, u32>,
-    copies: HashSet<(AccountId, MessageId, u32)>,
 }
 
 /// What the messages of a mailbox come to.
@@ -167,25 +286,31 @@ impl Usage {
 /// Every message has its parts, of the sizes that it says, and all counts are the sums of the messages.
 fn check_messages(view: &View, findings: &mut Findings) -> Result<(), StoreError> {
     let mut totals = Totals::default();
+    let (mut heads, mut has_copies) = (Tally::new(limits::TALLIED_AT_ONCE), false);
     let mut beside = Beside::default();
     each(view, &MESSAGES, |(id, uid), message| {
         totals.mailboxes.entry(id).or_default().add(&message);
-        *totals.heads.entry(message.id).or_default() += 1;
+        heads.count(message.id);
+        has_copies |= message.copy > 0;
         let Some(mailbox) = view.get(&MAILBOXES, &id)? else {
+            if is_going(view, id)? {
+                return Ok(());
+            }
             findings.add(format!("messages: a row of mailbox {id}, which is not there"));
             return Ok(());
         };
         totals.accounts.entry(mailbox.account).or_default().add(message.size_bytes());
-        if message.copy > 0 && !totals.copies.insert((mailbox.account, message.id, message.copy)) {
-            findings.add(format!("messages: copy {} of {} is there twice", message.copy, message.id));
-        }
         check_message(view, findings, (id, uid), &message, &mailbox)?;
         beside.check(view, findings, (id, uid), &message, &mailbox)
     })?;
-    check_heads(view, findings, &totals.heads)?;
+    check_heads(view, findings, heads)?;
+    if has_copies {
+        check_copies(view, findings)?;
+    }
     each(view, &OWN_LINES, |(id, uid), _| {
         if !view.has(&MESSAGES, &(id, uid))? {
-            findings.add(format!("own_lines: uid {uid} of mailbox {id} is no message"));
+            let what = format!("own_lines: uid {uid} of mailbox {id} is no message");
+            findings.add(what).set_aside(&OWN_LINES, &(id, uid));
         }
         Ok(())
     })?;
@@ -193,7 +318,9 @@ fn check_messages(view: &View, findings: &mut Findings) -> Result<(), StoreError
         let sum = totals.mailboxes.get(&id).copied().unwrap_or_default();
         let Mailbox { messages, size_bytes, unseen, deleted, .. } = mailbox;
         if sum != (Counts { messages, size_bytes, unseen, deleted }) {
-            findings.add(format!("mailboxes: mailbox {id} does not say what its {} messages take", sum.messages));
+            let what = format!("mailboxes: mailbox {id} does not say what its {} messages take", sum.messages);
+            let Counts { messages, size_bytes, unseen, deleted } = sum;
+            findings.add(what).put(&MAILBOXES, &id, &Mailbox { messages, size_bytes, unseen, deleted, ..mailbox });
         }
         Ok(())
     })?;
@@ -201,21 +328,71 @@ fn check_messages(view: &View, findings: &mut Findings) -> Result<(), StoreError
 }
 
 /// A head counts the messages that it belongs to, copies inside an account in a row of their own.
-fn check_heads(view: &View, findings: &mut Findings, heads: &HashMap<MessageId, u32>) -> Result<(), StoreError> {
-    each(view, &HEADS, |id, head| {
-        let copies = view.get(&COPIES, &id)?.unwrap_or_default().references;
-        let (counted, messages) = (head.references + copies, heads.get(&id).copied().unwrap_or(0));
-        if counted != messages {
-            findings.add(format!("heads: {id} counts {counted} references, and {messages} messages point to it"));
+fn check_heads(view: &View, findings: &mut Findings, mut messages: Tally<MessageId>) -> Result<(), StoreError> {
+    loop {
+        check_heads_of(view, findings, &messages)?;
+        if !messages.begin_next() {
+            return Ok(());
+        }
+        view.scan(&MESSAGES, Span::all(), |_, message| {
+            messages.count(message.id);
+            ControlFlow::Continue(())
+        })?;
+    }
+}
+
+/// The same for those that were counted in one pass.
+fn check_heads_of(view: &View, findings: &mut Findings, counts: &Tally<MessageId>) -> Result<(), StoreError> {
+    each_of(view, &HEADS, Span::range(counts.range()), |id, head| {
+        let copies = view.get(&COPIES, &id)?;
+        let copied = copies.unwrap_or_default().references;
+        let counted = u64::from(head.references) + u64::from(copied);
+        let messages = counts.get(&id);
+        if counted != u64::from(messages) {
+            let what = format!("heads: {id} counts {counted} references, and {messages} messages point to it");
+            let finding = findings.add(what);
+            if messages == 0 {
+                finding.set_aside(&HEADS, &id);
+                return Ok(());
+            }
+            let copied = copied.min(messages);
+            let finding = finding.put(&HEADS, &id, &Head { references: messages - copied, ..head });
+            if let Some(copies) = copies.filter(|copies| copies.references != copied) {
+                finding.put(&COPIES, &id, &Copies { references: copied, ..copies });
+            }
         }
         Ok(())
     })?;
-    each(view, &COPIES, |id, _| {
-        if !heads.contains_key(&id) {
-            findings.add(format!("copies: {id} is no message"));
+    each_of(view, &COPIES, Span::range(counts.range()), |id, _| {
+        if counts.get(&id) == 0 {
+            findings.add(format!("copies: {id} is no message")).remove(&COPIES, &id);
         }
         Ok(())
     })
+}
+
+/// No account has two copies of a message with one number: a maildrop would have two messages of one name.
+fn check_copies(view: &View, findings: &mut Findings) -> Result<(), StoreError> {
+    let mut copies: Tally<(MessageId, u32, AccountId)> = Tally::new(limits::TALLIED_AT_ONCE);
+    loop {
+        let mut owner = None;
+        each(view, &MESSAGES, |(id, _), message| {
+            if message.copy > 0 {
+                if owner.is_none_or(|(mailbox, _)| mailbox != id) {
+                    owner = Some((id, view.get(&MAILBOXES, &id)?.map(|mailbox| mailbox.account)));
+                }
+                let account = owner.and_then(|(_, account)| account);
+                account.into_iter().for_each(|account| copies.count((message.id, message.copy, account)));
+            }
+            Ok(())
+        })?;
+        for ((id, copy, account), _) in copies.named(2) {
+            findings.add(format!("messages: account {account} has copy {copy} of {id} twice"));
+        }
+        if !copies.begin_next() {
+            return Ok(());
+        }
+    }
 }
 
 fn check_message(
@@ -225,34 +402,49 @@ fn check_message(
     message: &Message,
     mailbox: &Mailbox,
 ) -> Result<(), StoreError> {
-    let mut fault =
-        |what: &str| findings.add(format!("messages: uid {} of mailbox {} ({}): {what}", at.1, at.0, message.id));
+    let text = |what: &str| format!("messages: uid {} of mailbox {} ({}): {what}", at.1, at.0, message.id);
     if at.1 >= mailbox.uid_next {
-        fault("its uid is not below the next one");
+        let row = Mailbox { uid_next: Uid(at.1.0.saturating_add(1)), ..mailbox.clone() };
+        findings.add(text("its uid is not below the next one")).put(&MAILBOXES, &at.0, &row);
     }
     if message.modseq > mailbox.modseq {
-        fault("its modseq is above the mailbox's highest");
+        let row = Mailbox { modseq: message.modseq, log_floor: message.modseq, ..mailbox.clone() };
+        findings.add(text("its modseq is above the mailbox's highest")).put(&MAILBOXES, &at.0, &row);
     }
     let front = view.get(&OWN_LINES, &at)?;
-    if front.as_ref().map(|front| front.lines.len()) != Some(message.own_bytes as usize) {
-        fault("its own lines are not of the size that it says");
+    let own_bytes = front.as_ref().and_then(|front| u32::try_from(front.lines.len()).ok());
+    if own_bytes != Some(message.own_bytes) {
+        let finding = findings.add(text("its own lines are not of the size that it says"));
+        let finding = match own_bytes {
+            Some(_) => finding,
+            // What the envelope said of it is lost; the message is not.
+            None => finding.put(&OWN_LINES, &at, &Front::new(&[], None)),
+        };
+        finding.put(&MESSAGES, &at, &Message { own_bytes: own_bytes.unwrap_or(0), ..*message });
     }
-    if front.is_some_and(|front| front.has_summary() && front.summary().is_none()) {
-        fault("its summary can't be read");
+    if let Some(front) = front.filter(|front| front.has_summary() && front.summary().is_none()) {
+        // It is made anew when somebody asks for it.
+        findings.add(text("its summary can't be read")).put(&OWN_LINES, &at, &Front::new(&front.lines, None));
     }
-    let head = view.get(&HEADS, &message.id)?.map(|head| head.bytes.len());
-    if head != Some(message.head_bytes as usize) {
-        fault("its head is not of the size that it says");
+    let head_bytes = view.get(&HEADS, &message.id)?.and_then(|head| u32::try_from(head.bytes.len()).ok());
+    if head_bytes != Some(message.head_bytes) {
+        let finding = findings.add(text("its head is not of the size that it says"));
+        if let Some(head_bytes) = head_bytes {
+            finding.put(&MESSAGES, &at, &Message { head_bytes, ..*message });
+        }
     }
     let body = match message.blob {
         Some(blob) => view.blob(blob)?.map(|blob| blob.size_bytes),
         None => Some(0),
     };
     if body != Some(message.body_bytes) {
-        fault("its body is not of the size that it says");
+        // Nothing says what it was.
+        findings.add(text("its body is not of the size that it says"));
     }
-    if view.get(&COPIES, &message.id)?.unwrap_or_default().last < message.copy {
-        fault("its copy's number was not given out");
+    let copies = view.get(&COPIES, &message.id)?.unwrap_or_default();
+    if copies.last < message.copy {
+        let row = Copies { last: message.copy, ..copies };
+        findings.add(text("its copy's number was not given out")).put(&COPIES, &message.id, &row);
     }
     Ok(())
 }
@@ -274,13 +466,14 @@ impl Beside {
         message: &Message,
         mailbox: &Mailbox,
     ) -> Result<(), StoreError> {
-        let mut fault = |what: &str| findings.add(format!("messages: uid {} of mailbox {}: {what}", at.1, at.0));
+        let text = |what: &str| format!("messages: uid {} of mailbox {}: {what}", at.1, at.0);
         let named = match self.keywords {
             Some((id, named)) if id == at.0 => named,
             _ => self.keywords.insert((at.0, named_keywords(view, at.0)?)).1,
         };
         if message.keywords & !named != 0 {
-            fault("it has a keyword without a name");
+            let row = Message { keywords: message.keywords & named, ..*message };
+            findings.add(text("it has a keyword without a name")).put(&MESSAGES, &at, &row);
         }
         let place = (at.0, message.modseq);
         if message.modseq <= mailbox.log_floor {
@@ -292,7 +485,8 @@ impl Beside {
             self.log = Some((place, change.map(|change| Runs::new(&change.uids))));
         }
         if !self.log.as_ref().is_some_and(|(_, uids)| uids.as_ref().is_some_and(|uids| uids.has(at.1))) {
-            fault("the log does not tell of its last change");
+            let row = Mailbox { log_floor: mailbox.modseq, ..mailbox.clone() };
+            findings.add(text("the log does not tell of its last change")).put(&MAILBOXES, &at.0, &row);
         }
         Ok(())
     }
@@ -306,16 +500,21 @@ fn named_keywords(view: &View, mailbox: MailboxId) -> Result<u128, StoreError> {
 
 fn check_usage(view: &View, findings: &mut Findings, mut sums: HashMap<AccountId, Usage>) -> Result<(), StoreError> {
     each(view, &USAGE, |account, usage| {
-        if usage != sums.remove(&account).unwrap_or_default() {
-            findings.add(format!("usage: account {account} does not say what its mail takes"));
+        let sum = sums.remove(&account).unwrap_or_default();
+        if usage != sum {
+            let what = format!("usage: account {account} does not say what its mail takes");
+            findings.add(what).put(&USAGE, &account, &sum);
         }
-        if directory::account_by_id(view, account)?.is_none() {
-            findings.add(format!("usage: a row of account {account}, which is not there"));
+        if !has_owner(view, account)? {
+            let finding = findings.add(format!("usage: a row of account {account}, which is not there"));
+            if sum == Usage::default() {
+                finding.remove(&USAGE, &account);
+            }
         }
         Ok(())
     })?;
-    for account in sums.keys() {
-        findings.add(format!("usage: account {account} has mail and no row"));
+    for (account, sum) in sums {
+        findings.add(format!("usage: account {account} has mail and no row")).put(&USAGE, &account, &sum);
     }
     Ok(())
 }

@@ -4,8 +4,9 @@ use bytes::Bytes;
 
 use super::INBOX;
 use super::detail::front;
+use super::going::is_going;
 use super::message_row::{MESSAGES, Message};
-use super::row::{MAILBOX_BY_NAME, MailboxRef, USAGE, Usage};
+use super::row::{MAILBOX_BY_NAME, MAILBOXES, MailboxRef, USAGE, Usage};
 use crate::base::{AccountId, MailboxId, MessageId, Timestamp, Uid};
 use crate::store::{BlobReader, Read, Span, Store, StoreError};
 
@@ -42,12 +43,26 @@ pub fn inbox(read: &impl Read, account: AccountId) -> Result<Option<MailboxId>, 
     Ok(read.get(&MAILBOX_BY_NAME, &(account, INBOX.to_owned()))?.map(|MailboxRef(id)| id))
 }
 
-/// What the account's mail takes.
+/// What the account's mail takes; counted from its mailboxes where its own row is damaged.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn usage(read: &impl Read, account: AccountId) -> Result<Usage, StoreError> {
-    Ok(read.get(&USAGE, &account)?.unwrap_or_default())
+    match read.get(&USAGE, &account) {
+        Err(StoreError::Damaged { .. }) => counted(read, account),
+        found => Ok(found?.unwrap_or_default()),
+    }
+}
+
+fn counted(read: &impl Read, account: AccountId) -> Result<Usage, StoreError> {
+    let mut usage = Usage::default();
+    for (_, MailboxRef(id)) in read.rows(&MAILBOX_BY_NAME, Span::prefix(&account), usize::MAX)? {
+        if let Some(mailbox) = read.get_if_sound(&MAILBOXES, &id)? {
+            usage.size_bytes += mailbox.size_bytes;
+            usage.messages += u64::from(mailbox.messages);
+        }
+    }
+    Ok(usage)
 }
 
 /// The messages of a mailbox, by UID. A long read: use [`Store::read`].
@@ -56,6 +71,9 @@ pub fn usage(read: &impl Read, account: AccountId) -> Result<Usage, StoreError> 
 /// [`StoreError`].
 pub fn listing(read: &impl Read, mailbox: MailboxId) -> Result<Vec<Entry>, StoreError> {
     let mut entries = Vec::new();
+    if is_going(read, mailbox)? {
+        return Ok(entries);
+    }
     read.scan(&MESSAGES, Span::prefix(&mailbox), |(_, uid), row| {
         entries.push(Entry::new(uid, &row));
         ControlFlow::Continue(())
@@ -68,7 +86,7 @@ pub fn listing(read: &impl Read, mailbox: MailboxId) -> Result<Vec<Entry>, Store
 /// # Errors
 /// [`StoreError`].
 pub fn has(read: &impl Read, mailbox: MailboxId, uid: Uid) -> Result<bool, StoreError> {
-    read.has(&MESSAGES, &(mailbox, uid))
+    Ok(read.has(&MESSAGES, &(mailbox, uid))? && !is_going(read, mailbox)?)
 }
 
 /// A message as read, or a part of it, in pieces. Holds no read transaction between two of them.
@@ -86,6 +104,9 @@ pub struct Content {
 pub fn content(store: &Store, mailbox: MailboxId, uid: Uid) -> Result<Option<Content>, StoreError> {
     let view = store.view()?;
     let Some(row) = view.get(&MESSAGES, &(mailbox, uid))? else { return Ok(None) };
+    if is_going(&view, mailbox)? {
+        return Ok(None);
+    }
     let front = front(&view, (mailbox, uid), &row)?;
     Ok(Some(Content::new(front, row.blob.map(|blob| store.blob_reader(blob)), row.size_bytes())))
 }

@@ -10,11 +10,12 @@ use super::row::MAILBOXES;
 use super::runs::{Runs, weight_bytes};
 use crate::base::{MailboxId, MessageId, Timestamp, Uid, limits};
 use crate::directory;
-use crate::store::{Halt, Op, Read, Span, StoreError, Tx};
+use crate::store::{Halt, Op, Read, Span, Store, StoreError, Tx, WriteError};
 use crate::trace::{self, Event, Kind, Subject};
 
-/// Copies messages into a mailbox of the same account, or moves them there, in one transaction: they keep flags,
-/// keywords and internal date. Those that are not there (any more) are passed over.
+/// Copies messages into a mailbox of the same account in one transaction, however many they are (RFC 9051 §6.4.7: all, or
+/// none), or moves so many of them there as one transaction may; [`move_all`] moves them all. They keep flags, keywords and
+/// internal date. Those that are not there (any more) are passed over.
 #[derive(Debug, Clone)]
 pub struct CopyMessages {
     /// From where.
@@ -40,6 +41,27 @@ pub struct Copied {
     pub uid_validity: u32,
     /// Each message's UID there and here, by the former.
     pub uids: Vec<(Uid, Uid)>,
+    /// Those that it has not come to, as runs: there were too many to be moved in one transaction.
+    pub left: Vec<(Uid, Uid)>,
+}
+
+/// Moves all messages that the op names, in several transactions where they are many, so that others' ops come between
+/// them: what was moved, and what stood in the way of the rest.
+// RFC 6851 §3.3: a move may fail in the middle, and each message is moved or left as it was.
+pub async fn move_all(store: &Store, mut op: CopyMessages) -> (Copied, Option<WriteError<CopyRefused>>) {
+    let mut all = Copied::default();
+    loop {
+        let part = match store.write(op.clone()).await {
+            Ok(part) => part.into_inner(),
+            Err(error) => return (all, Some(error)),
+        };
+        all.uid_validity = part.uid_validity;
+        all.uids.extend(part.uids);
+        if part.left.is_empty() {
+            return (all, None);
+        }
+        op.uids = part.left;
+    }
 }
 
 /// Why messages are not copied. Nothing is, then.
@@ -60,6 +82,8 @@ pub enum CopyRefused {
 #[derive(Debug)]
 pub struct CopyPlan {
     uids: Runs,
+    /// Those that are left to the next transaction.
+    left: Vec<(Uid, Uid)>,
     keywords: Translation,
     /// The keywords of the target.
     names: Names,
@@ -79,19 +103,27 @@ impl Op for CopyMessages {
     }
 
     fn weight_bytes(&self) -> usize {
-        weight_bytes(&self.uids, 2048)
+        let weight_bytes = weight_bytes(&self.uids, 2048);
+        if self.moves { weight_bytes.min(limits::MOVED_AT_ONCE * 2048) } else { weight_bytes }
     }
 
     fn runs_when_full(&self) -> bool {
-        // It is how mail programs delete. But it writes before it frees: much of it would not fit the reserve.
-        self.moves && self.weight_bytes() <= limits::BATCH_BYTES
+        // It is how mail programs delete. It writes before it frees, but no more at a time than fits the reserve.
+        self.moves
     }
 
     fn check(&self, tx: &Tx<'_>) -> Result<CopyPlan, Halt<CopyRefused>> {
         let gone = || Halt::Refused(CopyRefused::Gone);
         let from = tx.get(&MAILBOXES, &self.from)?.ok_or_else(gone)?;
         tx.get(&MAILBOXES, &self.to)?.filter(|to| to.account == from.account).ok_or_else(gone)?;
-        let uids = Runs::new(&self.uids).below(from.uid_next);
+        let mut uids = Runs::new(&self.uids).below(from.uid_next);
+        let mut left = Vec::new();
+        if self.moves
+            && let Some(next) = self.behind_first(tx, &uids, limits::MOVED_AT_ONCE)?
+        {
+            left = uids.from(next);
+            uids = uids.below(next);
+        }
         let (size_bytes, used) = self.survey(tx, &uids)?;
         if !self.moves && !has_room(tx, from.account, size_bytes)? {
             return Err(Halt::Refused(CopyRefused::OverQuota));
@@ -99,7 +131,7 @@ impl Op for CopyMessages {
         let here = Names::read(tx, self.from)?;
         let there = Names::with(tx, self.to, here.of(used))?;
         let names = there.ok_or(Halt::Refused(CopyRefused::TooManyKeywords))?;
-        Ok(CopyPlan { uids, keywords: Translation::between(&here, &names, used), names })
+        Ok(CopyPlan { uids, left, keywords: Translation::between(&here, &names, used), names })
     }
 
     fn apply(&self, tx: &mut Tx<'_>, plan: CopyPlan) -> Result<Copied, StoreError> {
@@ -112,11 +144,31 @@ impl Op for CopyMessages {
         if !uids.is_empty() {
             plan.names.write(tx)?;
         }
-        Ok(Copied { uid_validity, uids })
+        Ok(Copied { uid_validity, uids, left: plan.left })
     }
 }
 
 impl CopyMessages {
+    /// The first of the messages that is behind `limit` others.
+    fn behind_first(&self, tx: &Tx<'_>, uids: &Runs, limit: usize) -> Result<Option<Uid>, StoreError> {
+        let (mut left, mut behind) = (limit, None);
+        for (first, last) in uids.spans() {
+            tx.scan(&MESSAGES, Span::range((self.from, first)..=(self.from, last)), |(_, uid), _| {
+                if uids.has(uid) {
+                    match left.checked_sub(1) {
+                        Some(less) => left = less,
+                        None => behind = Some(uid),
+                    }
+                }
+                if behind.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+            if behind.is_some() {
+                break;
+            }
+        }
+        Ok(behind)
+    }
+
     /// What the messages take, and which keywords they have.
     fn survey(&self, tx: &Tx<'_>, uids: &Runs) -> Result<(u64, u128), StoreError> {
         let (mut size_bytes, mut keywords) = (0, 0);
@@ -189,7 +241,9 @@ pub(super) fn move_messages(
     edit.finish(tx)?;
     let mut edit = Edit::begin(tx, from, ChangeKind::Expunged)?;
     for (uid, message) in &moved {
-        edit.remove(tx, *uid, message)?;
+        tx.remove(&MESSAGES, &(from, *uid))?;
+        tx.remove(&OWN_LINES, &(from, *uid))?;
+        edit.remove(*uid, message);
     }
     edit.finish(tx)?;
     Ok((uid_validity, places))

@@ -45,16 +45,12 @@ impl Edit {
         Ok(uid)
     }
 
-    /// Removes a message's rows in this mailbox, and gives its own lines; what it refers to is the caller's. UIDs must
-    /// come in their order.
-    pub(super) fn remove(&mut self, tx: &mut Tx<'_>, uid: Uid, message: &Message) -> Result<Vec<u8>, StoreError> {
-        tx.remove(&MESSAGES, &(self.id, uid))?;
-        let front = tx.remove(&OWN_LINES, &(self.id, uid))?;
+    /// Counts a message out whose rows the caller removes. UIDs must come in their order.
+    pub(super) fn remove(&mut self, uid: Uid, message: &Message) {
         self.row.messages = self.row.messages.saturating_sub(1);
         self.row.size_bytes = self.row.size_bytes.saturating_sub(message.size_bytes());
         self.count(message.flags, false);
         runs::push(&mut self.change.uids, uid);
-        Ok(front.map(|front| front.lines).unwrap_or_default())
     }
 
     /// Gives a message other flags and keywords. UIDs must come in their order.
@@ -80,9 +76,9 @@ impl Edit {
         }
         self.row.modseq = self.modseq;
         log::write(tx, self.id, &mut self.row, &self.change)?;
-        tx.put(&MAILBOXES, &self.id, &self.row)?;
         let is = Usage { size_bytes: self.row.size_bytes, messages: u64::from(self.row.messages) };
         if is != self.was {
+            // Before the mailbox is written: it may be counted from these.
             let all = usage(tx, self.row.account)?;
             let all = Usage {
                 size_bytes: (all.size_bytes + is.size_bytes).saturating_sub(self.was.size_bytes),
@@ -90,6 +86,7 @@ impl Edit {
             };
             tx.put(&USAGE, &self.row.account, &all)?;
         }
+        tx.put(&MAILBOXES, &self.id, &self.row)?;
         tx.announce(Topic(MAILBOX_TOPIC, u64::from(self.id.0)));
         Ok(Some(self.modseq))
     }
@@ -119,21 +116,37 @@ pub(super) fn each_message(
     tx: &mut Tx<'_>,
     mailbox: MailboxId,
     uids: &Runs,
-    mut act: impl FnMut(&mut Tx<'_>, Uid, Message) -> Result<(), StoreError>,
+    act: impl FnMut(&mut Tx<'_>, Uid, Message) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
+    first_messages(tx, mailbox, uids, usize::MAX, act).map(drop)
+}
+
+/// The same for the first `limit` of them; gives the first that it has not come to.
+pub(super) fn first_messages(
+    tx: &mut Tx<'_>,
+    mailbox: MailboxId,
+    uids: &Runs,
+    limit: usize,
+    mut act: impl FnMut(&mut Tx<'_>, Uid, Message) -> Result<(), StoreError>,
+) -> Result<Option<Uid>, StoreError> {
+    let mut left = limit;
     for (first, last) in uids.spans() {
         let mut span = Span::range((mailbox, first)..=(mailbox, last));
         loop {
-            let slice = tx.rows(&MESSAGES, span, SLICE)?;
-            let behind = slice.last().map(|(key, _)| *key).filter(|_| slice.len() == SLICE);
+            let count = SLICE.min(left.saturating_add(1));
+            let slice = tx.rows(&MESSAGES, span, count)?;
+            let behind = slice.last().map(|(key, _)| *key).filter(|_| slice.len() == count);
             for ((_, uid), message) in slice {
-                if uids.has(uid) {
-                    act(tx, uid, message)?;
+                if !uids.has(uid) {
+                    continue;
                 }
+                let Some(less) = left.checked_sub(1) else { return Ok(Some(uid)) };
+                left = less;
+                act(tx, uid, message)?;
             }
             let Some(behind) = behind else { break };
             span = Span::range((mailbox, first)..=(mailbox, last)).after(&behind);
         }
     }
-    Ok(())
+    Ok(None)
 }

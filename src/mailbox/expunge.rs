@@ -1,20 +1,20 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 
-use super::edit::{Edit, each_message};
+use super::edit::{Edit, first_messages};
 use super::log::ChangeKind;
-use super::message_row::{COPIES, Copies, HEADS, Head, Message};
+use super::message_row::{COPIES, Copies, HEADS, Head, MESSAGES, Message, OWN_LINES};
 use super::row::MAILBOXES;
-use super::runs::{Runs, weight_bytes};
-use crate::base::{Address, MailboxId, MessageId, ModSeq, SystemFlags, Timestamp, Uid, limits};
+use super::runs::{self, Runs, weight_bytes};
+use crate::base::{Address, MailboxId, MessageId, ModSeq, SystemFlags, Timestamp, TlsWish, Uid, limits};
 use crate::directory;
 use crate::kept::{self, Leaving};
 use crate::message;
-use crate::store::{Halt, Op, Read, StoreError, Tx};
+use crate::store::{Halt, Op, Read, Store, StoreError, Tx, WriteError};
 use crate::trace::{self, Event, Kind, Subject};
 
-/// Removes messages from a mailbox, in one transaction: one modseq, one row of the log. Those that are not there (any
-/// more) are passed over.
+/// Removes messages from a mailbox, so many as one transaction may: one modseq, one row of the log. Those that are not
+/// there (any more) are passed over. [`expunge`] removes them all.
 #[derive(Debug, Clone)]
 pub struct Expunge {
     /// The mailbox.
@@ -40,6 +40,27 @@ pub struct Expunged {
     pub size_bytes: u64,
     /// The modseq of the change; `None`: there was nothing to remove.
     pub modseq: Option<ModSeq>,
+    /// The first of the messages that it has not come to: there were too many for one transaction.
+    pub next: Option<Uid>,
+}
+
+/// Removes all messages that the op names, in several transactions where they are many, so that others' ops come between
+/// them: what was removed, and what stood in the way of the rest.
+// Each message goes on its own: an expunge may fail in the middle (RFC 9051 §6.4.3, RFC 1939 §6), and each part has a
+// modseq and a row of the log (RFC 7162 §3.1).
+pub async fn expunge(store: &Store, mut op: Expunge) -> (Expunged, Option<WriteError<Infallible>>) {
+    let mut all = Expunged::default();
+    loop {
+        let part = match store.write(op.clone()).await {
+            Ok(part) => part.into_inner(),
+            Err(error) => return (all, Some(error)),
+        };
+        all.messages += part.messages;
+        all.size_bytes += part.size_bytes;
+        all.modseq = part.modseq.or(all.modseq);
+        let Some(next) = part.next else { return (all, None) };
+        op.uids = runs::from(&op.uids, next);
+    }
 }
 
 impl Op for Expunge {
@@ -53,7 +74,7 @@ impl Op for Expunge {
 
     fn weight_bytes(&self) -> usize {
         // With what is kept of each head.
-        weight_bytes(&self.uids, 4096)
+        weight_bytes(&self.uids, 4096).min(limits::EXPUNGED_AT_ONCE * 4096)
     }
 
     fn runs_when_full(&self) -> bool {
@@ -75,6 +96,7 @@ impl Op for Expunge {
 }
 
 /// Who removes messages, and why.
+#[derive(Clone, Copy)]
 pub(super) struct Removal<'a> {
     pub(super) by: &'a str,
     pub(super) peer_ip: Option<IpAddr>,
@@ -84,8 +106,9 @@ pub(super) struct Removal<'a> {
     pub(super) is_kept: bool,
 }
 
-/// Removes those of the messages that are there and have these flags, with all that hangs on them.
-pub(super) fn remove_messages(
+/// Looks at the first of the messages, as many as one transaction may, and removes those that have these flags, with all
+/// that hangs on them.
+fn remove_messages(
     tx: &mut Tx<'_>,
     mailbox: MailboxId,
     uids: &Runs,
@@ -95,29 +118,47 @@ pub(super) fn remove_messages(
     let mut edit = Edit::begin(tx, mailbox, ChangeKind::Expunged)?;
     let owner = directory::account_by_id(tx, edit.row().account)?.map(|account| account.address.to_string());
     let name = edit.row().name.clone();
+    let place = (owner.as_deref(), name.as_str());
     let (mut expunged, mut kept_bytes) = (Expunged::default(), 0);
-    each_message(tx, mailbox, uids, |tx, uid, message| {
+    expunged.next = first_messages(tx, mailbox, uids, limits::EXPUNGED_AT_ONCE, |tx, uid, message| {
         if !message.flags.has(only) {
             return Ok(());
         }
-        let own_lines = edit.remove(tx, uid, &message)?;
+        edit.remove(uid, &message);
         let is_kept = removal.is_kept && kept_bytes < limits::KEPT_AT_ONCE_BYTES;
-        kept_bytes += release(tx, &message, &own_lines, (is_kept, removal.at))?;
+        kept_bytes += remove_message(tx, (mailbox, uid), &message, place, &Removal { is_kept, ..*removal })?;
         expunged.messages += 1;
         expunged.size_bytes += message.size_bytes();
-        let event = Event {
-            recipient: owner.clone(),
-            account: owner.clone(),
-            mailbox: Some(name.clone()),
-            peer_ip: removal.peer_ip,
-            text: removal.text.to_owned(),
-            ..Event::new(removal.at, Kind::Expunged, removal.by)
-        };
-        // A story that was pruned long ago does not begin anew with its end.
-        trace::follow(tx, Subject::Message(message.id), &event).map(drop)
+        Ok(())
     })?;
     expunged.modseq = edit.finish(tx)?;
     Ok(expunged)
+}
+
+/// Removes a message's rows in a mailbox and its references, and tells the trace of it, which knows account and mailbox
+/// by `place`. Gives the octets of the head that is kept. What the mailbox counts is the caller's.
+pub(super) fn remove_message(
+    tx: &mut Tx<'_>,
+    at: (MailboxId, Uid),
+    message: &Message,
+    place: (Option<&str>, &str),
+    removal: &Removal<'_>,
+) -> Result<usize, StoreError> {
+    tx.remove(&MESSAGES, &at)?;
+    let own_lines = tx.remove(&OWN_LINES, &at)?.map(|front| front.lines).unwrap_or_default();
+    let kept_bytes = release(tx, message, &own_lines, (removal.is_kept, removal.at))?;
+    let owner = place.0.map(str::to_owned);
+    let event = Event {
+        recipient: owner.clone(),
+        account: owner,
+        mailbox: Some(place.1.to_owned()),
+        peer_ip: removal.peer_ip,
+        text: removal.text.to_owned(),
+        ..Event::new(removal.at, Kind::Expunged, removal.by)
+    };
+    // A story that was pruned long ago does not begin anew with its end.
+    trace::follow(tx, Subject::Message(message.id), &event)?;
+    Ok(kept_bytes)
 }
 
 /// Takes a message's references off its head and its body. With its last use, what came by an envelope is kept for a
@@ -133,7 +174,8 @@ fn release(
     match (head, sender) {
         (Some(head), Some(sender)) => {
             let (Message { id, blob, body_bytes, .. }, head_bytes) = (*message, head.len());
-            kept::keep(tx, Leaving { id, at, sender, head, blob, body_bytes }).map(|()| head_bytes)
+            kept::keep(tx, Leaving { id, at, sender, head, blob, body_bytes, tls: TlsWish::Policy })
+                .map(|()| head_bytes)
         }
         _ => message.blob.map_or(Ok(()), |blob| tx.release_blob(blob)).map(|()| 0),
     }

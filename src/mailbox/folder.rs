@@ -100,7 +100,10 @@ pub fn row(read: &impl Read, mailbox: MailboxId) -> Result<Option<Mailbox>, Stor
 /// The account's mailboxes, by name.
 pub(super) fn mailboxes(read: &impl Read, account: AccountId) -> Result<Vec<(MailboxId, Mailbox)>, StoreError> {
     let names = read.rows(&MAILBOX_BY_NAME, Span::prefix(&account), usize::MAX)?;
-    names.into_iter().map(|(_, MailboxRef(id))| Ok((id, mailbox_row(read, id)?))).collect()
+    // One whose row is damaged, or is not there, costs the account none of the others.
+    let found =
+        names.into_iter().map(|(_, MailboxRef(id))| Ok(read.get_if_sound(&MAILBOXES, &id)?.map(|row| (id, row))));
+    found.filter_map(Result::transpose).collect()
 }
 
 /// The names above a name, the highest first.

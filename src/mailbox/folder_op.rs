@@ -1,17 +1,21 @@
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
+use super::content::inbox;
 use super::copy::{Translation, move_messages, moving};
 use super::edit::mailbox_row;
-use super::expunge::{Removal, remove_messages};
 use super::folder::{SpecialUse, below, mailboxes, superiors};
+use super::going::{Going, let_go};
 use super::keywords::Names;
-use super::log;
-use super::row::{KEYWORDS, MAILBOX_BY_NAME, MAILBOXES, Mailbox, MailboxRef, SUBSCRIPTIONS, Subscription};
+use super::row::{
+    MAILBOX_BY_NAME, MAILBOXES, Mailbox, MailboxRef, NUMBERS, SUBSCRIPTIONS, Subscription, VALIDITIES, highest_number,
+    highest_validity,
+};
 use super::runs::Runs;
 use super::{INBOX, MAILBOX_TOPIC, MAILBOXES_TOPIC};
-use crate::base::{AccountId, MailboxId, ModSeq, SystemFlags, Timestamp, Uid, limits};
+use crate::base::{AccountId, MailboxId, ModSeq, Timestamp, Uid, limits};
 use crate::directory;
-use crate::store::{Halt, Op, Read, Span, StoreError, Topic, Tx};
+use crate::store::{Halt, Op, Read, Row, Span, StoreError, Table, Topic, Tx};
 use crate::trace::{Event, Kind};
 
 /// Why a mailbox is not created, renamed or deleted.
@@ -53,7 +57,8 @@ pub struct CreateMailbox {
     pub at: Timestamp,
 }
 
-/// Deletes a mailbox with its messages; those below it stay.
+/// Deletes a mailbox with its messages; those below it stay. From here on there is no such mailbox, and [`super::sweep`]
+/// removes what it held.
 #[derive(Debug, Clone)]
 pub struct DeleteMailbox {
     /// Whose.
@@ -105,15 +110,14 @@ impl Op for CreateMailbox {
             return Err(Halt::Refused(FolderRefused::Inbox));
         }
         check_account(tx, self.account)?;
-        let known = mailboxes(tx, self.account)?;
-        if known.iter().any(|(_, mailbox)| mailbox.name == self.name) {
+        if is_there(tx, self.account, &self.name)? {
             return Err(Halt::Refused(FolderRefused::Exists));
         }
         // RFC 6154 §3
-        if self.special_use.is_some() && known.iter().any(|(_, mailbox)| mailbox.special_use == self.special_use) {
+        if is_taken(tx, self.account, self.special_use)? {
             return Err(Halt::Refused(FolderRefused::SpecialUse));
         }
-        has_room(&known, missing_superiors(&known, &self.name).count() + 1)
+        has_room(tx, self.account, missing_superiors(tx, self.account, &self.name)?.len() + 1)
     }
 
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
@@ -131,11 +135,6 @@ impl Op for DeleteMailbox {
         "mailbox.delete"
     }
 
-    fn weight_bytes(&self) -> usize {
-        // It may be long: nothing else waits in its batch.
-        limits::BATCH_BYTES
-    }
-
     fn runs_when_full(&self) -> bool {
         true
     }
@@ -150,9 +149,16 @@ impl Op for DeleteMailbox {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, id: MailboxId) -> Result<(), StoreError> {
-        let removal =
-            Removal { by: &self.by, peer_ip: None, at: self.at, text: "the mailbox was deleted", is_kept: true };
-        remove_mailbox(tx, id, &removal)
+        let owner = directory::account_by_id(tx, self.account)?.map(|account| account.address.to_string());
+        let going = Going {
+            owner,
+            mailbox: None,
+            by: self.by.clone(),
+            at: self.at,
+            text: "the mailbox was deleted".to_owned(),
+            is_kept: true,
+        };
+        let_go(tx, id, &going)
     }
 }
 
@@ -179,20 +185,19 @@ impl Op for RenameMailbox {
     }
 
     fn check(&self, tx: &Tx<'_>) -> Result<RenamePlan, Halt<FolderRefused>> {
-        let known = mailboxes(tx, self.account)?;
-        if self.to == INBOX || known.iter().any(|(_, mailbox)| mailbox.name == self.to) {
+        if self.to == INBOX || is_there(tx, self.account, &self.to)? {
             return Err(Halt::Refused(FolderRefused::Exists));
         }
+        let missing = missing_superiors(tx, self.account, &self.to)?.len();
         // RFC 9051 §6.3.6: of INBOX only the messages move, and what is below it stays.
         if self.from == INBOX {
-            has_room(&known, missing_superiors(&known, &self.to).count() + 1)?;
-            let inbox = known.iter().find(|(_, mailbox)| mailbox.name == INBOX);
-            return inbox.map(|(id, _)| RenamePlan::Inbox(*id)).ok_or(Halt::Refused(FolderRefused::NotFound));
+            has_room(tx, self.account, missing + 1)?;
+            return inbox(tx, self.account)?.map(RenamePlan::Inbox).ok_or(Halt::Refused(FolderRefused::NotFound));
         }
         if below(&self.to, &self.from).is_some() {
             return Err(Halt::Refused(FolderRefused::BelowItself));
         }
-        let renamed: Vec<_> = known.iter().filter_map(|(id, row)| Some((*id, self.new_name(&row.name)?))).collect();
+        let renamed = self.renamed(tx)?;
         if renamed.is_empty() {
             return Err(Halt::Refused(FolderRefused::NotFound));
         }
@@ -201,12 +206,13 @@ impl Op for RenameMailbox {
             return Err(Halt::Refused(FolderRefused::TooLong));
         }
         let moving: HashSet<MailboxId> = renamed.iter().map(|(id, _)| *id).collect();
-        let (mut stays, mut new) = (known.iter().filter(|(id, _)| !moving.contains(id)), HashSet::new());
-        new.extend(renamed.iter().map(|(_, name)| name.as_str()));
-        if stays.any(|(_, mailbox)| new.contains(mailbox.name.as_str())) {
-            return Err(Halt::Refused(FolderRefused::Exists));
+        for (_, name) in &renamed {
+            let holder = tx.get(&MAILBOX_BY_NAME, &(self.account, name.clone()))?;
+            if holder.is_some_and(|MailboxRef(id)| !moving.contains(&id)) {
+                return Err(Halt::Refused(FolderRefused::Exists));
+            }
         }
-        has_room(&known, missing_superiors(&known, &self.to).count())?;
+        has_room(tx, self.account, missing)?;
         Ok(RenamePlan::Mailboxes(renamed))
     }
 
@@ -230,12 +236,27 @@ impl Op for RenameMailbox {
 }
 
 impl RenameMailbox {
-    /// The name that a mailbox gets, if it is renamed.
-    fn new_name(&self, name: &str) -> Option<String> {
-        if name == self.from {
-            return Some(self.to.clone());
+    /// What is renamed, and the names that it gets: the mailbox, and those below it.
+    fn renamed(&self, read: &impl Read) -> Result<Vec<(MailboxId, String)>, StoreError> {
+        let mut found = Vec::new();
+        if let Some(MailboxRef(id)) = read.get(&MAILBOX_BY_NAME, &(self.account, self.from.clone()))? {
+            found.push((id, self.to.clone()));
         }
-        below(name, &self.from).map(|rest| format!("{}/{rest}", self.to))
+        // `0` stands behind `/`.
+        let all_below =
+            Span::range((self.account, format!("{}/", self.from))..(self.account, format!("{}0", self.from)));
+        read.scan(&MAILBOX_BY_NAME, all_below, |(_, name), MailboxRef(id)| {
+            found.extend(below(&name, &self.from).map(|rest| (id, format!("{}/{rest}", self.to))));
+            ControlFlow::Continue(())
+        })?;
+        // One whose row is damaged stays where it is, and costs the account none of the others.
+        let mut sound = Vec::with_capacity(found.len());
+        for (id, name) in found {
+            if read.get_if_sound(&MAILBOXES, &id)?.is_some() {
+                sound.push((id, name));
+            }
+        }
+        Ok(sound)
     }
 
     fn rename(&self, tx: &mut Tx<'_>, renamed: Vec<(MailboxId, String)>) -> Result<(), StoreError> {
@@ -271,8 +292,7 @@ impl Op for Subscribe {
     fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<FolderRefused>> {
         check_account(tx, self.account)?;
         let is_new = self.subscribed && !tx.has(&SUBSCRIPTIONS, &(self.account, self.name.clone()))?;
-        let known = tx.rows(&SUBSCRIPTIONS, Span::prefix(&self.account), usize::MAX)?.len();
-        if is_new && known >= limits::MAILBOXES_PER_ACCOUNT {
+        if is_new && count(tx, &SUBSCRIPTIONS, self.account)? >= limits::MAILBOXES_PER_ACCOUNT {
             return Err(Halt::Refused(FolderRefused::TooMany));
         }
         Ok(())
@@ -307,35 +327,15 @@ pub(super) fn add_first_mailboxes(tx: &mut Tx<'_>, account: AccountId, at: Times
     Ok(())
 }
 
-/// Removes a mailbox with its messages.
-pub(super) fn remove_mailbox(tx: &mut Tx<'_>, id: MailboxId, removal: &Removal<'_>) -> Result<(), StoreError> {
-    remove_messages(tx, id, &Runs::new(&[(Uid(1), Uid(u32::MAX))]), SystemFlags::NONE, removal)?;
-    let row = mailbox_row(tx, id)?;
-    log::remove(tx, id)?;
-    tx.remove(&KEYWORDS, &id)?;
-    tx.remove(&MAILBOXES, &id)?;
-    tx.remove(&MAILBOX_BY_NAME, &(row.account, row.name))?;
-    tx.announce(Topic(MAILBOX_TOPIC, u64::from(id.0)));
-    announce(tx, row.account);
-    Ok(())
-}
-
-fn add_mailbox(
+pub(super) fn add_mailbox(
     tx: &mut Tx<'_>,
     account: AccountId,
     name: &str,
     special_use: Option<SpecialUse>,
     at: Timestamp,
 ) -> Result<MailboxId, StoreError> {
-    let fit = |counter: &str, number: u64| {
-        u32::try_from(number)
-            .map_err(|_| StoreError::Damaged { table: "counters", what: format!("{counter} {number} does not fit") })
-    };
-    let id = MailboxId(fit("mailbox number", tx.next("mailbox.mailbox")?)?);
-    // RFC 9051 §2.3.1.1: the time of creation makes a new mailbox of an old name another one; rising above all that were
-    // given before, it does so whatever the clock does, and whoever is renamed to what.
-    let uid_validity =
-        fit("UIDVALIDITY", tx.next_from("mailbox.uid_validity", (at.ms() / 1000).clamp(1, u64::from(u32::MAX / 2)))?)?;
+    let id = MailboxId(fit("mailbox number", tx.next(NUMBERS, highest_number)?)?);
+    let uid_validity = next_uid_validity(tx, at)?;
     let mailbox = Mailbox {
         account,
         name: name.to_owned(),
@@ -356,28 +356,82 @@ fn add_mailbox(
     Ok(id)
 }
 
+/// A UIDVALIDITY that no mailbox had.
+// RFC 9051 §2.3.1.1: the time of creation makes a new mailbox of an old name another one; rising above all that were
+// given before, it does so whatever the clock does, and whoever is renamed to what.
+pub(super) fn next_uid_validity(tx: &mut Tx<'_>, at: Timestamp) -> Result<u32, StoreError> {
+    let least = (at.ms() / 1000).clamp(1, u64::from(u32::MAX / 2));
+    fit("UIDVALIDITY", tx.next_from(VALIDITIES, least, highest_validity)?)
+}
+
+fn fit(counter: &str, number: u64) -> Result<u32, StoreError> {
+    u32::try_from(number)
+        .map_err(|_| StoreError::Damaged { table: "counters", what: format!("{counter} {number} does not fit") })
+}
+
 /// Makes the mailboxes above a name that are not there.
 // RFC 9051 §6.3.4
-fn add_superiors(tx: &mut Tx<'_>, account: AccountId, name: &str, at: Timestamp) -> Result<(), StoreError> {
-    let known = mailboxes(tx, account)?;
-    for above in missing_superiors(&known, name) {
+pub(super) fn add_superiors(tx: &mut Tx<'_>, account: AccountId, name: &str, at: Timestamp) -> Result<(), StoreError> {
+    for above in missing_superiors(tx, account, name)? {
         add_mailbox(tx, account, above, None, at)?;
     }
     Ok(())
 }
 
-fn missing_superiors<'a>(known: &[(MailboxId, Mailbox)], name: &'a str) -> impl Iterator<Item = &'a str> {
-    superiors(name).filter(|above| !known.iter().any(|(_, mailbox)| mailbox.name == *above))
+pub(super) fn missing_superiors<'a>(
+    read: &impl Read,
+    account: AccountId,
+    name: &'a str,
+) -> Result<Vec<&'a str>, StoreError> {
+    let mut missing = Vec::new();
+    for above in superiors(name) {
+        if !is_there(read, account, above)? {
+            missing.push(above);
+        }
+    }
+    Ok(missing)
 }
 
-fn has_room(known: &[(MailboxId, Mailbox)], more: usize) -> Result<(), Halt<FolderRefused>> {
-    if known.len() + more > limits::MAILBOXES_PER_ACCOUNT {
+fn is_there(read: &impl Read, account: AccountId, name: &str) -> Result<bool, StoreError> {
+    read.has(&MAILBOX_BY_NAME, &(account, name.to_owned()))
+}
+
+/// Whether a mailbox has that special use. Only who asks for one has the rows of all mailboxes read.
+pub(super) fn is_taken(
+    read: &impl Read,
+    account: AccountId,
+    special_use: Option<SpecialUse>,
+) -> Result<bool, StoreError> {
+    Ok(special_use.is_some() && mailboxes(read, account)?.iter().any(|(_, mailbox)| mailbox.special_use == special_use))
+}
+
+pub(super) fn has_room(read: &impl Read, account: AccountId, more: usize) -> Result<(), Halt<FolderRefused>> {
+    if count(read, &MAILBOX_BY_NAME, account)? + more > limits::MAILBOXES_PER_ACCOUNT {
         return Err(Halt::Refused(FolderRefused::TooMany));
     }
     Ok(())
 }
 
-fn set_subscription(tx: &mut Tx<'_>, account: AccountId, name: &str, subscribed: bool) -> Result<(), StoreError> {
+/// How many names an account has in a table: one walk through them, which the limit bounds, and no other row.
+fn count<V: Row>(
+    read: &impl Read,
+    table: &Table<(AccountId, String), V>,
+    account: AccountId,
+) -> Result<usize, StoreError> {
+    let mut count = 0;
+    read.scan(table, Span::prefix(&account), |_, _| {
+        count += 1;
+        ControlFlow::Continue(())
+    })?;
+    Ok(count)
+}
+
+pub(super) fn set_subscription(
+    tx: &mut Tx<'_>,
+    account: AccountId,
+    name: &str,
+    subscribed: bool,
+) -> Result<(), StoreError> {
     let key = (account, name.to_owned());
     if subscribed == (name == INBOX) {
         return tx.remove(&SUBSCRIPTIONS, &key).map(drop);

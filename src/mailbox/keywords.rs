@@ -1,9 +1,6 @@
-use std::ops::ControlFlow;
-
-use super::message_row::MESSAGES;
 use super::row::{KEYWORDS, Keywords};
 use crate::base::{MailboxId, limits};
-use crate::store::{Read, Span, StoreError, Tx};
+use crate::store::{Read, StoreError, Tx};
 
 /// The keywords of a mailbox, and those that an op adds.
 #[derive(Debug)]
@@ -19,30 +16,27 @@ impl Names {
         Ok(Self { mailbox, names, is_changed: false })
     }
 
-    /// The same with these names among them; `None` when there would be too many.
+    /// The same with these names among them; `None` when there would be too many: [`super::make_room_for_keywords`] looks
+    /// whether some of them are in use no more.
     pub(super) fn with<'a>(
         read: &impl Read,
         mailbox: MailboxId,
-        wanted: impl Iterator<Item = &'a str> + Clone,
+        mut wanted: impl Iterator<Item = &'a str>,
     ) -> Result<Option<Self>, StoreError> {
         let mut names = Self::read(read, mailbox)?;
-        if wanted.clone().all(|name| names.take(name)) {
-            return Ok(Some(names));
+        Ok(wanted.all(|name| names.take(name)).then_some(names))
+    }
+
+    /// Gives the bits free that are not among `used`; whether there were any.
+    pub(super) fn free(&mut self, used: u128) -> bool {
+        let unused = self.names.iter_mut().enumerate().filter(|(at, name)| used & 1 << at == 0 && !name.is_empty());
+        let mut freed = false;
+        for (_, name) in unused {
+            name.clear();
+            freed = true;
         }
-        // Only here are messages read: the bits of names that none of them has can be given to others.
-        let mut used = 0;
-        read.scan(&MESSAGES, Span::prefix(&mailbox), |_, message| {
-            used |= message.keywords;
-            ControlFlow::Continue(())
-        })?;
-        used |= names.bits(wanted.clone());
-        for (at, name) in names.names.iter_mut().enumerate() {
-            if used & 1 << at == 0 {
-                name.clear();
-            }
-        }
-        names.is_changed = true;
-        Ok(wanted.clone().all(|name| names.take(name)).then_some(names))
+        self.is_changed |= freed;
+        freed
     }
 
     /// The bits of those of the names that are known, in any case.

@@ -92,11 +92,6 @@ pub(super) fn write(tx: &mut Tx<'_>, id: MailboxId, row: &mut Mailbox, change: &
     remove_rows(tx, || Span::range((id, ModSeq(0))..=(id, floor)))
 }
 
-/// Removes all of it.
-pub(super) fn remove(tx: &mut Tx<'_>, id: MailboxId) -> Result<(), StoreError> {
-    remove_rows(tx, || Span::prefix(&id))
-}
-
 /// A few rows are in memory at a time, since a row may be long.
 fn remove_rows(tx: &mut Tx<'_>, span: impl Fn() -> Span<(MailboxId, ModSeq)>) -> Result<(), StoreError> {
     loop {

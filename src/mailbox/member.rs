@@ -1,6 +1,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use super::going::is_going;
 use super::log::{ChangeKind, MODSEQ_LOG};
 use super::message_row::{MESSAGES, Message};
 use super::row::{KEYWORDS, MAILBOXES};
@@ -149,7 +150,8 @@ pub fn newest_members(
 /// # Errors
 /// [`StoreError`]
 pub fn member(read: &impl Read, mailbox: MailboxId, uid: Uid) -> Result<Option<Member>, StoreError> {
-    Ok(read.get(&MESSAGES, &(mailbox, uid))?.map(|message| Member::new(uid, &message)))
+    let Some(message) = read.get(&MESSAGES, &(mailbox, uid))? else { return Ok(None) };
+    Ok(if is_going(read, mailbox)? { None } else { Some(Member::new(uid, &message)) })
 }
 
 /// The names of the mailbox's keywords, by their bit, as in [`Roster::keywords`].

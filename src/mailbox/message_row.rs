@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::{BlobId, MailboxId, MessageId, ModSeq, SystemFlags, Timestamp, Uid, limits};
 use crate::message::Summary;
 use crate::postcard_row;
-use crate::store::{Row, Table};
+use crate::store::{Row, Table, pack, unpack};
 
 /// The messages of each mailbox.
 pub(super) static MESSAGES: Table<(MailboxId, Uid), Message> = Table::new("messages");
@@ -150,16 +150,22 @@ pub(super) struct Head {
 }
 
 impl Row for Head {
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.references.to_be_bytes());
-        out.extend_from_slice(&self.bytes);
+        // Of an archive of short messages, heads are the largest part.
+        pack(&self.bytes, out);
     }
 
     fn decode(version: u8, bytes: &[u8]) -> Option<Self> {
-        let (references, bytes) = bytes.split_first_chunk().filter(|_| version == 1)?;
-        Some(Self { references: u32::from_be_bytes(*references), bytes: bytes.to_vec() })
+        let (references, bytes) = bytes.split_first_chunk()?;
+        let bytes = match version {
+            1 => bytes.to_vec(),
+            2 => unpack(bytes)?,
+            _ => return None,
+        };
+        Some(Self { references: u32::from_be_bytes(*references), bytes })
     }
 }
 
@@ -214,6 +220,17 @@ mod tests {
         assert_eq!(front.summary(), Some(summary));
         front.summary.clear();
         assert_eq!(front.envelope(), None);
+    }
+
+    #[test]
+    fn heads_are_packed_and_those_of_version_1_read() {
+        let head = Head { references: 3, bytes: b"Subject: the same again\r\n".repeat(9) };
+        let mut row = Vec::new();
+        head.encode(&mut row);
+        assert!(row.len() < head.bytes.len() / 2, "{}", row.len());
+        assert_eq!(Head::decode(2, &row), Some(head.clone()));
+        assert_eq!(Head::decode(1, &[&3u32.to_be_bytes(), head.bytes.as_slice()].concat()), Some(head));
+        assert_eq!((Head::decode(2, &row[..row.len() - 1]), Head::decode(3, &row)), (None, None));
     }
 
     #[test]

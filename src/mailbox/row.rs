@@ -1,12 +1,20 @@
+use std::ops::ControlFlow;
+
 use serde::{Deserialize, Serialize};
 
 use super::folder::SpecialUse;
 use crate::base::{AccountId, MailboxId, ModSeq, Uid};
 use crate::postcard_row;
-use crate::store::{AnyTable, Row, Table};
+use crate::store::{AnyTable, Read, Row, Span, StoreError, Table};
 
+use super::going::{GOING, GOING_ACCOUNTS};
 use super::log::MODSEQ_LOG;
 use super::message_row::{COPIES, HEADS, MESSAGES, OWN_LINES};
+
+/// The counter of the mailboxes' numbers.
+pub(super) const NUMBERS: &str = "mailbox.mailbox";
+/// The counter of UIDVALIDITY.
+pub(super) const VALIDITIES: &str = "mailbox.uid_validity";
 
 /// The mailboxes.
 pub(super) static MAILBOXES: Table<MailboxId, Mailbox> = Table::new("mailboxes");
@@ -31,6 +39,8 @@ pub const TABLES: &[&dyn AnyTable] = &[
     &HEADS,
     &COPIES,
     &MODSEQ_LOG,
+    &GOING,
+    &GOING_ACCOUNTS,
 ];
 
 /// A mailbox (folder) of an account.
@@ -125,6 +135,22 @@ pub struct Usage {
     pub messages: u64,
 }
 postcard_row!(Usage, 1);
+
+/// The highest number that a mailbox has. The messages of one that is deleted still lie under its number.
+pub(super) fn highest_number(read: &impl Read) -> Result<u64, StoreError> {
+    let (there, going) = (read.last_key(&MAILBOXES)?, read.last_key(&GOING)?);
+    Ok(there.max(going).map_or(0, |id| u64::from(id.0)))
+}
+
+/// The highest UIDVALIDITY that a mailbox has.
+pub(super) fn highest_validity(read: &impl Read) -> Result<u64, StoreError> {
+    let mut highest = 0;
+    read.scan(&MAILBOXES, Span::all(), |_, mailbox| {
+        highest = highest.max(u64::from(mailbox.uid_validity));
+        ControlFlow::Continue(())
+    })?;
+    Ok(highest)
+}
 
 #[cfg(test)]
 mod tests {

@@ -32,6 +32,11 @@ impl Runs {
         self
     }
 
+    /// Those of them from `begin` on.
+    pub(super) fn from(&self, begin: Uid) -> Vec<(Uid, Uid)> {
+        from(&self.0, begin)
+    }
+
     /// What to read to see them all: few spans, with UIDs in them that are not among them.
     pub(super) fn spans(&self) -> Vec<(Uid, Uid)> {
         join(self.0.clone(), NEAR)
@@ -44,6 +49,12 @@ pub(super) fn weight_bytes(runs: &[(Uid, Uid)], each: usize) -> usize {
     const RUN_MAX: u32 = 10_000;
     let count = |(first, last): &(Uid, Uid)| last.0.saturating_sub(first.0).saturating_add(1).min(RUN_MAX) as usize;
     runs.iter().map(count).fold(256usize, |sum, count| sum.saturating_add(each.saturating_mul(count)))
+}
+
+/// What is left of some runs from a UID on.
+pub(super) fn from(runs: &[(Uid, Uid)], begin: Uid) -> Vec<(Uid, Uid)> {
+    let left = runs.iter().filter(|(first, last)| first <= last && *last >= begin);
+    left.map(|(first, last)| ((*first).max(begin), *last)).collect()
 }
 
 /// Appends a UID that is above all others.
@@ -92,6 +103,14 @@ mod tests {
         check(&[7], &[(7, 7)]);
         check(&[3, 1, 2, 9, 5, 4, 3], &[(1, 5), (9, 9)]);
         check(&[u32::MAX, u32::MAX - 1], &[(u32::MAX - 1, u32::MAX)]);
+    }
+
+    #[test]
+    fn what_is_left_begins_inside_a_run() {
+        let runs = [(Uid(1), Uid(5)), (Uid(9), Uid(12)), (Uid(7), Uid(6))];
+        assert_eq!(from(&runs, Uid(4)), [(Uid(4), Uid(5)), (Uid(9), Uid(12))]);
+        assert_eq!(from(&runs, Uid(6)), [(Uid(9), Uid(12))]);
+        assert_eq!(from(&runs, Uid(13)), []);
     }
 
     #[test]

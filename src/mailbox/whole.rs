@@ -3,6 +3,7 @@ use std::ops::ControlFlow;
 
 use super::expunge::return_path;
 use super::folder::mailboxes;
+use super::going::is_lost;
 use super::message_row::{HEADS, MESSAGES, OWN_LINES};
 use crate::base::{Address, BlobId, MailboxId, MessageId, Uid};
 use crate::directory;
@@ -49,28 +50,36 @@ pub fn place_of(read: &impl Read, id: MessageId) -> Result<Option<(MailboxId, Ui
         let Ok(address) = Address::parse(owner) else { continue };
         let Some(account) = directory::account(read, &address)? else { continue };
         for (mailbox, _) in mailboxes(read, account.id)? {
-            if let Some(place) = place_in(read, Span::prefix(&mailbox), id)? {
+            if let Some(place) = place_in(read, Some(mailbox), id)? {
                 return Ok(Some(place));
             }
         }
     }
-    place_in(read, Span::all(), id)
+    place_in(read, None, id)
 }
 
 fn place_in(
     read: &impl Read,
-    span: Span<(MailboxId, Uid)>,
+    mailbox: Option<MailboxId>,
     id: MessageId,
 ) -> Result<Option<(MailboxId, Uid)>, StoreError> {
-    let mut found = None;
-    read.scan(&MESSAGES, span, |place, message| {
-        if message.id != id {
-            return ControlFlow::Continue(());
+    let all = || mailbox.map_or_else(Span::all, |mailbox| Span::prefix(&mailbox));
+    let mut span = all();
+    loop {
+        let mut found = None;
+        read.scan(&MESSAGES, span, |place, message| {
+            if message.id != id {
+                return ControlFlow::Continue(());
+            }
+            found = Some(place);
+            ControlFlow::Break(())
+        })?;
+        match found {
+            // Its rows are still there, but it is nobody's. What a deleted mailbox held is kept, and can be had till then.
+            Some(place) if is_lost(read, place.0)? => span = all().after(&place),
+            found => return Ok(found),
         }
-        found = Some(place);
-        ControlFlow::Break(())
-    })?;
-    Ok(found)
+    }
 }
 
 /// The message at a place; `None` when it is not there (any more).

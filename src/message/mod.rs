@@ -24,12 +24,14 @@ mod preview;
 pub mod report;
 mod scan;
 mod scanner;
+mod seven_bit;
 mod splitter;
 mod summary;
 #[cfg(test)]
 mod tests;
 mod text_decoder;
 mod text_search;
+mod tls_required;
 mod transfer;
 
 pub use address_list::{AddressListError, addresses};
@@ -39,8 +41,10 @@ pub use line_ends::LineEnds;
 pub use parameter::decoded_parameter;
 pub use scan::Scan;
 pub use scanner::{Scanned, StructureScanner};
+pub use seven_bit::{NotSevenBit, seven_bit};
 pub use splitter::{HeaderError, HeaderSplitter};
 pub use summary::{Parameters, Part, PartKind, Structure, Summary};
 pub use text_decoder::TextDecoder;
 pub use text_search::{TextSearch, fold};
+pub use tls_required::gives_up_tls;
 pub use transfer::TransferDecoder;

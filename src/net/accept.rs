@@ -118,6 +118,27 @@ where
     }
 }
 
+/// Tells whoever comes the same and closes, until `until`; gives the socket back then, never closed in between. A client
+/// that is told nothing is closed at once.
+pub async fn turn_away(
+    socket: TcpListener,
+    until: CancellationToken,
+    words: impl Fn() -> Vec<u8> + Send,
+) -> TcpListener {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = until.cancelled() => return socket,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((client, _)) => write_once(client, &words()),
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
 fn begin<F, S>(mut connection: Connection, door: &Door, sessions: &Sessions, stop: &CancellationToken, serve: &F)
 where
     F: Fn(Connection) -> S + Clone + Send + 'static,
@@ -138,15 +159,19 @@ where
     });
 }
 
-/// Tells a client why it is turned away and closes. The send buffer of a new socket is empty, so the few bytes fit and
-/// nothing waits.
+/// Tells a client why it is turned away and closes.
 fn refuse(socket: TcpStream, door: &Door, crowded: Crowded) {
     tracing::debug!(listener = %door.listener, ?crowded, "connection refused");
     if door.implicit_tls.is_some() {
         return;
     }
+    write_once(socket, (door.refusal)(crowded));
+}
+
+/// Writes to a new socket and closes it. Its send buffer is empty, so a few bytes fit and nothing waits.
+fn write_once(socket: TcpStream, bytes: &[u8]) {
     if let Ok(mut socket) = socket.into_std() {
-        let _ = socket.write_all((door.refusal)(crowded));
+        let _ = socket.write_all(bytes);
     }
 }
 
@@ -337,6 +362,25 @@ mod tests {
         assert!(recovered);
         drop(child.stdin.take());
         assert!(child.wait().unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn who_comes_too_early_is_turned_away_and_the_socket_is_the_same_later() {
+        let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (address, until) = (socket.local_addr().unwrap(), CancellationToken::new());
+        let away = tokio::spawn(turn_away(socket, until.clone(), || b"-ERR early\r\n".to_vec()));
+        for _ in 0..3 {
+            let mut seen = String::new();
+            TcpStream::connect(address).await.unwrap().read_to_string(&mut seen).await.unwrap();
+            assert_eq!(seen, "-ERR early\r\n");
+        }
+        until.cancel();
+        let socket = timeout(SOON, away).await.unwrap().unwrap();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        socket.accept().await.unwrap().0.write_all(b"+OK\r\n").await.unwrap();
+        let mut seen = [0; 5];
+        client.read_exact(&mut seen).await.unwrap();
+        assert_eq!(&seen, b"+OK\r\n");
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ mod pipe;
 mod sessions;
 mod transcript;
 
-pub use accept::{Door, accept, bind, bind_with};
+pub use accept::{Door, accept, bind, bind_with, turn_away};
 pub use connection::{Connection, ConnectionError};
 pub use listener::{Listener, ListenerError};
 pub use permits::{Crowded, Permit, PermitLimits, Permits};

@@ -1,6 +1,7 @@
 use super::QUEUE_TOPIC;
 use super::entry::{add, leave, message_of, remove, replace};
 use super::row::{ENTRIES, Entry, MESSAGES, Message, NEVER, OPEN, State};
+use super::rule::{RuleAction, Rules};
 use super::via::Via;
 use crate::base::{Address, QueueId, Timestamp};
 use crate::store::{Halt, Op, Read, StoreError, Topic, Tx};
@@ -53,6 +54,9 @@ pub enum Refused {
     /// It is being delivered at this moment.
     #[error("{0} is being delivered")]
     InFlight(QueueId),
+    /// Its row, or that of its message, does not decode.
+    #[error("{0} is damaged in the file: see `pillarbox check`")]
+    Damaged(QueueId),
     /// The action does not go with its state: it is held and can't be retried, or is not held and can't be released.
     #[error("{0} is not in a state for that")]
     State(QueueId),
@@ -77,7 +81,10 @@ impl Op for Act {
 
     fn check(&self, tx: &Tx<'_>) -> Result<(), Halt<Refused>> {
         for id in &self.entries {
-            let entry = tx.get(&ENTRIES, id)?.ok_or(Halt::Refused(Refused::Gone(*id)))?;
+            let entry = sound_entry(tx, *id)?;
+            if matches!(self.action, Action::Drop | Action::Redirect { .. }) {
+                sound_message(tx, *id)?;
+            }
             if tx.has(&OPEN, id)? {
                 return Err(Halt::Refused(Refused::InFlight(*id)));
             }
@@ -106,6 +113,37 @@ impl Op for Act {
     }
 }
 
+/// The entry of that id, for what is decided of it: a damaged one is named, so that it costs only itself.
+///
+/// # Errors
+/// [`Refused::Gone`], [`Refused::Damaged`].
+pub fn sound_entry(read: &impl Read, id: QueueId) -> Result<Entry, Halt<Refused>> {
+    sound(id, read.get(&ENTRIES, &id))?.ok_or(Halt::Refused(Refused::Gone(id)))
+}
+
+/// The same for the message of an entry.
+///
+/// # Errors
+/// [`Refused::Damaged`], also where there is none.
+pub fn sound_message(read: &impl Read, id: QueueId) -> Result<Message, Halt<Refused>> {
+    sound(id, read.get(&MESSAGES, &id.message))?.ok_or(Halt::Refused(Refused::Damaged(id)))
+}
+
+fn sound<T>(id: QueueId, found: Result<T, StoreError>) -> Result<T, Halt<Refused>> {
+    found.map_err(|error| match error {
+        StoreError::Damaged { .. } => Halt::Refused(Refused::Damaged(id)),
+        error => error.into(),
+    })
+}
+
+impl Refused {
+    /// The entry that it is about.
+    pub fn id(self) -> QueueId {
+        let (Self::Gone(id) | Self::InFlight(id) | Self::Damaged(id) | Self::State(id)) = self;
+        id
+    }
+}
+
 impl Act {
     fn act(&self, tx: &mut Tx<'_>, id: QueueId, entry: &Entry) -> Result<(), StoreError> {
         let (kind, text) = match &self.action {
@@ -126,7 +164,8 @@ impl Act {
         let (state, due) = match &self.action {
             Action::Retry => (State::Waiting { released: true }, self.at),
             Action::Hold { reason, until } => (State::Held { reason: reason.clone() }, until.unwrap_or(NEVER)),
-            Action::Release => (State::Waiting { released: false }, self.at),
+            // For one attempt, where a rule would hold it again.
+            Action::Release => (State::Waiting { released: self.is_ruled(tx, id, entry)? }, self.at),
             Action::Redirect { to, via } => return self.redirect(tx, id, entry, to.as_ref(), via.clone()),
             Action::Drop => {
                 let message = message_of(tx, id)?;
@@ -135,6 +174,13 @@ impl Act {
             }
         };
         replace(tx, id, entry, &Entry { state, due, ..entry.clone() })
+    }
+
+    /// Whether a rule holds mail like this.
+    fn is_ruled(&self, tx: &Tx<'_>, id: QueueId, entry: &Entry) -> Result<bool, StoreError> {
+        let Some(message) = tx.get_if_sound(&MESSAGES, &id.message)? else { return Ok(false) };
+        let rule = Rules::at(tx, self.at)?.of(tx, entry, message.sender.as_ref(), false)?;
+        Ok(rule.is_some_and(|rule| rule.fields.action == RuleAction::Hold))
     }
 
     fn redirect(

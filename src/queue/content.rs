@@ -28,7 +28,7 @@ pub fn content(store: &Store, id: MessageId) -> Result<Option<Content>, StoreErr
     }))
 }
 
-/// A message that is in memory, for tests.
+/// A message that is in memory: one that was converted.
 impl From<Bytes> for Content {
     fn from(message: Bytes) -> Self {
         Self { size_bytes: message.len() as u64, front: Some(message), body: None }

@@ -1,8 +1,10 @@
 use super::QUEUE_TOPIC;
 use super::entry::add;
+use super::index;
 use super::policy::Policy;
 use super::row::{Entry, HEADS, Lines, MESSAGES, Message, Notify, State};
-use crate::base::{Address, BlobId, MessageId, QueueId, Timestamp};
+use super::tally;
+use crate::base::{Address, BlobId, MailOptions, MessageId, QueueId, RcptOptions, Timestamp};
 use crate::store::{StoreError, Topic, Tx};
 
 /// A message for recipients elsewhere.
@@ -26,6 +28,8 @@ pub struct NewMessage<'a> {
     pub smtputf8: bool,
     /// Now.
     pub at: Timestamp,
+    /// What its sender asks for besides.
+    pub options: MailOptions,
     /// Its recipients elsewhere, each address once, at least one.
     pub recipients: Vec<NewEntry>,
 }
@@ -37,10 +41,12 @@ pub struct NewEntry {
     pub recipient: Address,
     /// The address that the sender had named, where an alias led elsewhere.
     pub original: Option<Address>,
+    /// What the sender asks for it.
+    pub options: RcptOptions,
 }
 
-/// Queues a message, due at once. Numbers its recipients from 0 on, in their order. Announces [`super::QUEUE_TOPIC`]. The
-/// trace is the caller's: it knows who brings the message.
+/// Queues a message, due at once, or when its sender wants it to be released. Numbers its recipients from 0 on, in their
+/// order. Announces [`super::QUEUE_TOPIC`]. The trace is the caller's: it knows who brings the message.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -57,10 +63,15 @@ pub fn enqueue(tx: &mut Tx<'_>, message: &NewMessage<'_>, policy: &Policy) -> Re
         smtputf8: message.smtputf8,
         at: message.at,
         entries: count(message.recipients.len()),
+        options: message.options.clone(),
     };
     tx.put(&MESSAGES, &message.id, &row)?;
+    tally::sized(tx, &row, true)?;
+    index::came(tx, message.id, &row)?;
     tx.put(&HEADS, &message.id, &Lines(message.head.to_vec()))?;
-    let expires_at = message.at.plus_ms(policy.expiry_ms(message.sender.is_none()));
+    let begins_at = row.begins_at();
+    let expires_at = begins_at.plus_ms(policy.expiry_ms(message.sender.is_none()));
+    let expires_at = row.returns_at().map_or(expires_at, |at| at.min(expires_at));
     let mut ids = Vec::with_capacity(message.recipients.len());
     for (number, new) in (0..).zip(&message.recipients) {
         let id = QueueId { message: message.id, number };
@@ -68,12 +79,13 @@ pub fn enqueue(tx: &mut Tx<'_>, message: &NewMessage<'_>, policy: &Policy) -> Re
             recipient: new.recipient.clone(),
             original: new.original.clone(),
             state: State::Waiting { released: false },
-            due: message.at,
+            due: begins_at,
             expires_at,
             attempts: 0,
             delay_told: false,
             last: None,
             via: None,
+            options: new.options.clone(),
         };
         add(tx, id, &entry)?;
         ids.push(id);

@@ -1,6 +1,8 @@
-//! One entry with its rows in the two indexes: the only place that writes any of the three.
+//! One entry with its rows in the indexes and its part in the counts: the only place that writes any of these.
 
+use super::index;
 use super::row::{BY_DOMAIN, DUE, ENTRIES, Entry, HEADS, MESSAGES, Message, OPEN, domain_place};
+use super::tally;
 use crate::base::{MessageId, QueueId, Timestamp};
 use crate::kept::{self, Leaving};
 use crate::store::{Read, StoreError, Tx};
@@ -34,7 +36,9 @@ pub(super) fn add(tx: &mut Tx<'_>, id: QueueId, entry: &Entry) -> Result<(), Sto
     tx.tell(|| Changed { id, entry: entry.clone(), change: Change::Added });
     tx.put(&ENTRIES, &id, entry)?;
     tx.put(&DUE, &(entry.due, id), &())?;
-    tx.put(&BY_DOMAIN, &domain_place(id, entry), &())
+    tx.put(&BY_DOMAIN, &domain_place(id, entry), &())?;
+    index::moved(tx, id, None, Some(entry))?;
+    tally::added(tx, entry)
 }
 
 /// Writes an entry over what it was, with the same recipient.
@@ -44,6 +48,8 @@ pub(super) fn replace(tx: &mut Tx<'_>, id: QueueId, old: &Entry, new: &Entry) ->
         tx.remove(&DUE, &(old.due, id))?;
         tx.put(&DUE, &(new.due, id), &())?;
     }
+    index::moved(tx, id, Some(old), Some(new))?;
+    tally::replaced(tx, old, new)?;
     tx.put(&ENTRIES, &id, new)
 }
 
@@ -53,7 +59,9 @@ pub(super) fn remove(tx: &mut Tx<'_>, id: QueueId, entry: &Entry) -> Result<(), 
     tx.remove(&ENTRIES, &id)?;
     tx.remove(&DUE, &(entry.due, id))?;
     tx.remove(&BY_DOMAIN, &domain_place(id, entry))?;
-    tx.remove(&OPEN, &id).map(drop)
+    tx.remove(&OPEN, &id)?;
+    index::moved(tx, id, Some(entry), None)?;
+    tally::removed(tx, entry)
 }
 
 /// Counts `gone` entries off a message; with the last one it goes too, and is kept for a time.
@@ -69,9 +77,12 @@ pub(super) fn leave(
         return if gone == 0 { Ok(()) } else { tx.put(&MESSAGES, &id, &Message { entries, ..message.clone() }) };
     }
     tx.remove(&MESSAGES, &id)?;
+    tally::sized(tx, message, false)?;
+    index::went(tx, id, message)?;
     let head = tx.remove(&HEADS, &id)?.map(|head| head.0).unwrap_or_default();
-    let Message { sender, blob, body_bytes, .. } = message;
-    kept::keep(tx, Leaving { id, at, sender: sender.clone(), head, blob: *blob, body_bytes: *body_bytes })
+    let Message { sender, blob, body_bytes, options, .. } = message;
+    let (sender, tls) = (sender.clone(), options.tls);
+    kept::keep(tx, Leaving { id, at, sender, head, blob: *blob, body_bytes: *body_bytes, tls })
 }
 
 /// The message that an entry belongs to.

@@ -1,8 +1,8 @@
 use super::QUEUE_TOPIC;
 use super::entry::replace;
-use super::read::{Waiting, entries, entries_of_domain, message};
-use super::row::{Entry, OPEN, State};
-use crate::base::{Address, DomainName, MessageId, QueueId, Timestamp};
+use super::read::{Waiting, entries, entries_of_domain, entries_of_peer, entries_of_sender};
+use super::row::{Entry, MESSAGES, Message, OPEN, State};
+use crate::base::{Address, DomainName, QueueId, Timestamp};
 use crate::store::{Halt, Op, Read, StoreError, Topic, Tx};
 use crate::trace::{self, Event, Kind, Subject};
 
@@ -13,8 +13,8 @@ pub enum Selector {
     All,
     /// Those for a domain.
     Domain(DomainName),
-    /// Those from a sender; empty for the null sender.
-    Sender(String),
+    /// Those from a sender; `None`: the null sender.
+    Sender(Option<Address>),
     /// Those parked for a peer.
     Peer(String),
 }
@@ -29,49 +29,20 @@ pub struct Slice {
 }
 
 impl Selector {
-    /// The entries that it names among the `limit` behind `after`: of its domain where it names one, else of all. What
-    /// is held or in flight is among them.
+    /// The first `limit` entries that it names, behind `after`. What is held or in flight is among them.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn slice(&self, read: &impl Read, after: Option<QueueId>, limit: usize) -> Result<Slice, StoreError> {
-        let mut looked_at = match self {
+        let entries = match self {
+            Self::All => entries(read, after, limit)?,
             Self::Domain(domain) => entries_of_domain(read, domain.as_str(), after, limit)?,
-            Self::All | Self::Sender(_) | Self::Peer(_) => entries(read, after, limit)?,
+            Self::Sender(sender) => entries_of_sender(read, sender.as_ref(), after, limit)?,
+            Self::Peer(peer) => entries_of_peer(read, peer, after, limit)?,
         };
-        let next = looked_at.last().filter(|_| looked_at.len() == limit).map(|last| last.id);
-        match self {
-            Self::All | Self::Domain(_) => {}
-            Self::Sender(sender) => keep_sender(read, sender, &mut looked_at)?,
-            Self::Peer(name) => {
-                looked_at.retain(|one| matches!(&one.entry.state, State::Parked { peer } if peer == name));
-            }
-        }
-        Ok(Slice { entries: looked_at, next })
+        let next = entries.last().filter(|_| entries.len() == limit).map(|last| last.id);
+        Ok(Slice { entries, next })
     }
-}
-
-/// Keeps those from the sender. The entries of a message stand side by side, so that each message is read once.
-fn keep_sender(read: &impl Read, sender: &str, entries: &mut Vec<Waiting>) -> Result<(), StoreError> {
-    let key = |sender: Option<&Address>| sender.map_or_else(String::new, Address::key);
-    let wanted = Address::parse(sender).map_or_else(|_| sender.to_lowercase(), |sender| sender.key());
-    let (mut last, mut error) = (None::<(MessageId, bool)>, None);
-    entries.retain(|one| {
-        let id = one.id.message;
-        let fits = match last {
-            Some((known, fits)) if known == id => fits,
-            _ => match message(read, id) {
-                Ok(message) => message.is_some_and(|message| key(message.sender.as_ref()) == wanted),
-                Err(failure) => {
-                    error = Some(failure);
-                    false
-                }
-            },
-        };
-        last = Some((id, fits));
-        fits
-    });
-    error.map_or(Ok(()), Err)
 }
 
 /// Makes entries due at once, and releases those that are parked for one attempt where the selector names a domain or a
@@ -124,6 +95,12 @@ impl Op for Flush {
         let mut count = 0;
         for Waiting { id, entry } in slice.entries {
             if tx.has(&OPEN, &id)? {
+                continue;
+            }
+            // RFC 4865 §4: what its sender has put off is not sent earlier by whoever fetches mail.
+            let may_be_early = entry.attempts == 0 && entry.due > self.at;
+            let is_early = |message: Message| message.is_early(self.at);
+            if may_be_early && tx.get_if_sound(&MESSAGES, &id.message)?.is_some_and(is_early) {
                 continue;
             }
             let Some(flushed) = self.flushed(&entry) else { continue };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Enhanced, QueueId, Reply, Timestamp};
+use crate::base::{Enhanced, PassedOn, QueueId, Reply, Timestamp};
 
 /// What became of one recipient in one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,12 +17,14 @@ pub struct Outcome {
     pub attempt: Attempt,
     /// What was said, for the trace: as of `net::Transcript`. Empty where nobody was spoken to.
     pub dialogue: Arc<str>,
+    /// What the next server has taken over, where it was delivered.
+    pub passed_on: PassedOn,
 }
 
 impl Outcome {
-    /// Without a dialogue.
+    /// Without a dialogue, and with nothing passed on.
     pub fn new(entry: QueueId, verdict: Verdict, attempt: Attempt) -> Self {
-        Self { entry, verdict, attempt, dialogue: Arc::default() }
+        Self { entry, verdict, attempt, dialogue: Arc::default(), passed_on: PassedOn::default() }
     }
 }
 
@@ -84,6 +86,8 @@ pub enum Stage {
     End,
     /// An operator, or time, has decided.
     Queue,
+    /// Putting it into a mailbox here.
+    Mailbox,
 }
 
 /// What a server answered, or what there is to say where none did.
@@ -132,6 +136,7 @@ impl fmt::Display for Stage {
             Self::Data => "data",
             Self::End => "end",
             Self::Queue => "queue",
+            Self::Mailbox => "mailbox",
         })
     }
 }

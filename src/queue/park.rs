@@ -55,7 +55,7 @@ pub struct Park {
     pub entries: Vec<QueueId>,
     /// For whom.
     pub peer: Option<String>,
-    /// `queue.hold_expiry_seconds`, counted from when the message came in.
+    /// `queue.hold_expiry_seconds`, counted from when the message came in, or is released.
     pub hold_expiry_seconds: u64,
     /// Now.
     pub at: Timestamp,
@@ -97,7 +97,9 @@ impl Op for Park {
 
 impl Park {
     fn park(&self, tx: &mut Tx<'_>, id: QueueId, entry: &Entry, peer: &str) -> Result<(), StoreError> {
-        let due = message_of(tx, id)?.at.plus_ms(ms(self.hold_expiry_seconds));
+        let message = message_of(tx, id)?;
+        let due = message.begins_at().plus_ms(ms(self.hold_expiry_seconds));
+        let due = message.returns_at().map_or(due, |at| at.min(due));
         note(tx, id, entry, Kind::Parked, format!("for {peer}"), self.at)?;
         let state = State::Parked { peer: peer.to_owned() };
         replace(tx, id, entry, &Entry { state, due, expires_at: entry.expires_at.max(due), ..entry.clone() })
@@ -147,14 +149,14 @@ impl Op for EndHold {
 }
 
 /// Calls `each` for those of the entries that are there and in no open attempt.
-fn each_at_rest(
+pub(super) fn each_at_rest(
     tx: &mut Tx<'_>,
     entries: &[QueueId],
     mut each: impl FnMut(&mut Tx<'_>, QueueId, Entry) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     for id in entries {
         if !tx.has(&OPEN, id)?
-            && let Some(entry) = tx.get(&ENTRIES, id)?
+            && let Some(entry) = tx.get_if_sound(&ENTRIES, id)?
         {
             each(tx, *id, entry)?;
         }
@@ -169,7 +171,7 @@ fn release(tx: &mut Tx<'_>, id: QueueId, entry: &Entry, why: &str, at: Timestamp
 }
 
 /// Tells the trace.
-fn note(
+pub(super) fn note(
     tx: &mut Tx<'_>,
     id: QueueId,
     entry: &Entry,

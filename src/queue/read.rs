@@ -1,5 +1,6 @@
-use super::row::{BY_DOMAIN, DUE, ENTRIES, Entry, HEADS, MESSAGES, Message, NEVER, OPEN, OpenAttempt};
-use crate::base::{MessageId, QueueId, Timestamp};
+use super::index;
+use super::row::{BY_DOMAIN, DUE, ENTRIES, Entry, HEADS, MESSAGES, Message, NEVER, OPEN, OpenAttempt, State};
+use crate::base::{Address, MessageId, QueueId, Timestamp};
 use crate::store::{Read, Span, StoreError};
 
 /// An entry with its place.
@@ -35,13 +36,20 @@ pub fn due(
     limit: usize,
 ) -> Result<Vec<Waiting>, StoreError> {
     // What an operator holds is due never, also when the clock shows the end of time.
-    let span = Span::range(..=(now.min(Timestamp(NEVER.0 - 1)), LAST));
-    let span = match after {
-        Some(after) => span.after(&after),
-        None => span,
-    };
-    let places = read.rows(&DUE, span, limit)?;
-    read_all(read, places.into_iter().map(|((_, id), ())| id))
+    let (mut found, mut after) = (Vec::new(), after);
+    while found.len() < limit {
+        let span = Span::range(..=(now.min(Timestamp(NEVER.0 - 1)), LAST));
+        let span = match &after {
+            Some(after) => span.after(after),
+            None => span,
+        };
+        // As many again as are damaged, so that these end no slice before its end.
+        let places = read.rows(&DUE, span, limit - found.len())?;
+        let Some((last, ())) = places.last() else { break };
+        after = Some(*last);
+        found.extend(read_all(read, places.into_iter().map(|((_, id), ())| id))?);
+    }
+    Ok(found)
 }
 
 /// One entry.
@@ -50,6 +58,14 @@ pub fn due(
 /// [`StoreError`].
 pub fn entry(read: &impl Read, id: QueueId) -> Result<Option<Entry>, StoreError> {
     read.get(&ENTRIES, &id)
+}
+
+/// The same; `None` also where it is damaged: for what goes on with the others.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn entry_if_sound(read: &impl Read, id: QueueId) -> Result<Option<Entry>, StoreError> {
+    read.get_if_sound(&ENTRIES, &id)
 }
 
 /// The first `limit` entries behind `after`, by id.
@@ -74,14 +90,58 @@ pub fn entries_of_domain(
     after: Option<QueueId>,
     limit: usize,
 ) -> Result<Vec<Waiting>, StoreError> {
-    let domain = domain.to_owned();
-    let span = Span::prefix(&domain);
-    let span = match after {
-        Some(after) => span.after(&(domain, after)),
-        None => span,
-    };
-    let places = read.rows(&BY_DOMAIN, span, limit)?;
-    read_all(read, places.into_iter().map(|((_, id), ())| id))
+    let (domain, mut found, mut after) = (domain.to_owned(), Vec::new(), after);
+    while found.len() < limit {
+        let span = match after {
+            Some(after) => Span::prefix(&domain).after(&(domain.clone(), after)),
+            None => Span::prefix(&domain),
+        };
+        // As many again as are damaged: fewer than asked for are the last.
+        let wanted = limit - found.len();
+        let places = read.rows(&BY_DOMAIN, span, wanted)?;
+        let is_end = places.len() < wanted;
+        after = places.last().map(|((_, id), ())| *id).or(after);
+        found.extend(read_all(read, places.into_iter().map(|((_, id), ())| id))?);
+        if is_end {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The same, of the messages of one sender; `None`: the null sender.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn entries_of_sender(
+    read: &impl Read,
+    sender: Option<&Address>,
+    after: Option<QueueId>,
+    limit: usize,
+) -> Result<Vec<Waiting>, StoreError> {
+    let rows = index::of_sender(read, &index::sender_key(sender), after, limit)?;
+    Ok(rows.into_iter().map(|(id, entry)| Waiting { id, entry }).collect())
+}
+
+/// The same, parked for one peer.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn entries_of_peer(
+    read: &impl Read,
+    peer: &str,
+    after: Option<QueueId>,
+    limit: usize,
+) -> Result<Vec<Waiting>, StoreError> {
+    let (mut found, mut after) = (Vec::new(), after);
+    while found.len() < limit {
+        // As many again as are damaged.
+        let ids = index::of_peer(read, peer, after, limit - found.len())?;
+        let Some(last) = ids.last() else { break };
+        after = Some(*last);
+        found.extend(read_all(read, ids.into_iter())?);
+    }
+    Ok(found)
 }
 
 /// All entries of a message.
@@ -101,6 +161,39 @@ pub fn message(read: &impl Read, id: MessageId) -> Result<Option<Message>, Store
     read.get(&MESSAGES, &id)
 }
 
+/// The same; `None` also where it is damaged: for what goes on with the others.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn message_if_sound(read: &impl Read, id: MessageId) -> Result<Option<Message>, StoreError> {
+    read.get_if_sound(&MESSAGES, &id)
+}
+
+/// Whether an entry may be sent now, whatever its schedule says: no operator holds it, and its sender does not want it to
+/// be sent later.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn may_go(read: &impl Read, waiting: &Waiting, now: Timestamp) -> Result<bool, StoreError> {
+    let Waiting { id, entry } = waiting;
+    match entry.state {
+        State::Held { .. } => Ok(false),
+        // What was put off has never been tried, and is not parked before its time.
+        State::Waiting { .. } if entry.attempts == 0 => {
+            Ok(message_if_sound(read, id.message)?.is_none_or(|message| !message.is_early(now)))
+        }
+        State::Waiting { .. } | State::Parked { .. } => Ok(true),
+    }
+}
+
+/// Whether a message is in the queue, sound or not.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn holds(read: &impl Read, id: MessageId) -> Result<bool, StoreError> {
+    read.has(&MESSAGES, &id)
+}
+
 /// The head of a queued message: trace fields and header block, as sent.
 ///
 /// # Errors
@@ -117,6 +210,14 @@ pub fn open_attempt(read: &impl Read, id: QueueId) -> Result<Option<OpenAttempt>
     read.get(&OPEN, &id)
 }
 
+/// Whether an attempt of this entry is open, its row sound or not.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn is_open(read: &impl Read, id: QueueId) -> Result<bool, StoreError> {
+    read.has(&OPEN, &id)
+}
+
 /// The newest message in the queue.
 ///
 /// # Errors
@@ -125,8 +226,19 @@ pub fn newest(read: &impl Read) -> Result<Option<MessageId>, StoreError> {
     Ok(read.last(&ENTRIES, Span::all())?.map(|(id, _)| id.message))
 }
 
-/// The entries of an index. One that it names and that is not there is damage, for the check to tell; mail goes on.
+/// The oldest message in the queue.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn oldest(read: &impl Read) -> Result<Option<MessageId>, StoreError> {
+    Ok(read.first(&ENTRIES, Span::all())?.map(|(id, _)| id.message))
+}
+
+/// The entries of an index. One that it names and that is not there, or does not decode, is damage, for the check to tell;
+/// mail goes on.
 fn read_all(read: &impl Read, ids: impl Iterator<Item = QueueId>) -> Result<Vec<Waiting>, StoreError> {
-    ids.filter_map(|id| read.get(&ENTRIES, &id).map(|entry| entry.map(|entry| Waiting { id, entry })).transpose())
-        .collect()
+    ids.filter_map(|id| {
+        read.get_if_sound(&ENTRIES, &id).map(|entry| entry.map(|entry| Waiting { id, entry })).transpose()
+    })
+    .collect()
 }

@@ -78,7 +78,8 @@ impl Op for Open {
 }
 
 /// At start: closes the attempts that a crash has left open. Their outcome is uncertain: the trace says so, and the
-/// entries are due at once, but what is parked still waits for its peer. Gives how many; call again until it is 0.
+/// entries are due at once, but what is parked still waits for its peer. An attempt whose row is damaged is closed too:
+/// nobody knows to which server it was. Gives how many; call again until it is 0.
 pub struct Recover {
     /// Now.
     pub at: Timestamp,
@@ -87,7 +88,7 @@ pub struct Recover {
 }
 
 impl Op for Recover {
-    type Plan = Vec<(QueueId, OpenAttempt)>;
+    type Plan = Vec<QueueId>;
     type Out = usize;
     type Refused = std::convert::Infallible;
 
@@ -100,14 +101,15 @@ impl Op for Recover {
     }
 
     fn check(&self, tx: &Tx<'_>) -> Result<Self::Plan, Halt<Self::Refused>> {
-        Ok(tx.rows(&OPEN, Span::all(), self.limit)?)
+        Ok(tx.keys(&OPEN, Span::all(), self.limit)?)
     }
 
     fn apply(&self, tx: &mut Tx<'_>, left: Self::Plan) -> Result<usize, StoreError> {
-        for (id, open) in &left {
-            tx.remove(&OPEN, id)?;
-            if let Some(entry) = tx.get(&ENTRIES, id)? {
-                self.close(tx, *id, &entry, open)?;
+        for id in &left {
+            let unknown = || OpenAttempt { at: self.at, server: "a server".into(), actor: "delivery".into() };
+            let open = tx.remove(&OPEN, id)?.unwrap_or_else(unknown);
+            if let Some(entry) = tx.get_if_sound(&ENTRIES, id)? {
+                self.close(tx, *id, &entry, &open)?;
             }
         }
         if !left.is_empty() {

@@ -1,11 +1,16 @@
+use std::ops::ControlFlow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Address, DomainName, Host, Timestamp};
 use crate::postcard_row;
-use crate::store::Table;
+use crate::store::{HoldsSecret, Read, Span, StoreError, Table};
 
 /// Announced (number 0) when a route or a peer has changed: what is parked may have to go, and the other way round.
 pub const ROUTE_TOPIC: &str = "route";
+
+/// The counter of the routes' versions.
+pub(super) const ROUTE_VERSION: &str = "queue.route_version";
 
 /// The routes, by name.
 pub(super) static ROUTES: Table<String, Route> = Table::new("routes");
@@ -31,7 +36,7 @@ pub struct Route {
     /// When it was last changed.
     pub changed_at: Timestamp,
 }
-postcard_row!(Route, 1);
+postcard_row!(Route, 1, secret);
 
 /// What an administrator sets of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,18 +99,44 @@ pub enum TlsUse {
     Implicit,
 }
 
-/// A login at another server. Kept in the file as it is: it has to be sent.
+/// A login at another server. It has to be sent, so its secret can't be kept as a hash.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {
     /// The user name.
     pub user: String,
-    /// The password: not to be shown.
+    /// The password: not to be shown. Empty: it was sealed, and dropped with the key.
     pub secret: String,
 }
 
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+impl Login {
+    /// Puts another secret in its place; `None`: it is no text.
+    pub fn set_secret(&mut self, secret: &[u8]) -> Option<()> {
+        self.secret = String::from_utf8(secret.to_vec()).ok()?;
+        Some(())
+    }
+}
+
+impl HoldsSecret for Route {
+    const WHAT: &'static str = "route";
+
+    fn secret(&self) -> Option<&[u8]> {
+        match &self.fields.kind {
+            RouteKind::Relay { login, .. } => login.as_ref().map(|login| login.secret.as_bytes()),
+            RouteKind::Mx | RouteKind::Hold { .. } => None,
+        }
+    }
+
+    fn set_secret(&mut self, secret: &[u8]) -> Option<()> {
+        match &mut self.fields.kind {
+            RouteKind::Relay { login: Some(login), .. } => login.set_secret(secret),
+            _ => None,
+        }
     }
 }
 
@@ -119,4 +150,14 @@ impl Match {
             Self::Default => (3, String::new()),
         }
     }
+}
+
+/// The highest version that a route has.
+pub(super) fn highest_version(read: &impl Read) -> Result<u64, StoreError> {
+    let mut highest = 0;
+    read.scan(&ROUTES, Span::all(), |_, route| {
+        highest = highest.max(route.version);
+        ControlFlow::Continue(())
+    })?;
+    Ok(highest)
 }

@@ -1,4 +1,7 @@
-use super::route::{Match, ROUTE_PLACES, ROUTE_TOPIC, ROUTES, Route, RouteFields, RouteKind, RouteName, TlsUse};
+use super::route::{
+    Match, ROUTE_PLACES, ROUTE_TOPIC, ROUTE_VERSION, ROUTES, Route, RouteFields, RouteKind, RouteName, TlsUse,
+    highest_version,
+};
 use crate::base::{Address, Host, Timestamp, limits};
 use crate::directory::{Precondition, Put};
 use crate::store::{Halt, Op, Read, Span, StoreError, Topic, Tx};
@@ -62,7 +65,7 @@ impl Op for PutRoute {
         let row = Route {
             name: self.name.clone(),
             fields: self.fields.clone(),
-            version: tx.next("queue.route_version")?,
+            version: tx.next(ROUTE_VERSION, highest_version)?,
             created_at: old.as_ref().map_or(self.at, |old| old.created_at),
             changed_at: self.at,
         };
@@ -153,7 +156,7 @@ fn check_precondition(precondition: Precondition, old: Option<&Route>) -> Result
     precondition.check(version).map_err(|_| RouteRefused::Precondition(version))
 }
 
-fn check_name(name: &str) -> Result<(), RouteRefused> {
+pub(super) fn check_name(name: &str) -> Result<(), RouteRefused> {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let fits = name.len() <= limits::ROUTE_NAME_BYTES
         && name.bytes().next().is_some_and(is_plain)
@@ -186,7 +189,7 @@ fn check_fields(fields: &RouteFields) -> Result<(), RouteRefused> {
     }
 }
 
-fn check_text(field: &'static str, text: &str, bytes_max: usize) -> Result<(), RouteRefused> {
+pub(super) fn check_text(field: &'static str, text: &str, bytes_max: usize) -> Result<(), RouteRefused> {
     if text.len() > bytes_max {
         return Err(RouteRefused::Field(field, format!("at most {bytes_max} octets")));
     }

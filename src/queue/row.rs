@@ -1,11 +1,14 @@
-use std::borrow::Cow;
-
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::index::{BY_PEER, BY_SENDER};
 use super::outcome::Attempt;
+use super::pause::PAUSE;
 use super::route::{ROUTE_PLACES, ROUTES};
+use super::rule::{RULE_PLACES, RULES};
+use super::tally::{DOMAIN_COUNTS, DUE_MINUTES, LARGE_DOMAINS, TALLY};
 use super::via::Via;
-use crate::base::{Address, BlobId, MessageId, QueueId, Timestamp};
+use crate::base::{Address, BlobId, ByMode, MailOptions, MessageId, QueueId, RcptOptions, Timestamp};
 use crate::postcard_row;
 use crate::store::{AnyTable, Row, Table};
 
@@ -25,7 +28,25 @@ pub(super) static BY_DOMAIN: Table<(String, QueueId), ()> = Table::new("queue_by
 /// Attempts that were about to send the end of data: what is here at start has an uncertain outcome.
 pub(super) static OPEN: Table<QueueId, OpenAttempt> = Table::new("attempts_open");
 /// The room's tables.
-pub const TABLES: &[&dyn AnyTable] = &[&MESSAGES, &HEADS, &ENTRIES, &DUE, &BY_DOMAIN, &OPEN, &ROUTES, &ROUTE_PLACES];
+pub const TABLES: &[&dyn AnyTable] = &[
+    &MESSAGES,
+    &HEADS,
+    &ENTRIES,
+    &DUE,
+    &BY_DOMAIN,
+    &OPEN,
+    &ROUTES,
+    &ROUTE_PLACES,
+    &RULES,
+    &RULE_PLACES,
+    &PAUSE,
+    &TALLY,
+    &DUE_MINUTES,
+    &DOMAIN_COUNTS,
+    &LARGE_DOMAINS,
+    &BY_SENDER,
+    &BY_PEER,
+];
 
 /// When what an operator holds is due: never.
 pub const NEVER: Timestamp = Timestamp(u64::MAX);
@@ -51,8 +72,58 @@ pub struct Message {
     pub at: Timestamp,
     /// Entries that are left.
     pub entries: u32,
+    /// What its sender asks for besides.
+    pub options: MailOptions,
 }
-postcard_row!(Message, 1);
+
+impl Message {
+    /// When its way out begins: when it came in, or later where its sender wishes so.
+    pub fn begins_at(&self) -> Timestamp {
+        self.options.release_at.map_or(self.at, |at| at.max(self.at))
+    }
+
+    /// When it is given up at the latest, where its sender wants it back then.
+    // RFC 2852 §4.2
+    pub fn returns_at(&self) -> Option<Timestamp> {
+        self.options.deliver_by.filter(|by| by.mode == ByMode::Return).map(|by| by.at)
+    }
+
+    /// Whether it is still too early to send it to anybody.
+    pub fn is_early(&self, now: Timestamp) -> bool {
+        self.options.release_at.is_some_and(|at| now < at)
+    }
+}
+
+impl Row for Message {
+    const VERSION: u8 = 2;
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode(self, out);
+    }
+
+    fn decode(version: u8, bytes: &[u8]) -> Option<Self> {
+        match version {
+            // It ended before `options`.
+            1 => decode(&[bytes, &encoded(&MailOptions::default())].concat()),
+            2 => decode(bytes),
+            _ => None,
+        }
+    }
+}
+
+// Writing plain data to memory can't fail; an empty row would be seen as damage.
+fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_stdvec(value).unwrap_or_default()
+}
+
+fn encode<T: Serialize>(value: &T, out: &mut Vec<u8>) {
+    out.extend_from_slice(&encoded(value));
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let (value, rest) = postcard::take_from_bytes(bytes).ok()?;
+    rest.is_empty().then_some(value)
+}
 
 /// Who is told when a message can't be delivered. Never a stranger: a forged sender would get mail that it never caused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,27 +157,27 @@ pub struct Entry {
     pub last: Option<Attempt>,
     /// The way that an operator has chosen for it.
     pub via: Option<Via>,
+    /// What the sender asks for it.
+    pub options: RcptOptions,
 }
 
 impl Row for Entry {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn encode(&self, out: &mut Vec<u8>) {
-        // Writing plain data to memory can't fail; an empty row would be seen as damage.
-        if let Ok(bytes) = postcard::to_stdvec(self) {
-            out.extend_from_slice(&bytes);
-        }
+        encode(self, out);
     }
 
     fn decode(version: u8, bytes: &[u8]) -> Option<Self> {
-        let row = match version {
+        let options = || encoded(&RcptOptions::default());
+        match version {
             // It ended before `via`, and what is not there is one zero octet.
-            1 => Cow::Owned([bytes, &[0]].concat()),
-            2 => Cow::Borrowed(bytes),
-            _ => return None,
-        };
-        let (entry, rest) = postcard::take_from_bytes(&row).ok()?;
-        rest.is_empty().then_some(entry)
+            1 => decode(&[bytes, &[0], &options()].concat()),
+            // It ended before `options`.
+            2 => decode(&[bytes, &options()].concat()),
+            3 => decode(bytes),
+            _ => None,
+        }
     }
 }
 
@@ -115,7 +186,7 @@ impl Row for Entry {
 pub enum State {
     /// Its next attempt, at [`Entry::due`].
     Waiting {
-        /// Goes out although its domain is held for a peer: by ETRN or by hand, for one attempt.
+        /// Goes out although its domain is held for a peer, or a rule would hold it: by ETRN or by hand, for one attempt.
         released: bool,
     },
     /// An operator. It never expires.
@@ -166,10 +237,10 @@ pub(super) fn domain_place(id: QueueId, entry: &Entry) -> (String, QueueId) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::NotifyOn;
 
-    #[test]
-    fn an_entry_of_version_1_reads_without_a_way() {
-        let entry = Entry {
+    fn entry() -> Entry {
+        Entry {
             recipient: Address::parse("a@one.test").unwrap(),
             original: None,
             state: State::Held { reason: "look".into() },
@@ -179,16 +250,54 @@ mod tests {
             delay_told: true,
             last: None,
             via: None,
+            options: RcptOptions::default(),
+        }
+    }
+
+    fn row<T: Row>(value: &T) -> Vec<u8> {
+        let mut row = Vec::new();
+        value.encode(&mut row);
+        row
+    }
+
+    #[test]
+    fn an_entry_of_an_older_version_reads_without_what_it_did_not_have() {
+        let (entry, row_now) = (entry(), row(&entry()));
+        assert_eq!(Entry::decode(3, &row_now).as_ref(), Some(&entry));
+        // Its two options are nothing: an octet each. Before them stands the way, which is one too.
+        let second = &row_now[..row_now.len() - 2];
+        assert_eq!(Entry::decode(2, second).as_ref(), Some(&entry));
+        let first = &row_now[..row_now.len() - 3];
+        assert_eq!(Entry::decode(1, first).as_ref(), Some(&entry));
+        assert_eq!(
+            (Entry::decode(3, second), Entry::decode(1, &row_now), Entry::decode(4, &row_now)),
+            (None, None, None)
+        );
+        let options = RcptOptions { notify: Some(NotifyOn::NEVER), original: None };
+        let full = Entry { via: Some(Via::Route("smart".into())), options, ..entry };
+        assert_eq!(Entry::decode(3, &row(&full)), Some(full));
+    }
+
+    #[test]
+    fn a_message_of_version_1_asks_for_nothing() {
+        let message = Message {
+            sender: None,
+            notify: Notify::Postmaster,
+            blob: None,
+            head_bytes: 1,
+            body_bytes: 2,
+            eight_bit: true,
+            smtputf8: false,
+            at: Timestamp(5),
+            entries: 7,
+            options: MailOptions::default(),
         };
-        let mut row = Vec::new();
-        entry.encode(&mut row);
-        assert_eq!(Entry::decode(2, &row).as_ref(), Some(&entry));
-        let old = &row[..row.len() - 1];
-        assert_eq!(Entry::decode(1, old).as_ref(), Some(&entry));
-        assert_eq!((Entry::decode(2, old), Entry::decode(1, &row), Entry::decode(3, &row)), (None, None, None));
-        let with_via = Entry { via: Some(Via::Route("smart".into())), ..entry };
-        let mut row = Vec::new();
-        with_via.encode(&mut row);
-        assert_eq!(Entry::decode(2, &row), Some(with_via));
+        let row_now = row(&message);
+        let old = &row_now[..row_now.len() - encoded(&MailOptions::default()).len()];
+        assert_eq!(Message::decode(1, old).as_ref(), Some(&message));
+        assert_eq!((Message::decode(2, old), Message::decode(1, &row_now)), (None, None));
+        let options = MailOptions { priority: -3, envelope_id: Some("x".into()), ..MailOptions::default() };
+        let full = Message { options, ..message };
+        assert_eq!(Message::decode(2, &row(&full)), Some(full));
     }
 }

@@ -5,9 +5,12 @@ use super::entry::{leave, message_of, remove, replace};
 use super::outcome::{Attempt, Outcome, Stage, Verdict};
 use super::policy::Policy;
 use super::row::{ENTRIES, Entry, HEADS, Message, NEVER, Notify, OPEN, State};
-use crate::base::{QueueId, Timestamp};
+use crate::base::{PassedOn, QueueId, Timestamp};
 use crate::store::{Read, StoreError, Topic, Tx};
 use crate::trace::{self, Event, Kind, Subject};
+
+/// The mailbox that mail comes into: that of `mailbox`, which is not to be named here.
+const INBOX: &str = "INBOX";
 
 /// What [`settle`] did to an entry, for the bounce.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +38,10 @@ pub struct Settlement {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// It is gone: delivered.
-    Delivered,
+    Delivered {
+        /// What the next server has taken over: what it has not is ours to tell.
+        passed_on: PassedOn,
+    },
     /// It waits for its next attempt.
     Deferred {
         /// When that is.
@@ -69,10 +75,11 @@ pub fn settle(
     let Some((first, _)) = there.first() else { return Ok(None) };
     let id = first.entry.message;
     let message = message_of(tx, first.entry)?;
-    let head = tx.get(&HEADS, &id)?.map(|head| head.0).unwrap_or_default();
+    let head = tx.get_if_sound(&HEADS, &id)?.map(|head| head.0).unwrap_or_default();
     let mut all = Vec::with_capacity(there.len());
     for (outcome, mut entry) in there {
-        let opened = tx.remove(&OPEN, &outcome.entry)?.is_some();
+        let opened = tx.has(&OPEN, &outcome.entry)?;
+        tx.remove(&OPEN, &outcome.entry)?;
         let fate = fate(&message, &entry, outcome, policy, (now, jitter));
         note(tx, &entry, outcome, fate, opened)?;
         let last = Some(outcome.attempt.clone());
@@ -96,7 +103,7 @@ fn entries<'a>(read: &impl Read, outcomes: &'a [Outcome]) -> Result<Vec<(&'a Out
     for outcome in outcomes {
         debug_assert_eq!(outcome.entry.message, outcomes[0].entry.message, "outcomes of one message");
         if seen.insert(outcome.entry)
-            && let Some(entry) = read.get(&ENTRIES, &outcome.entry)?
+            && let Some(entry) = read.get_if_sound(&ENTRIES, &outcome.entry)?
         {
             there.push((outcome, entry));
         }
@@ -109,7 +116,7 @@ fn fate(message: &Message, entry: &Entry, outcome: &Outcome, policy: &Policy, (n
     let is_real = outcome.attempt.is_real();
     let is_held = matches!(entry.state, State::Held { .. });
     match (outcome.verdict, &entry.state) {
-        (Verdict::Delivered, _) => return Fate::Delivered,
+        (Verdict::Delivered, _) => return Fate::Delivered { passed_on: outcome.passed_on },
         // The operator was first: what a server said of it while it was being held can be seen, and tried again.
         (Verdict::Failed, _) if !is_held || !is_real => return Fate::Failed,
         (_, State::Held { .. }) => return Fate::Deferred { until: entry.due, tell: false },
@@ -121,11 +128,16 @@ fn fate(message: &Message, entry: &Entry, outcome: &Outcome, policy: &Policy, (n
         (_, State::Waiting { .. }) => {}
     }
     let until = policy.next(now, entry.attempts.saturating_add(u32::from(is_real)), jitter);
+    // RFC 2852 §4.1.1: one more attempt when the time has come; what comes of it says whether the message was late.
+    let deadline = message.options.deliver_by;
+    let until = deadline.filter(|by| now < by.at).map_or(until, |by| until.min(by.at));
+    let is_late = deadline.is_some_and(|by| now >= by.at) || policy.tells_delay(message.begins_at(), now);
     let tell = is_real
         && !entry.delay_told
         && message.notify == Notify::Sender
         && message.sender.is_some()
-        && policy.tells_delay(message.at, now);
+        && entry.options.wants_delay()
+        && is_late;
     Fate::Deferred { until, tell }
 }
 
@@ -156,12 +168,20 @@ fn note(tx: &mut Tx<'_>, entry: &Entry, outcome: &Outcome, fate: Fate, opened: b
         trace::record(tx, subject, event)?;
     }
     let (kind, until) = match fate {
-        Fate::Delivered => (Kind::Relayed, None),
+        Fate::Delivered { .. } if outcome.attempt.stage == Stage::Mailbox => (Kind::Delivered, None),
+        Fate::Delivered { .. } => (Kind::Relayed, None),
         Fate::Deferred { until, .. } => (Kind::Deferred, Some(until).filter(|until| *until != NEVER)),
         Fate::Failed => (Kind::Failed, None),
         Fate::Expired => (Kind::Expired, None),
     };
     let mut event = Event { transcript, ..event(entry, outcome, kind) };
+    if kind == Kind::Delivered {
+        // As of what is put into a mailbox when it comes in.
+        event.account = Some(entry.recipient.to_string());
+        event.mailbox = Some(INBOX.to_owned());
+        event.recipient = entry.original.as_ref().or(Some(&entry.recipient)).map(ToString::to_string);
+        (event.stage, event.enhanced) = (None, None);
+    }
     if let (Some(until), State::Waiting { .. }) = (until, &entry.state) {
         event.text = format!("{} (next attempt at {until})", event.text);
     }

@@ -42,7 +42,7 @@ impl Op for Strand {
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
         for id in &self.entries {
             tx.remove(&OPEN, id)?;
-            let Some(entry) = tx.get(&ENTRIES, id)? else { continue };
+            let Some(entry) = tx.get_if_sound(&ENTRIES, id)? else { continue };
             let event = Event {
                 recipient: Some(entry.recipient.to_string()),
                 entry: Some(id.number),

@@ -1,8 +1,6 @@
-use std::collections::HashSet;
-use std::ops::ControlFlow;
-
-use super::row::{BY_DOMAIN, ENTRIES, MESSAGES, OPEN, State};
-use crate::base::{QueueId, Timestamp};
+use super::row::{ENTRIES, MESSAGES, OPEN, State};
+use super::tally::{self, Counts};
+use crate::base::Timestamp;
 use crate::store::{Read, Span, StoreError};
 
 /// Domains that a summary names.
@@ -29,51 +27,28 @@ pub struct Summary {
     pub domains: Vec<(String, u64)>,
 }
 
-/// The queue in numbers: a long read, use [`crate::store::Store::read`].
+/// The queue in numbers: a few rows are read, and the open attempts, however much waits.
 ///
 /// # Errors
 /// [`StoreError`].
 pub fn summary(read: &impl Read, now: Timestamp) -> Result<Summary, StoreError> {
-    let mut summary = Summary::default();
+    let Counts { waiting, held, parked, size_bytes } = tally::counts(read)?;
+    let due = tally::due(read, now)?.min(waiting);
+    let oldest_at = read.first(&MESSAGES, Span::all())?.map(|(_, message)| message.at);
+    let domains = tally::largest_domains(read, DOMAINS)?;
+    let mut summary =
+        Summary { due, waiting: waiting - due, in_flight: 0, held, parked, size_bytes, oldest_at, domains };
     // No more than there are connections.
-    let open: HashSet<QueueId> = read.rows(&OPEN, Span::all(), usize::MAX)?.into_iter().map(|(id, _)| id).collect();
-    read.scan(&ENTRIES, Span::all(), |id, entry| {
+    for id in read.keys(&OPEN, Span::all(), usize::MAX)? {
+        let Some(entry) = read.get_if_sound(&ENTRIES, &id)? else { continue };
         let count = match entry.state {
-            _ if open.contains(&id) => &mut summary.in_flight,
             State::Waiting { .. } if entry.due <= now => &mut summary.due,
             State::Waiting { .. } => &mut summary.waiting,
             State::Held { .. } => &mut summary.held,
             State::Parked { .. } => &mut summary.parked,
         };
-        *count += 1;
-        ControlFlow::Continue(())
-    })?;
-    read.scan(&MESSAGES, Span::all(), |_, message| {
-        summary.size_bytes += u64::from(message.head_bytes) + message.body_bytes;
-        summary.oldest_at = Some(summary.oldest_at.map_or(message.at, |oldest| oldest.min(message.at)));
-        ControlFlow::Continue(())
-    })?;
-    summary.domains = domains(read)?;
+        *count = count.saturating_sub(1);
+        summary.in_flight += 1;
+    }
     Ok(summary)
-}
-
-/// The largest domains. The index has each one's entries side by side: nothing is kept but the best so far.
-fn domains(read: &impl Read) -> Result<Vec<(String, u64)>, StoreError> {
-    let (mut best, mut current) = (Vec::with_capacity(DOMAINS + 1), None::<(String, u64)>);
-    let keep = |best: &mut Vec<(String, u64)>, domain: Option<(String, u64)>| {
-        if let Some((domain, count)) = domain {
-            let place = best.partition_point(|(_, other)| *other >= count);
-            best.insert(place, (domain, count));
-            best.truncate(DOMAINS);
-        }
-    };
-    read.scan(&BY_DOMAIN, Span::all(), |(domain, _), ()| {
-        match &mut current {
-            Some((known, count)) if *known == domain => *count += 1,
-            _ => keep(&mut best, current.replace((domain, 1))),
-        }
-        ControlFlow::Continue(())
-    })?;
-    keep(&mut best, current);
-    Ok(best)
 }

@@ -22,8 +22,12 @@ pub struct Config {
     pub port_offset: u16,
     /// Default listeners bind to loopback alone.
     pub loopback_only: bool,
-    /// Written when everything is bound.
+    /// Written when everything is bound and served.
     pub ready_file: Option<PathBuf>,
+    /// The keys with which secrets are sealed in the file; `None`: they lie there as they are.
+    pub key_file: Option<PathBuf>,
+    /// Drops the secrets of a file that is sealed, instead of refusing it.
+    pub without_key: bool,
     /// Its content is an administrator's bearer token.
     pub http_token_file: Option<PathBuf>,
     /// `--set KEY=VALUE`, in their order.
@@ -49,6 +53,8 @@ impl Default for Config {
             port_offset: 0,
             loopback_only: false,
             ready_file: None,
+            key_file: None,
+            without_key: false,
             http_token_file: None,
             settings: Vec::new(),
             settings_environment: String::new(),

@@ -2,9 +2,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::KeyFileError;
 use crate::net::Listener;
 use crate::settings::SettingError;
-use crate::store::{OpenError, StoreError};
+use crate::store::{OpenError, StoreError, WriteError};
 use crate::tls::TlsError;
 use crate::{directory, http};
 
@@ -20,9 +21,12 @@ pub enum ServerError {
     /// The file could not be read or written while starting.
     #[error("the file can't be used: {0}")]
     Store(String),
+    /// What is needed to start can't be read, as the file is damaged.
+    #[error("the file is damaged: {0}; see `pillarbox check`, or restore a backup")]
+    Damaged(String),
     /// The certificate.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Tls(TlsError),
     /// A mail listener could not be bound.
     #[error("{listener} can't listen on {address}: {}", explain(.listener, .error))]
     Bind {
@@ -52,6 +56,14 @@ pub enum ServerError {
         path: PathBuf,
         /// What is wrong with it.
         what: String,
+    },
+    /// `--key-file`
+    #[error("--key-file {path}: {error}")]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// Why it is not used.
+        error: KeyFileError,
     },
     /// `--http-token-file`
     #[error("{path}: {what}")]
@@ -91,10 +103,13 @@ impl ServerError {
         };
         match self {
             Self::Open(OpenError::Locked(_)) => 4,
-            Self::Open(OpenError::Damaged { .. }) => 65,
-            Self::Open(OpenError::Newer { .. }) => 1,
+            Self::Open(OpenError::Damaged { .. }) | Self::Damaged(_) => 65,
+            Self::Open(OpenError::Newer { .. } | OpenError::Older { .. }) => 1,
+            Self::Open(OpenError::Sealed { .. } | OpenError::OtherKey { .. }) => 6,
             Self::Open(OpenError::Io { error, .. }) if error.kind() == io::ErrorKind::PermissionDenied => 6,
-            Self::Open(OpenError::Io { .. }) | Self::Store(_) => 74,
+            Self::Open(OpenError::Io { .. } | OpenError::NoRoom { .. } | OpenError::NotUpgraded { .. })
+            | Self::Store(_) => 74,
+            Self::State(error) if error.is_ours() => 74,
             Self::Bind { error, .. } => io_code(error),
             Self::Http(http::StartError::Bind { error, .. } | http::StartError::Socket { error, .. }) => io_code(error),
             Self::Http(http::StartError::SocketTaken { .. }) => 4,
@@ -103,6 +118,7 @@ impl ServerError {
             | Self::CaptureTo(_)
             | Self::CaFile { .. }
             | Self::State(_)
+            | Self::KeyFile { .. }
             | Self::TokenFile { .. } => 2,
             Self::Http(http::StartError::Threads(_))
             | Self::Tls(_)
@@ -116,7 +132,29 @@ impl ServerError {
 
 impl From<StoreError> for ServerError {
     fn from(error: StoreError) -> Self {
-        Self::Store(error.to_string())
+        match error {
+            StoreError::Damaged { .. } => Self::Damaged(error.to_string()),
+            error => Self::Store(error.to_string()),
+        }
+    }
+}
+
+impl<R> From<WriteError<R>> for ServerError {
+    fn from(error: WriteError<R>) -> Self {
+        match error {
+            WriteError::Damaged(what) => Self::Damaged(what),
+            error => Self::Store(error.to_string()),
+        }
+    }
+}
+
+impl From<TlsError> for ServerError {
+    fn from(error: TlsError) -> Self {
+        match error {
+            TlsError::Store(error) => error.into(),
+            TlsError::Write(error) => error.into(),
+            error => Self::Tls(error),
+        }
     }
 }
 

@@ -9,23 +9,27 @@ use rustls::ServerConfig;
 use tokio::io::DuplexStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{Config, ServerError, meter, sizing};
+use super::restored::{SeeToRestored, Seen};
+use super::{Config, ServerError, key_file, meter, sizing};
+use crate::backup::{Backups, Schedule};
 use crate::base::{Clock, DomainName, MessageIds, Random, Secret, limits};
 use crate::directory::{Authenticator, FileTokenError, SetFileToken};
 use crate::dns::Resolver;
 use crate::http::{Hub, Mail};
 use crate::jobs::Jobs;
 use crate::net::{Connection, Listener, Sessions};
-use crate::queue::Recover;
+use crate::queue::{CountAll, Recover};
 use crate::schema::SCHEMA;
 use crate::settings::{self, Live, Settings};
 use crate::smtp::client::Patience;
-use crate::smtp::server::Profile;
-use crate::store::{Medium, Options, Store};
+use crate::smtp::server::{Profile, Vrfy};
+use crate::store::{self, Medium, OpenError, Opening, Options, Store};
 use crate::telemetry::metrics;
 use crate::tls::{Certificates, Roots};
 use crate::trace::Traffic;
-use crate::{audit, delivery, exchange, http, imap, intake, kept, pop3, smtp, trace, turn};
+use crate::{
+    audit, compaction, delivery, exchange, http, imap, intake, kept, mailbox, pop3, rotation, smtp, trace, turn,
+};
 
 /// Octets that a pipe of [`House::connect`] holds in each direction.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -46,6 +50,8 @@ pub struct House {
     pub authenticator: Arc<Authenticator>,
     /// The settings, as gathered at start.
     pub settings: Arc<Settings>,
+    /// The same as they are now.
+    pub live: Arc<Live>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -54,10 +60,14 @@ pub struct House {
     pub hostname: DomainName,
     /// Cancelled when the server stops: sessions end between two commands.
     pub stop: CancellationToken,
+    /// Cancelled when the server is to start again, with a file that was restored.
+    pub restart: CancellationToken,
     /// The sessions that run.
     pub sessions: Sessions,
     /// Runs long work.
     pub jobs: Arc<Jobs>,
+    /// The copies of the file.
+    pub backups: Arc<Backups>,
     /// The way out. Nothing is sent before [`House::deliver`].
     pub delivery: Arc<delivery::Context>,
     /// Sessions with peers.
@@ -77,9 +87,40 @@ impl House {
     /// # Errors
     /// [`ServerError`].
     pub async fn open(config: &Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, ServerError> {
+        Self::open_watched(config, clock, random, Arc::default()).await
+    }
+
+    /// The same, and `opening` hears how far it is, and may give it up.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub async fn open_watched(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        opening: Arc<Opening>,
+    ) -> Result<Self, ServerError> {
         // The file's own settings can't say how it is opened.
         let early = Settings::gather(&[], &config.settings_environment, &config.settings)?;
-        let store = Store::open(options(config, &early, Arc::clone(&clock)), &SCHEMA)?;
+        let sealing = Arc::new(key_file::sealing(config, &random)?);
+        let options = Options { opening, sealing, ..options(config, &early, Arc::clone(&clock)) };
+        // It may take minutes, and must hold up nobody who is told so meanwhile.
+        let store = tokio::task::spawn_blocking(move || {
+            put_in_place(&options)?;
+            Store::open(options, &SCHEMA)
+        })
+        .await;
+        let store = store.map_err(|error| ServerError::Store(error.to_string()))??;
+        if let Some(seen) = store.write(SeeToRestored { at: clock.now() }).await?.into_inner() {
+            let Seen { mailboxes, sessions, copy } = seen;
+            tracing::warn!(
+                event = "uid_validity_renewed",
+                mailboxes,
+                sessions,
+                copy,
+                "the file was restored: mail programs read their mailboxes anew, and browsers log in again"
+            );
+        }
         let authenticator = Arc::new(Authenticator::new(store.clone(), Arc::clone(&clock), Arc::clone(&random)));
         if let Some(state) = &config.state {
             let live = Arc::new(Live::new(gather(config, &store)?, &config.settings_environment, &config.settings));
@@ -88,10 +129,11 @@ impl House {
         }
         // Behind the state: its settings are in force at once.
         let settings = gather(config, &store)?;
+        let live = Arc::new(Live::new(Arc::clone(&settings), &config.settings_environment, &config.settings));
         let hostname = hostname(config, &settings)?;
         let token = SetFileToken::new(read_token(config)?.as_ref(), clock.now());
         let token = token.map_err(|error| token_error(config, error))?;
-        store.write(token).await.map(drop).map_err(|error| ServerError::Store(error.to_string()))?;
+        store.write(token).await?.into_inner();
         let certificates = Certificates::open(&store, &hostname, &*clock).await?;
         let tls = Listener::ALL
             .into_iter()
@@ -104,11 +146,12 @@ impl House {
         let outbound = Arc::new(outbound);
         recover(&store, &*clock).await?;
         let keep_for = kept::KeepFor { ms: settings.queue_keep_delivered_seconds.saturating_mul(1000) };
-        store.write(keep_for).await.map_err(|error| ServerError::Store(error.to_string()))?.into_inner();
+        store.write(keep_for).await?.into_inner();
         let jobs = Jobs::new(store.clone(), Arc::clone(&clock), Arc::clone(&ids));
-        jobs.recover().await.map_err(|error| ServerError::Store(error.to_string()))?;
-        let ended = store.write(turn::EndRunning { at: clock.now() }).await;
-        ended.map(drop).map_err(|error| ServerError::Store(error.to_string()))?;
+        jobs.recover().await?;
+        store.write(turn::EndRunning { at: clock.now() }).await?.into_inner();
+        let backups = Arc::new(Backups::beside(config.data.as_deref(), store.clone()));
+        backups.sweep();
         let refusal_delay = Duration::from_millis(settings.limits_refusal_delay_ms);
         let smtp = Arc::new(smtp::server::Context {
             store: store.clone(),
@@ -123,6 +166,7 @@ impl House {
             tls: Some(Arc::clone(&tls[&Listener::Smtp])),
             message_bytes_max: settings.limits_message_bytes,
             recipients_max: settings.limits_recipients,
+            vrfy: Vrfy::of(&settings.smtp_vrfy),
             idle: Duration::from_secs(settings.smtp_idle_seconds),
             refusal_delay,
             stop: stop.clone(),
@@ -188,12 +232,15 @@ impl House {
             store,
             authenticator,
             settings,
+            live,
             clock,
             random,
             hostname,
             stop,
+            restart: CancellationToken::new(),
             sessions: Sessions::new(),
             jobs,
+            backups,
             delivery,
             exchange,
             hub,
@@ -284,10 +331,50 @@ impl House {
         });
     }
 
-    /// Begins to forget what was kept long enough, until [`House::stop`].
+    /// Begins to forget what was kept long enough, and to remove what was deleted, until [`House::stop`].
     pub fn reap(&self) {
         let (store, clock, stop) = (self.store.clone(), Arc::clone(&self.clock), self.stop.clone());
         tokio::spawn(kept::reap(store, clock, stop));
+        tokio::spawn(mailbox::sweep(self.store.clone(), self.stop.clone()));
+    }
+
+    /// Begins to make a copy of the file each day, until [`House::stop`].
+    pub fn back_up(&self) {
+        let (backups, jobs, live) = (Arc::clone(&self.backups), Arc::clone(&self.jobs), Arc::clone(&self.live));
+        if backups.is_on_disk() {
+            let schedule = Schedule::new(backups, jobs, live, Arc::clone(&self.clock));
+            tokio::spawn(schedule.run(self.stop.clone()));
+        }
+    }
+
+    /// Begins to compact the file at the quiet hour, when most of it is free, until [`House::stop`].
+    pub fn keep_compact(&self) {
+        let (jobs, live) = (Arc::clone(&self.jobs), Arc::clone(&self.live));
+        let schedule = compaction::Schedule::new(self.store.clone(), jobs, live, Arc::clone(&self.clock));
+        tokio::spawn(schedule.run(self.stop.clone()));
+    }
+
+    /// Begins to make DKIM keys for domains that have none, and to lead all keys through their states, until
+    /// [`House::stop`].
+    pub fn keep_keys(&self) {
+        let keeper = rotation::Keeper::new(Arc::clone(&self.delivery), Arc::clone(&self.live));
+        tokio::spawn(keeper.run(self.stop.clone()));
+    }
+
+    /// Begins to look for views of the file that nobody lets go of, until [`House::stop`].
+    pub fn watch_views(&self) {
+        let (store, stop) = (self.store.clone(), self.stop.clone());
+        tokio::spawn(async move {
+            let (pause, mut told) = (Duration::from_secs(limits::OLD_VIEW_S / 3), 0);
+            while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+                let Some(view) = store.oldest_view() else { continue };
+                if view.age >= Duration::from_secs(limits::OLD_VIEW_S) && view.number != told {
+                    told = view.number;
+                    let (asked_at, age_s) = (view.asked_at, view.age.as_secs());
+                    tracing::warn!(event = "old_view", %asked_at, age_s, "a view of the file is open for long: the file grows");
+                }
+            }
+        });
     }
 
     /// Serves an in-memory pipe as a connection from `peer`, in the clear also where the listener has implicit TLS.
@@ -331,6 +418,14 @@ impl Drop for Told {
     }
 }
 
+/// A copy that waits for this start changes places with the file.
+fn put_in_place(options: &Options) -> Result<(), OpenError> {
+    if let Some(aside) = store::put_in_place(options, &SCHEMA)? {
+        tracing::warn!(event = "restored", aside = %aside.display(), "a backup has taken the place of the data file");
+    }
+    Ok(())
+}
+
 /// How the store is opened.
 fn options(config: &Config, settings: &Settings, clock: Arc<dyn Clock>) -> Options {
     let Some(data) = &config.data else { return Options::memory(clock) };
@@ -355,12 +450,17 @@ fn gather(config: &Config, store: &Store) -> Result<Arc<Settings>, ServerError> 
 async fn recover(store: &Store, clock: &dyn Clock) -> Result<(), ServerError> {
     loop {
         let recover = Recover { at: clock.now(), limit: limits::RECOVERED_ATTEMPTS };
-        let left = store.write(recover).await.map_err(|error| ServerError::Store(error.to_string()))?.into_inner();
+        let left = store.write(recover).await?.into_inner();
         if left == 0 {
-            return Ok(());
+            break;
         }
         tracing::warn!(recipients = left, "the outcome of attempts is uncertain: they are made again");
     }
+    // Of a file of an older program; else it is known. Mail goes without: the next start tries again.
+    if let Err(error) = store.write(CountAll).await {
+        tracing::error!(%error, "the queue can't be counted: its numbers are wrong until it can");
+    }
+    Ok(())
 }
 
 fn patience(settings: &Settings) -> Patience {

@@ -158,6 +158,32 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_lone_message_waits_for_one_commit() {
+        let house = house().await;
+        let mut pipe = house.connect(Listener::Smtp, "127.0.0.1".parse().unwrap());
+        let mut buffer = [0; 4096];
+        let mut said = async |line: &str| {
+            pipe.write_all(line.as_bytes()).await.unwrap();
+            let count = pipe.read(&mut buffer).await.unwrap();
+            String::from_utf8_lossy(&buffer[..count]).into_owned()
+        };
+        said("").await;
+        said("EHLO x.test\r\n").await;
+        let mut least = u64::MAX;
+        for _ in 0..10 {
+            for line in ["MAIL FROM:<a@x.test>\r\n", "RCPT TO:<bob@example.test>\r\n", "DATA\r\n"] {
+                said(line).await;
+            }
+            let before = house.store.health().syncs;
+            let reply = said("From: a@x.test\r\n\r\nhello\r\n.\r\n").await;
+            assert!(reply.starts_with("250 "), "{reply}");
+            // What rides, and the writer at rest, may have a commit of their own at that moment, but not each time.
+            least = least.min(house.store.health().syncs - before);
+        }
+        assert_eq!(least, 1, "syncs between the end of the data and its 250");
+    }
+
     #[test]
     fn labels_are_of_closed_sets() {
         let check = |actor: &str, enhanced, expected: (&str, &str)| {

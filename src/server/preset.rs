@@ -83,7 +83,7 @@ fn made<T>(written: Result<Committed<T>, WriteError<Refused>>) -> Result<(), Ser
     match written {
         Ok(_) | Err(WriteError::Refused(Refused::Precondition)) => Ok(()),
         Err(WriteError::Refused(refused)) => Err(ServerError::Preset(refused)),
-        Err(error) => Err(ServerError::Store(error.to_string())),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -120,7 +120,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::base::{Clock, SeededRandom, SystemClock};
+    use crate::base::{Clock, MailOptions, RcptOptions, SeededRandom, SystemClock};
     use crate::intake::{Outbound, Settle};
     use crate::mailbox;
     use crate::queue::{self, Attempt, NewEntry, NewMessage, Notify, Outcome, Stage, Verdict, Words};
@@ -190,7 +190,12 @@ mod tests {
                 eight_bit: false,
                 smtputf8: false,
                 at: SystemClock.now(),
-                recipients: vec![NewEntry { recipient: Address::parse("boss@company.test").unwrap(), original: None }],
+                options: MailOptions::default(),
+                recipients: vec![NewEntry {
+                    recipient: Address::parse("boss@company.test").unwrap(),
+                    original: None,
+                    options: RcptOptions::default(),
+                }],
             };
             let policy = Outbound::of(
                 &crate::settings::Settings::default(),

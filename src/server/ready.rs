@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::net::Listener;
 
-/// What the ready file says: written when everything is bound, for whoever started the server.
+/// What the ready file says: written when everything is bound and served, for whoever started the server.
 #[derive(Debug, Serialize)]
 pub(super) struct Ready {
     pid: u32,

@@ -1,29 +1,35 @@
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::{Builder, Handle};
 
+use super::doors::{ClosedDoors, Doors, Entrance, MailDoor};
 use super::ready::Ready;
-use super::{Config, House, ServerError, own};
+use super::signals::Signals;
+use super::{Config, House, ServerError, key_file, own, start};
 use crate::base::{SystemClock, SystemRandom};
 use crate::net::{self, Crowded, Door, Listener, PermitLimits, Permits};
-use crate::{http, imap, pop3, settings, smtp};
+use crate::{http, imap, pop3, smtp};
 
 /// How long sessions may finish what they are doing after SIGTERM, before they are cut off.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// Runs the server until SIGTERM or SIGINT; a start-up error is one line on stderr.
 pub fn run(config: Config) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("mail").build();
-    let ended = match runtime {
-        Ok(runtime) => runtime.block_on(serve(&config)),
-        Err(error) => Err(ServerError::Runtime(error)),
-    };
-    match ended {
+    // A core file would hold keys and passwords, and mail.
+    if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "a crash may leave a core file");
+    }
+    // A connection takes one each; what a shell allows at first is for programs that could not do with more.
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!(%error, "the number of connections stays limited to what the shell allows");
+    }
+    match serve_until_stopped(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("pillarbox: {error}");
@@ -32,26 +38,74 @@ pub fn run(config: Config) -> ExitCode {
     }
 }
 
-async fn serve(config: &Config) -> Result<(), ServerError> {
+/// One server behind the other, until a signal comes.
+fn serve_until_stopped(config: &Config) -> Result<(), ServerError> {
+    // It hears signals, and has the doors between two servers: nobody is refused who connects then.
+    let keeper = Builder::new_multi_thread().worker_threads(1).enable_all().thread_name("doors").build();
+    let keeper = keeper.map_err(ServerError::Runtime)?;
     // Before anything else: a signal during the start must not be lost.
-    let mut signals = Signals::listen().map_err(ServerError::Runtime)?;
-    let house = House::open(config, Arc::new(SystemClock), Arc::new(SystemRandom)).await?;
+    let signals = Signals::listen(keeper.handle()).map_err(ServerError::Runtime)?;
+    let mut entrance = None;
+    loop {
+        let runtime = Builder::new_multi_thread().enable_all().thread_name("mail").build();
+        let runtime = runtime.map_err(ServerError::Runtime)?;
+        let ended = runtime.block_on(serve(config, keeper.handle(), signals.clone(), entrance.take()));
+        // What still blocks a thread must not keep the next server from starting, nor the process from its end.
+        runtime.shutdown_timeout(STOP_GRACE);
+        match ended? {
+            Ended::Stopped => return Ok(()),
+            // Not by whoever supervises the process: there may be nobody.
+            Ended::Restart(doors) => {
+                tracing::warn!(event = "restarting", "the server starts again");
+                entrance = Some(doors);
+            }
+        }
+    }
+}
+
+/// Why a server has stopped.
+enum Ended {
+    /// By a signal.
+    Stopped,
+    /// To start again, with the file that was restored, behind the same doors.
+    Restart(ClosedDoors),
+}
+
+async fn serve(
+    config: &Config,
+    keeper: &Handle,
+    mut signals: Signals,
+    entrance: Option<ClosedDoors>,
+) -> Result<Ended, ServerError> {
+    let doors = match entrance {
+        Some(closed) => Entrance::Closed(closed),
+        None => Entrance::Open(Doors::bind(config)?),
+    };
+    let opening = doors.opening();
+    let house = House::open_watched(config, Arc::new(SystemClock), Arc::new(SystemRandom), Arc::clone(&opening));
+    let Some((mut doors, house)) = start::wait(doors, &opening, signals.come(), house).await? else {
+        return Ok(Ended::Stopped);
+    };
+    doors.bind_socket()?;
+    let spare = doors.spare().map_err(ServerError::Runtime)?;
     let token = house.furnish(config).await?;
-    let mut bound = open_doors(config, &house)?;
     let readiness = Arc::new(http::Readiness::default());
-    let web = open_web(config, &house, &readiness)?;
-    bound.extend(web.http.map(|address| (Listener::Http, address)));
-    bound.extend(web.https.map(|address| (Listener::Https, address)));
+    let (bound, web) = open_doors(doors, &house, &readiness)?;
     readiness.set_listeners(bound.clone());
     readiness.set_ready();
     house.deliver(own::addresses(&bound));
     house.prune();
     house.count_traffic();
     house.reap();
+    house.back_up();
+    house.keep_compact();
+    house.keep_keys();
+    house.watch_views();
     if let Some(path) = &config.ready_file {
         let ready = Ready::new(web.socket.clone(), &bound);
         ready.write(path).map_err(|error| ServerError::ReadyFile { path: path.clone(), error })?;
     }
+    key_file::tell(house.store.secrets());
     for (listener, address) in &bound {
         tracing::info!(%listener, %address, "listening");
     }
@@ -63,10 +117,14 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     {
         eprintln!("{invitation}");
     }
-    let signal = signals.next().await;
-    tracing::info!(signal, sessions = house.sessions.count(), "stopping");
+    let (reason, is_restarting) = tokio::select! {
+        signal = signals.come() => (signal, false),
+        () = house.restart.cancelled() => ("restart", true),
+    };
+    tracing::info!(reason, sessions = house.sessions.count(), "stopping");
     readiness.set_stopping();
     house.stop.cancel();
+    let closed = if is_restarting { Some(spare.close(keeper)?) } else { None };
     let jobs = tokio::spawn({
         let jobs = Arc::clone(&house.jobs);
         async move { jobs.stop().await }
@@ -84,16 +142,24 @@ async fn serve(config: &Config) -> Result<(), ServerError> {
     }
     let store = house.store.clone();
     // Closing waits for the writer and its last sync.
-    let closed = tokio::task::spawn_blocking(move || store.close()).await;
+    let file = tokio::task::spawn_blocking(move || store.close()).await;
     if let Some(path) = &config.ready_file {
         // It says where a server listens; there is none any more.
         let _ = std::fs::remove_file(path);
     }
-    closed.map_err(|error| ServerError::Runtime(io::Error::other(error)))
+    file.map_err(|error| ServerError::Runtime(io::Error::other(error)))?;
+    Ok(match closed {
+        Some(doors) if !signals.have_come() => Ended::Restart(doors),
+        _ => Ended::Stopped,
+    })
 }
 
-/// Binds every mail listener and begins to accept.
-fn open_doors(config: &Config, house: &House) -> Result<Vec<(Listener, SocketAddr)>, ServerError> {
+/// Begins to accept on all that is bound.
+fn open_doors(
+    doors: Doors,
+    house: &House,
+    readiness: &Arc<http::Readiness>,
+) -> Result<(Vec<(Listener, SocketAddr)>, http::Handle), ServerError> {
     let settings = &house.settings;
     let permits = Permits::new(PermitLimits {
         total: settings.limits_connections_total,
@@ -101,42 +167,32 @@ fn open_doors(config: &Config, house: &House) -> Result<Vec<(Listener, SocketAdd
         per_network: settings.limits_connections_per_network,
         exempt: settings.limits_exempt_networks.clone(),
     });
-    let mut doors = Vec::new();
-    for listener in Listener::ALL.into_iter().filter(|listener| !is_web(*listener)) {
-        let Some(address) = config.address(listener) else { continue };
-        let (socket, address) = bind(address).map_err(|error| ServerError::Bind { listener, address, error })?;
-        doors.push((
-            address,
-            Door {
-                listener,
-                socket,
-                permits: permits.clone(),
-                implicit_tls: listener.is_implicit_tls().then(|| house.tls(listener)),
-                refusal: refusal(listener),
-            },
-        ));
-    }
-    // Nothing is served before everything is bound: a start that fails has answered nobody.
     let mut bound = Vec::new();
-    for (address, door) in doors {
-        bound.push((door.listener, address));
-        let serve = house.session(door.listener);
+    for MailDoor { listener, address, socket } in doors.mail {
+        let door = Door {
+            listener,
+            socket,
+            permits: permits.clone(),
+            implicit_tls: listener.is_implicit_tls().then(|| house.tls(listener)),
+            refusal: refusal(listener),
+        };
+        bound.push((listener, address));
+        let serve = house.session(listener);
         tokio::spawn(net::accept(door, house.sessions.clone(), house.stop.clone(), serve));
     }
-    Ok(bound)
+    let web = http::start(web_context(house, readiness), doors.web, Some(&house.tls(Listener::Https)))?;
+    bound.extend(web.http.map(|address| (Listener::Http, address)));
+    bound.extend(web.https.map(|address| (Listener::Https, address)));
+    Ok((bound, web))
 }
 
-fn open_web(config: &Config, house: &House, readiness: &Arc<http::Readiness>) -> Result<http::Handle, ServerError> {
-    let context = Arc::new(http::Context {
+fn web_context(house: &House, readiness: &Arc<http::Readiness>) -> Arc<http::Context> {
+    Arc::new(http::Context {
         limiter: http::Limiter::new(&house.settings, Arc::clone(&house.clock)),
         store: house.store.clone(),
         authenticator: Arc::clone(&house.authenticator),
         settings: Arc::clone(&house.settings),
-        live: Arc::new(settings::Live::new(
-            Arc::clone(&house.settings),
-            &config.settings_environment,
-            &config.settings,
-        )),
+        live: Arc::clone(&house.live),
         clock: Arc::clone(&house.clock),
         random: Arc::clone(&house.random),
         hostname: house.hostname.to_string(),
@@ -144,20 +200,12 @@ fn open_web(config: &Config, house: &House, readiness: &Arc<http::Readiness>) ->
         delivery: Arc::clone(&house.delivery),
         exchange: Arc::clone(&house.exchange),
         jobs: Arc::clone(&house.jobs),
+        backups: Arc::clone(&house.backups),
+        restart: house.restart.clone(),
         in_flight: http::InFlight::default(),
         hub: Arc::clone(&house.hub),
         traffic: Arc::clone(&house.traffic),
-    });
-    let listen = http::Listen {
-        http: config.address(Listener::Http),
-        https: config.address(Listener::Https).map(|address| (address, house.tls(Listener::Https))),
-        socket: config.data.as_deref().map(http::socket_path),
-    };
-    Ok(http::start(context, listen)?)
-}
-
-fn is_web(listener: Listener) -> bool {
-    matches!(listener, Listener::Http | Listener::Https)
+    })
 }
 
 /// What a client is told that finds no place.
@@ -166,67 +214,5 @@ fn refusal(listener: Listener) -> fn(Crowded) -> &'static [u8] {
         Listener::Pop3 | Listener::Pop3s => pop3::server::refusal,
         Listener::Imap | Listener::Imaps => imap::server::refusal,
         _ => smtp::server::refusal,
-    }
-}
-
-impl Config {
-    /// Where a listener shall listen: the last flag that names it, else its default.
-    fn address(&self, listener: Listener) -> Option<SocketAddr> {
-        if let Some(flag) = self.listen.iter().rev().find(|flag| flag.listener == listener) {
-            return flag.at;
-        }
-        let port = listener.default_port()?.checked_add(self.port_offset)?;
-        // The plain interface carries tokens in the clear: nobody outside shall reach it unless told to.
-        let ip = if self.loopback_only || listener == Listener::Http {
-            IpAddr::V4(Ipv4Addr::LOCALHOST)
-        } else {
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED)
-        };
-        Some(SocketAddr::new(ip, port))
-    }
-}
-
-/// Binds, and says where.
-fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let socket = net::bind(address)?;
-    let address = socket.local_addr()?;
-    Ok((socket, address))
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_come_from_the_last_flag_or_the_default() {
-        let mut config = Config { port_offset: 3000, ..Config::default() };
-        let seen = |config: &Config, listener| config.address(listener).map(|address| address.to_string());
-        assert_eq!(seen(&config, Listener::Smtp).as_deref(), Some("[::]:3025"));
-        assert_eq!(seen(&config, Listener::Http).as_deref(), Some("127.0.0.1:11080"));
-        config.loopback_only = true;
-        assert_eq!(seen(&config, Listener::Pop3s).as_deref(), Some("127.0.0.1:3995"));
-        assert_eq!(seen(&config, Listener::Imap).as_deref(), Some("127.0.0.1:3143"));
-        config.listen = vec!["smtp=127.0.0.1:1".parse().unwrap(), "smtp=127.0.0.1:2".parse().unwrap()];
-        assert_eq!(seen(&config, Listener::Smtp).as_deref(), Some("127.0.0.1:2"));
-        config.listen.push("smtp=off".parse().unwrap());
-        assert_eq!(seen(&config, Listener::Smtp), None);
     }
 }

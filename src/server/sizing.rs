@@ -7,7 +7,7 @@ const MIB: u64 = 1024 * 1024;
 /// Octets of the page cache: what the setting says, else an eighth of the memory, within 32 and 256 MiB.
 pub(super) fn cache_bytes(settings: &Settings) -> usize {
     match settings.store_cache_bytes {
-        0 => usize::try_from((memory_bytes() / 8).clamp(32 * MIB, 256 * MIB)).unwrap_or(usize::MAX),
+        0 => usize::try_from((memory_bytes(Path::new("/")) / 8).clamp(32 * MIB, 256 * MIB)).unwrap_or(usize::MAX),
         set => set,
     }
 }
@@ -24,20 +24,69 @@ pub(super) fn reserve_bytes(settings: &Settings, data: &Path) -> u64 {
 }
 
 /// The machine's memory, or the container's limit where that is lower. 512 MiB when neither can be read.
-fn memory_bytes() -> u64 {
-    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-        line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1024)
+fn memory_bytes(root: &Path) -> u64 {
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_default();
+    let machine = read("proc/meminfo").lines().find_map(|line| {
+        let kib = line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok()?;
+        Some(kib * 1024)
     });
-    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    let container =
-        limits.iter().filter_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok()).min();
-    machine.into_iter().chain(container).min().unwrap_or(512 * MIB)
+    let limits = limit_files(&read("proc/self/cgroup"));
+    // Without a limit the file says "max", or a number that no machine reaches.
+    let limits = limits.iter().filter_map(|path| read(path).trim().parse::<u64>().ok());
+    machine.into_iter().chain(limits).min().unwrap_or(512 * MIB)
+}
+
+/// Where the limits of this process's control groups stand: each group's own and those of the groups that it is in. In
+/// a container only the outermost path is seen, as the container's own. cgroups(7)
+fn limit_files(groups: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(group)) = (parts.next(), parts.next()) else { continue };
+        let (mount, file) = match controllers {
+            "" => ("sys/fs/cgroup", "memory.max"),
+            _ if controllers.split(',').any(|name| name == "memory") => {
+                ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        let ancestors = Path::new(group.trim_start_matches('/')).ancestors();
+        files.extend(ancestors.map(|group| Path::new(mount).join(group).join(file).display().to_string()));
+    }
+    files
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_lowest_limit_of_memory_counts() {
+        let check = |files: &[(&str, &str)], expected: u64| {
+            let root = tempfile::tempdir().unwrap();
+            for (path, content) in files {
+                let path = root.path().join(path);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, content).unwrap();
+            }
+            assert_eq!(memory_bytes(root.path()), expected, "{files:?}");
+        };
+        let machine = ("proc/meminfo", "MemFree:  1 kB\nMemTotal:        2097152 kB\n");
+        check(&[], 512 * MIB);
+        check(&[machine], 2048 * MIB);
+        // Version 2, as systemd makes it and as a container sees it.
+        let unit = ("proc/self/cgroup", "0::/system.slice/pillarbox.service\n");
+        check(&[machine, unit, ("sys/fs/cgroup/system.slice/pillarbox.service/memory.max", "536870912\n")], 512 * MIB);
+        check(&[machine, unit, ("sys/fs/cgroup/system.slice/memory.max", "268435456\n")], 256 * MIB);
+        check(&[machine, unit, ("sys/fs/cgroup/system.slice/pillarbox.service/memory.max", "max\n")], 2048 * MIB);
+        check(&[machine, ("proc/self/cgroup", "0::/\n"), ("sys/fs/cgroup/memory.max", "1073741824\n")], 1024 * MIB);
+        // Version 1, with the paths of the host that a container does not see.
+        let groups = ("proc/self/cgroup", "9:name=systemd:/x\n4:cpu,memory:/docker/0123\n");
+        let limit = ("sys/fs/cgroup/memory/memory.limit_in_bytes", "536870912\n");
+        check(&[machine, groups, limit], 512 * MIB);
+        let none = ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+        check(&[machine, groups, none], 2048 * MIB);
+    }
 
     #[test]
     fn what_is_set_is_taken_and_what_is_not_is_within_bounds() {

@@ -98,7 +98,7 @@ mod tests {
     use crate::settings::{Source, TABLES};
     use crate::store::{Options, Schema, Store, WriteError};
 
-    static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: &[] };
+    static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: &[], migrations: &[] };
 
     fn store() -> Store {
         Store::open(Options::memory(Arc::new(SystemClock)), &SCHEMA).unwrap()

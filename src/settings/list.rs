@@ -59,6 +59,8 @@ settings! {
     "smtp.hostname" => smtp_hostname: String = "";
     /// Seconds that an SMTP session may be silent.
     "smtp.idle_seconds" => smtp_idle_seconds: u64 = "300";
+    /// Whom VRFY and EXPN tell the truth: `auth` those who have logged in, about their own domains; `252` nobody; `public` everybody; `off`: the commands are not there.
+    "smtp.vrfy" => smtp_vrfy: String = "auth";
     /// Seconds that a POP3 session may be silent.
     "pop3.idle_seconds" => pop3_idle_seconds: u64 = "600";
     /// Seconds that an IMAP session may be silent, also while it idles.
@@ -115,6 +117,14 @@ settings! {
     "delivery.end_seconds" => delivery_end_seconds: u64 = "600";
     /// Seconds in which a peer must answer TURN or ATRN.
     "delivery.turn_seconds" => delivery_turn_seconds: u64 = "600";
+    /// The time of day (UTC) at which a copy of the data file is made beside it, as in 03:00. Empty: none is.
+    "backup.daily_at" => backup_daily_at: String = "03:00";
+    /// How many of the daily copies are kept; at least 1. Those that somebody has asked for stay until somebody removes them.
+    "backup.keep" => backup_keep: usize = "1";
+    /// The time of day (UTC) from which on a data file of which more than half is free is compacted by itself, while the server is quiet, as in 04:00. Empty: it is not.
+    "maintenance.compact_at" => maintenance_compact_at: String = "04:00";
+    /// Whether a domain that has no DKIM keys gets them by itself. They sign once their records were seen in the DNS.
+    "dkim.create_keys" => dkim_create_keys: bool = "true";
     /// What separates a name from its tag, as in alice+tag@example.test, in new domains that set none of their own. Empty: nothing.
     "directory.subaddress_separator" => directory_subaddress_separator: String = "+";
 }
@@ -139,6 +149,7 @@ const NEVER_ZERO: &[&str] = &[
     "delivery.block_seconds",
     "delivery.end_seconds",
     "delivery.turn_seconds",
+    "backup.keep",
 ];
 
 impl Default for Settings {
@@ -186,6 +197,10 @@ impl Settings {
         let wrong = |name, value: &str, wanted| Err(SettingError::Meaning { name, value: value.to_owned(), wanted });
         let (hostname, capture_to) = (&self.smtp_hostname, &self.delivery_capture_to);
         let separator = &self.directory_subaddress_separator;
+        let vrfy = &self.smtp_vrfy;
+        if !["auth", "252", "public", "off"].contains(&vrfy.as_str()) {
+            return wrong("smtp.vrfy", vrfy, "one of auth, 252, public, off");
+        }
         if !hostname.is_empty() && DomainName::parse(hostname).is_err() {
             return wrong("smtp.hostname", hostname, "a host name, as in mail.example.org");
         }
@@ -193,11 +208,28 @@ impl Settings {
             return wrong("delivery.capture_to", capture_to, "an address, as in captured@example.org");
         }
         let separates = |c: char| c.is_ascii_punctuation() && !"@.\"\\(),:;<>[]".contains(c);
+        if !self.backup_daily_at.is_empty() && self.backup_daily_at_ms().is_none() {
+            return wrong("backup.daily_at", &self.backup_daily_at, "a time of day, as in 03:00, or empty for none");
+        }
+        if !self.maintenance_compact_at.is_empty() && self.maintenance_compact_at_ms().is_none() {
+            let wanted = "a time of day, as in 04:00, or empty for never";
+            return wrong("maintenance.compact_at", &self.maintenance_compact_at, wanted);
+        }
         if separator.chars().count() > 1 || !separator.chars().all(separates) {
             let wanted = "one of !#$%&'*+-/=?^_`{|}~, or empty for none";
             return wrong("directory.subaddress_separator", separator, wanted);
         }
         Ok(())
+    }
+
+    /// `backup.daily_at` in milliseconds from midnight; `None` when no copies are made.
+    pub fn backup_daily_at_ms(&self) -> Option<u64> {
+        time_of_day_ms(&self.backup_daily_at)
+    }
+
+    /// `maintenance.compact_at` in milliseconds from midnight; `None` when the file is not compacted by itself.
+    pub fn maintenance_compact_at_ms(&self) -> Option<u64> {
+        time_of_day_ms(&self.maintenance_compact_at)
     }
 
     /// Where the key's value comes from, and the value as text.
@@ -245,6 +277,16 @@ fn distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
+}
+
+/// A time of day, as in 03:00, in milliseconds from midnight.
+fn time_of_day_ms(text: &str) -> Option<u64> {
+    let (hour, minute) = text.split_once(':')?;
+    let number = |text: &str, below: u64| {
+        let is_number = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|number: &u64| is_number && *number < below)
+    };
+    Some((number(hour, 24)? * 60 + number(minute, 60)?) * 60_000)
 }
 
 #[cfg(test)]

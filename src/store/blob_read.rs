@@ -1,13 +1,15 @@
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeBounds};
+use std::panic::Location;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::blob_write::frame_check;
 use super::engine::Engine;
 use super::error::StoreError;
 use super::frame::Frame;
 use super::ladder;
-use super::own::{BLOB_DATA, BLOBS, Blob, Chunk};
+use super::own::{BLOB_DATA, BLOBS, Blob, CHECK_BYTES, Chunk};
 use super::readers::Readers;
 use super::row::Row;
 use super::span::Span;
@@ -17,8 +19,8 @@ use crate::base::BlobId;
 /// Octets of a body up to which it is read where it is asked for; a longer one is read on a reader thread.
 const READ_INLINE_BYTES: u64 = 64 * 1024;
 
-/// Hands a body out in pieces of at most 128 KiB; holds no read transaction between two of them. Read from its
-/// beginning, the body is compared with its hash before the last piece is handed out.
+/// Hands a body out in pieces of at most 128 KiB, each compared with its hash; holds no read transaction between two of
+/// them. A body from before pieces had hashes is compared as a whole, before its last piece is handed out.
 pub struct BlobReader {
     engine: Arc<Engine>,
     readers: Arc<Readers>,
@@ -47,6 +49,7 @@ pub(super) struct Shape {
     size_bytes: u64,
     hash: [u8; 32],
     frames: Vec<Frame>,
+    checks: Vec<[u8; CHECK_BYTES]>,
     /// Where each frame begins in the body, and among the stored octets.
     starts: Vec<(u64, u64)>,
     /// Where each chunk begins among the stored octets.
@@ -82,7 +85,7 @@ impl BlobReader {
             shape.piece(&self.engine.view()?, id, number)?
         } else {
             let shape = Arc::clone(&shape);
-            self.readers.read(move |view| shape.piece(view, id, number)).await?
+            self.readers.read(Location::caller(), move |view| shape.piece(view, id, number)).await?
         };
         self.frame += 1;
         if let Some(hasher) = &mut self.hasher {
@@ -109,6 +112,9 @@ impl BlobReader {
         let blob = self.engine.view()?.get(&BLOBS, &self.id)?;
         let blob = blob.ok_or_else(|| damaged(BLOBS.name(), "the body is not there any more"))?;
         let shape = Arc::new(Shape::new(blob).ok_or_else(contradiction)?);
+        if !shape.needs_the_whole() {
+            self.hasher = None;
+        }
         if self.offset > 0 {
             self.hasher = None;
             self.frame = if self.offset >= shape.size_bytes {
@@ -130,7 +136,7 @@ impl View {
         Ok(self.get(&BLOBS, &id)?.map(|blob| BlobFacts::of(&blob)))
     }
 
-    /// Appends octets of a body to `out`: `count` from `first` on, fewer where it ends before. Read whole, it is compared
+    /// Appends octets of a body to `out`: `count` from `first` on, fewer where it ends before. What is read is compared
     /// with its hash. For bodies that are short: a [`BlobReader`] keeps no view open while it reads a long one.
     ///
     /// # Errors
@@ -139,7 +145,8 @@ impl View {
         let blob = self.get(&BLOBS, &id)?.ok_or_else(|| damaged(BLOBS.name(), "the body is not there any more"))?;
         let shape = Shape::new(blob).ok_or_else(contradiction)?;
         let end = first.saturating_add(count).min(shape.size_bytes);
-        let mut hasher = (first == 0 && end == shape.size_bytes).then(blake3::Hasher::new);
+        let is_whole = first == 0 && end == shape.size_bytes;
+        let mut hasher = (is_whole && shape.needs_the_whole()).then(blake3::Hasher::new);
         for (number, (frame, (start, _))) in shape.frames.iter().zip(&shape.starts).enumerate() {
             let behind = start + u64::from(frame.raw_bytes);
             if behind <= first || *start >= end {
@@ -162,8 +169,20 @@ impl View {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn each_blob(&self, mut each: impl FnMut(BlobId, BlobFacts)) -> Result<(), StoreError> {
-        self.scan(&BLOBS, Span::all(), |id, blob| {
+    pub fn each_blob(&self, each: impl FnMut(BlobId, BlobFacts)) -> Result<(), StoreError> {
+        self.each_blob_of(.., each)
+    }
+
+    /// The same for the bodies with ids of a range.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn each_blob_of(
+        &self,
+        ids: impl RangeBounds<BlobId>,
+        mut each: impl FnMut(BlobId, BlobFacts),
+    ) -> Result<(), StoreError> {
+        self.scan(&BLOBS, Span::range(ids), |id, blob| {
             each(id, BlobFacts::of(&blob));
             ControlFlow::Continue(())
         })
@@ -180,6 +199,9 @@ impl Shape {
     /// `None` when the row contradicts itself.
     pub(super) fn new(blob: Blob) -> Option<Self> {
         let (mut raw, mut stored) = (0, 0);
+        if !blob.checks.is_empty() && blob.checks.len() != blob.frames.len() {
+            return None;
+        }
         let mut starts = Vec::with_capacity(blob.frames.len());
         for frame in &blob.frames {
             starts.push((raw, stored));
@@ -195,7 +217,13 @@ impl Shape {
             chunks.extend(ladder::starts(run).map(|start| base + start));
             base += run;
         }
-        Some(Self { size_bytes: raw, hash: blob.hash, frames: blob.frames, starts, chunks, stored_bytes: stored })
+        let Blob { hash, frames, checks, .. } = blob;
+        Some(Self { size_bytes: raw, hash, frames, checks, starts, chunks, stored_bytes: stored })
+    }
+
+    /// Whether its frames prove nothing each for itself, so that only the whole can be compared.
+    fn needs_the_whole(&self) -> bool {
+        self.frames.len() > 1 && self.checks.is_empty()
     }
 
     /// How long each chunk must be.
@@ -227,7 +255,16 @@ impl Shape {
             taken.flatten().ok_or_else(missing)?;
             chunk += 1;
         }
-        frame.restore(stored).ok_or_else(missing)
+        frame.restore(stored).filter(|raw| self.is_frame(number, raw)).ok_or_else(missing)
+    }
+
+    /// Whether these are the octets of that frame. Of a body from before frames had checks only the whole is compared.
+    fn is_frame(&self, number: usize, raw: &[u8]) -> bool {
+        match self.checks.get(number) {
+            Some(check) => frame_check(raw) == *check,
+            None if self.frames.len() == 1 => blake3::hash(raw).as_bytes() == &self.hash,
+            None => true,
+        }
     }
 }
 

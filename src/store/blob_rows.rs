@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 
+use super::blob_check::highest_id;
 use super::blob_write::StagedBlob;
 use super::error::{Halt, StoreError};
 use super::op::Op;
@@ -26,7 +27,7 @@ impl Tx<'_> {
         }
         let id = match staged.pending_id() {
             Some(id) => id,
-            None => BlobId(self.next(BLOB_IDS)?),
+            None => BlobId(self.next(BLOB_IDS, highest_id)?),
         };
         for (chunk, row) in (staged.chunk..).zip(&staged.rows) {
             self.put_bytes(BLOB_DATA.name(), &encode_key(&(id, chunk)), row)?;
@@ -41,6 +42,7 @@ impl Tx<'_> {
             hash: staged.hash,
             runs: staged.runs.clone(),
             frames: staged.frames.clone(),
+            checks: staged.checks.clone(),
         };
         self.put(&BLOBS, &id, &blob)?;
         Ok(id)
@@ -66,12 +68,12 @@ impl Tx<'_> {
     }
 
     /// Takes a reference off a body; when none is left, its chunks are removed, more than a few of them in the
-    /// background, in slices.
+    /// background, in slices. One that is not there, or whose row is damaged, can be let go too: a repair finds its chunks.
     ///
     /// # Errors
-    /// [`StoreError`], also when there is no such body.
+    /// [`StoreError`].
     pub fn release_blob(&mut self, id: BlobId) -> Result<(), StoreError> {
-        let mut blob = self.blob(id)?;
+        let Some(mut blob) = self.get_if_sound(&BLOBS, &id)? else { return Ok(()) };
         blob.references = blob.references.saturating_sub(1);
         if blob.references > 0 {
             return self.put(&BLOBS, &id, &blob);
@@ -105,7 +107,7 @@ impl Tx<'_> {
 
     /// Removes up to `limit` chunks of a body; how many there were.
     fn remove_chunks(&mut self, id: BlobId, limit: usize) -> Result<usize, StoreError> {
-        let keys = self.keys(BLOB_DATA.name(), &Span::<(BlobId, u32)>::prefix(&id), limit)?;
+        let keys = self.raw_keys(BLOB_DATA.name(), &Span::<(BlobId, u32)>::prefix(&id), limit)?;
         for key in &keys {
             self.remove_bytes(BLOB_DATA.name(), key)?;
         }

@@ -3,12 +3,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::blob_check::highest_id;
 use super::blob_rows::Abandon;
 use super::error::{Halt, StoreError, WriteError};
 use super::frame::Frame;
 use super::ladder;
 use super::op::Op;
-use super::own::{BLOB_DATA, BLOB_IDS, BLOB_PENDING, chunk_row};
+use super::own::{BLOB_DATA, BLOB_IDS, BLOB_PENDING, CHECK_BYTES, chunk_row};
 use super::queue::Queue;
 use super::tx::Tx;
 use super::view::encode_key;
@@ -31,6 +32,7 @@ pub struct BlobWriter {
     /// The frame that fills.
     raw: Vec<u8>,
     frames: Vec<Frame>,
+    checks: Vec<[u8; CHECK_BYTES]>,
     /// Rows of the run that are not in the file yet, each of the longest.
     rows: Vec<Vec<u8>>,
     /// The frames behind them, less than a row.
@@ -50,6 +52,8 @@ pub struct StagedBlob {
     pub(super) hash: [u8; 32],
     pub(super) runs: Vec<u64>,
     pub(super) frames: Vec<Frame>,
+    /// As in the body's row.
+    pub(super) checks: Vec<[u8; CHECK_BYTES]>,
     /// The chunks that are not in the file yet, as rows, from number `chunk` on.
     pub(super) rows: Vec<Vec<u8>>,
     pub(super) chunk: u32,
@@ -74,6 +78,7 @@ impl BlobWriter {
             size_bytes: 0,
             raw: Vec::new(),
             frames: Vec::new(),
+            checks: Vec::new(),
             rows: Vec::new(),
             stored: Vec::new(),
             run_bytes: 0,
@@ -117,6 +122,7 @@ impl BlobWriter {
             size_bytes: self.size_bytes,
             hash: *self.hasher.finalize().as_bytes(),
             runs: self.runs,
+            checks: checks_of(self.checks),
             frames: self.frames,
             rows,
             chunk: self.chunk,
@@ -144,6 +150,7 @@ impl BlobWriter {
             let frame = Frame::append(&self.raw, &mut self.stored);
             self.run_bytes += u64::from(frame.stored_bytes);
             self.frames.push(frame);
+            self.checks.push(frame_check(&self.raw));
             self.raw.clear();
             // Cut at once: larger buffers, grown and freed by each body, would cost more memory than they hold.
             while self.stored.len() >= ladder::LONGEST {
@@ -204,11 +211,24 @@ impl BlobWriter {
     }
 }
 
+/// What a frame of these octets is compared with.
+pub(super) fn frame_check(raw: &[u8]) -> [u8; CHECK_BYTES] {
+    let mut check = [0; CHECK_BYTES];
+    check.copy_from_slice(&blake3::hash(raw).as_bytes()[..CHECK_BYTES]);
+    check
+}
+
+/// The only frame of a body is compared with the body's hash.
+fn checks_of(checks: Vec<[u8; CHECK_BYTES]>) -> Vec<[u8; CHECK_BYTES]> {
+    if checks.len() > 1 { checks } else { Vec::new() }
+}
+
 impl StagedBlob {
     /// All of a body at once.
     pub(super) fn small(bytes: &[u8]) -> Self {
         let mut stored = Vec::new();
         let frames: Vec<Frame> = bytes.chunks(limits::FRAME_BYTES).map(|raw| Frame::append(raw, &mut stored)).collect();
+        let checks = checks_of(bytes.chunks(limits::FRAME_BYTES).map(frame_check).collect());
         let runs = if stored.is_empty() { Vec::new() } else { vec![stored.len() as u64] };
         let rows = ladder::cut(&stored).map(chunk_row).collect();
         Self {
@@ -216,6 +236,7 @@ impl StagedBlob {
             hash: *blake3::hash(bytes).as_bytes(),
             runs,
             frames,
+            checks,
             rows,
             chunk: 0,
             pending: None,
@@ -235,7 +256,7 @@ impl StagedBlob {
 
     /// Octets that adopting it will write.
     pub fn weight_bytes(&self) -> usize {
-        128 + 8 * self.frames.len() + self.rows.iter().map(Vec::len).sum::<usize>()
+        128 + 16 * self.frames.len() + self.rows.iter().map(Vec::len).sum::<usize>()
     }
 
     /// The id under which its first chunks lie in the file, if some do.
@@ -289,7 +310,7 @@ impl Op for Spill {
         let id = match known {
             Some(id) => id,
             None => {
-                let id = BlobId(tx.next(BLOB_IDS)?);
+                let id = BlobId(tx.next(BLOB_IDS, highest_id)?);
                 tx.put(&BLOB_PENDING, &id, &())?;
                 id
             }

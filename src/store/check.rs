@@ -1,31 +1,30 @@
+use std::fs;
 use std::ops::{Bound, ControlFlow};
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
-use redb::{MultimapTableHandle, ReadableTable, TableDefinition, TableHandle};
+use redb::{MultimapTableHandle, ReadableTableMetadata};
 
-use super::blob_read::{BlobReader, Shape};
+use super::backend::Reading;
+use super::blob_check::{Bodies, check_bodies, check_chunks};
+use super::damage::hex;
 use super::engine::Engine;
-use super::error::{OpenError, StoreError};
-use super::handle::Options;
-use super::key::Key;
-use super::own::{self, BLOB_DATA, BLOB_DEAD, BLOB_HASH, BLOB_IDS, BLOB_PENDING, BLOBS, Blob, COUNTERS};
-use super::row::Row;
-use super::schema::{AnyTable, Findings, Schema};
-use super::span::{Bounds, Span};
-use super::view::{Read, View, encode_key};
-use crate::base::BlobId;
+use super::error::{OpenError, PAGES, StoreError};
+use super::findings::{After, Findings};
+use super::handle::{Medium, Options};
+use super::own;
+use super::progress::{CheckPart, Tell, Teller};
+use super::schema::{AnyTable, Schema};
+use super::span::Bounds;
+use super::view::{View, damaged, guarded};
 
-/// Findings of one kind of damage that are listed; more are counted.
-const LISTED: usize = 20;
-
-/// How closely bodies are looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Bodies {
-    /// That their chunks are there, and as long as they should be.
-    Counted,
-    /// And that they are what their hash says.
-    Read,
-}
+/// How often it is told how far the reading of the pages is.
+const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// Checks a file that no server has open, and leaves it as it is: its pages and free-page records, every row of every
 /// table, every body, and every cross-check. After a crash it looks at what the next start would find.
@@ -33,169 +32,203 @@ pub(super) enum Bodies {
 /// # Errors
 /// [`OpenError`] when the file can't be opened at all.
 pub fn verify(options: &Options, schema: &'static Schema) -> Result<Findings, OpenError> {
-    let (engine, path, sound) = Engine::open_unchanged(options, schema)?;
+    Ok(verify_telling(options, schema, &mut |_| ControlFlow::Continue(()))?.unwrap_or_default())
+}
+
+/// The same, with a word now and then about how far it is. `None` where `tell` has ended it.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_telling(
+    options: &Options,
+    schema: &'static Schema,
+    tell: Tell<'_>,
+) -> Result<Option<Findings>, OpenError> {
+    let mut teller = Teller::new(tell);
+    let opened = open(options, schema, &mut teller);
+    if teller.is_given_up() {
+        return Ok(None);
+    }
+    let (engine, path, sound) = opened?;
+    // A file of an older version is checked as what it is.
+    let schema = engine.own_schema(schema).map_err(|error| super::engine::store_error(&path, error))?;
     let mut findings = Findings::default();
     if !sound {
         findings.add("the file's checksums or its record of free pages do not hold");
     }
-    let checked = catch_unwind(AssertUnwindSafe(|| check(&engine.view()?, schema, Bodies::Read, &mut findings)));
+    let checked =
+        engine.view().and_then(|view| check(&view.for_check(), schema, Bodies::Read, &mut findings, &mut teller));
     match checked {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => findings.add(format!("the check could not go on: {error}")),
-        Err(_) => return Err(OpenError::Damaged { path, what: "its pages contradict each other".into() }),
+        _ if teller.is_given_up() => return Ok(None),
+        Ok(()) => {}
+        Err(error) => drop(findings.add(format!("the check could not go on: {error}"))),
     }
-    Ok(findings)
+    Ok(Some(findings))
 }
 
-/// Everything that can be checked on a view.
-pub(super) fn check(view: &View, schema: &Schema, bodies: Bodies, findings: &mut Findings) -> Result<(), StoreError> {
-    check_rows(view, schema, findings)?;
-    check_bodies(view, bodies, findings)?;
-    check_chunks(view, findings)?;
+/// Opens the file, which reads all of its pages: how far that is, only the octets that were read can say.
+fn open(
+    options: &Options,
+    schema: &'static Schema,
+    teller: &mut Teller<'_>,
+) -> Result<(Engine, PathBuf, bool), OpenError> {
+    let reading = Arc::new(Reading::default());
+    let all_bytes = match &options.medium {
+        Medium::File(path) => fs::metadata(path).map_or(0, |there| there.blocks() * 512),
+        Medium::Memory | Medium::Faulty(_) => 0,
+    };
+    thread::scope(|scope| {
+        let (end, ended) = mpsc::channel();
+        let read = Arc::clone(&reading);
+        scope.spawn(move || {
+            let opened = catch_unwind(AssertUnwindSafe(|| Engine::open_unchanged(options, schema, read)));
+            // Whoever waits for it sees that nothing comes.
+            opened.map(|opened| drop(end.send(opened))).is_ok()
+        });
+        let mut going = teller.begin(CheckPart::Pages, all_bytes);
+        loop {
+            if going.is_err() {
+                reading.give_up();
+            }
+            match ended.recv_timeout(TELL_EVERY) {
+                Ok(opened) => return opened,
+                Err(RecvTimeoutError::Timeout) => going = going.and_then(|()| teller.reach(reading.bytes())),
+                Err(RecvTimeoutError::Disconnected) => {
+                    let what = "its pages contradict each other".into();
+                    return Err(OpenError::Damaged { path: options.medium.path(), what });
+                }
+            }
+        }
+    })
+}
+
+/// Everything that can be checked on a view, which is made for that. What can't be read is a finding, and the rest is
+/// looked at.
+pub(super) fn check(
+    view: &View,
+    schema: &Schema,
+    bodies: Bodies,
+    findings: &mut Findings,
+    teller: &mut Teller<'_>,
+) -> Result<(), StoreError> {
+    check_rows(view, schema, findings, teller)?;
+    unless_torn("bodies", findings, teller, |findings, teller| check_bodies(view, bodies, findings, teller))?;
+    teller.begin(CheckPart::Tables, schema.checks.len() as u64 + 1)?;
+    unless_torn("chunks of bodies", findings, teller, |findings, _| check_chunks(view, findings))?;
     for check in schema.checks {
-        (check.run)(view, findings)?;
+        teller.step()?;
+        unless_torn(check.name, findings, teller, |findings, _| (check.run)(view, findings))?;
     }
+    teller.step()
+}
+
+/// Runs a part of the check; that it could not be finished is a finding, and ends nothing but it.
+fn unless_torn(
+    what: &str,
+    findings: &mut Findings,
+    teller: &mut Teller<'_>,
+    run: impl FnOnce(&mut Findings, &mut Teller<'_>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let problem = match catch_unwind(AssertUnwindSafe(|| run(findings, teller))) {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) if teller.is_given_up() => return Err(error),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "its pages contradict each other".into(),
+    };
+    findings.add(format!("{what}: the check could not be finished: {problem}"));
     Ok(())
 }
 
 /// Every row decodes, and there is no table that nobody knows.
-fn check_rows(view: &View, schema: &Schema, findings: &mut Findings) -> Result<(), StoreError> {
-    for there in view.transaction().list_tables()? {
-        let known = own::TABLES.iter().chain(schema.tables).find(|table| table.name() == there.name());
-        match known {
-            Some(table) => check_table(view, *table, findings)?,
-            None => findings.add(format!("table {}: unknown to this version", there.name())),
-        }
+fn check_rows(
+    view: &View,
+    schema: &Schema,
+    findings: &mut Findings,
+    teller: &mut Teller<'_>,
+) -> Result<(), StoreError> {
+    let (tables, mut rows) = (view.tables()?, 0);
+    for there in &tables {
+        rows += guarded(PAGES, || count(view, there)).unwrap_or_default();
     }
-    for there in view.transaction().list_multimap_tables()? {
-        findings.add(format!("table {}: unknown to this version", there.name()));
+    teller.begin(CheckPart::Rows, rows)?;
+    for there in &tables {
+        let known = own::TABLES.iter().chain(schema.tables).find(|table| table.name() == there);
+        let Some(table) = known else {
+            findings.add(format!("table {there}: unknown to this version"));
+            continue;
+        };
+        let what = format!("table {}", table.name());
+        unless_torn(&what, findings, teller, |findings, teller| check_table(view, *table, findings, teller))?;
+    }
+    let others: Vec<String> = guarded(PAGES, || {
+        Ok(view.transaction().list_multimap_tables()?.map(|there| there.name().to_owned()).collect())
+    })?;
+    for there in others {
+        findings.add(format!("table {there}: unknown to this version"));
     }
     Ok(())
 }
 
-fn check_table(view: &View, table: &dyn AnyTable, findings: &mut Findings) -> Result<(), StoreError> {
-    let opened = view.transaction().open_table(TableDefinition::<&[u8], &[u8]>::new(table.name()))?;
-    let mut faults = 0;
-    for row in opened.iter()? {
+fn check_table(
+    view: &View,
+    table: &dyn AnyTable,
+    findings: &mut Findings,
+    teller: &mut Teller<'_>,
+) -> Result<(), StoreError> {
+    let opened = view.raw(table.name())?;
+    let mut before: Option<Vec<u8>> = None;
+    for row in opened.range::<&[u8]>(..)? {
         let (key, row) = row?;
-        if let Some(fault) = table.fault(key.value(), row.value()) {
-            faults += 1;
-            if faults <= LISTED {
-                findings.add(format!("table {}, key {}: {fault}", table.name(), hex(key.value())));
-            }
+        let key = key.value();
+        teller.step()?;
+        if before.as_deref().is_some_and(|before| before >= key) {
+            // Behind it nothing can be found; and pages that lead back to themselves would never end.
+            return Err(damaged(table.name(), "its keys are not in order"));
         }
-    }
-    if faults > LISTED {
-        findings.add(format!("table {}: {} more rows like these", table.name(), faults - LISTED));
+        if let Some(fault) = table.fault(key, row.value(), view.layout()) {
+            let what = format!("table {}, key {}: {fault}", table.name(), hex(key));
+            findings.add(what).change(table.name(), key, After::Aside);
+        }
+        let kept = before.get_or_insert_default();
+        kept.clear();
+        kept.extend_from_slice(key);
     }
     Ok(())
 }
 
-/// Each body has its chunks, as long as they should be, and is found by its hash.
-fn check_bodies(view: &View, depth: Bodies, findings: &mut Findings) -> Result<(), StoreError> {
-    let last = view.get(&COUNTERS, &BLOB_IDS.to_owned())?.map_or(0, |last| last.0);
-    let mut key = None;
-    // Row by row: one that does not decode was found by check_rows and must not end this check.
-    while let Some(id) = next_key(view, BLOBS.name(), key.as_deref())? {
-        let mut bytes = id.as_slice();
-        let blob = view.get_bytes(BLOBS.name(), &id, decode_blob)?.flatten();
-        if let (Some(id), Some(blob)) = (Key::read(&mut bytes), blob) {
-            check_body(view, id, blob, depth, findings)?;
-            if id.0 > last {
-                findings.add(format!("body {id}: the counter is at {last} only"));
-            }
-        }
-        key = Some(id);
-    }
-    view.scan(&BLOB_HASH, Span::all(), |short, id| {
-        let id = BlobId(id.0);
-        let fits = view.blob(id).ok().flatten().is_some_and(|blob| blob.hash.starts_with(&short));
-        if !fits {
-            findings.add(format!("body {id}: its hash leads to no such body"));
-        }
-        ControlFlow::Continue(())
-    })
-}
-
-fn check_body(view: &View, id: BlobId, blob: Blob, depth: Bodies, findings: &mut Findings) -> Result<(), StoreError> {
-    if blob.references == 0 {
-        findings.add(format!("body {id}: nothing refers to it"));
-    }
-    if view.has(&BLOB_PENDING, &id)? || view.has(&BLOB_DEAD, &id)? {
-        findings.add(format!("body {id}: it is listed as pending or dead"));
-    }
-    let Some(shape) = Shape::new(blob) else {
-        findings.add(format!("body {id}: its frames contradict its size"));
-        return Ok(());
-    };
-    let mut chunks = 0;
-    for (chunk, length) in (0u32..).zip(shape.chunk_lengths()) {
-        let there = view.get_bytes(BLOB_DATA.name(), &encode_key(&(id, chunk)), |row| row.len() as u64)?;
-        if there != Some(length + 1) {
-            let there = there.map_or("missing".into(), |row| format!("{} octets long", row.saturating_sub(1)));
-            findings.add(format!("body {id}, chunk {chunk}: {there} instead of {length} octets"));
-            return Ok(());
-        }
-        chunks = chunk + 1;
-    }
-    let (from, to) = (encode_key(&(id, chunks)), encode_key(&(id, u32::MAX)));
-    if first_key(view, BLOB_DATA.name(), (Bound::Included(&from), Bound::Included(&to)))?.is_some() {
-        findings.add(format!("body {id}: it has more than its {chunks} chunks"));
-    }
-    if depth == Bodies::Read
-        && let Err(error) = BlobReader::read_all(view, id, &shape)
-    {
-        findings.add(format!("body {id}: {error}"));
-    }
-    Ok(())
-}
-
-/// Each chunk belongs to a body, or to one that is pending or dead.
-fn check_chunks(view: &View, findings: &mut Findings) -> Result<(), StoreError> {
-    let mut after: Option<BlobId> = None;
-    loop {
-        let from = after.map(|id| encode_key(&(id, u32::MAX)));
-        let Some(key) = next_key(view, BLOB_DATA.name(), from.as_deref())? else { return Ok(()) };
-        let Some((id, _)) = <(BlobId, u32) as Key>::read(&mut key.as_slice()) else { return Ok(()) };
-        let owned = view.get_bytes(BLOBS.name(), &encode_key(&id), |_| ())?.is_some()
-            || view.has(&BLOB_PENDING, &id)?
-            || view.has(&BLOB_DEAD, &id)?;
-        if !owned {
-            findings.add(format!("body {id}: chunks without a body"));
-        }
-        after = Some(id);
-    }
-}
-
-fn decode_blob(row: &[u8]) -> Option<Blob> {
-    let (version, bytes) = row.split_first()?;
-    Row::decode(*version, bytes)
+/// The rows of a table, whatever is in them.
+pub(super) fn count(view: &View, table: &str) -> Result<u64, StoreError> {
+    Ok(view.raw(table)?.len()?)
 }
 
 /// The first key of a table behind `after`, as bytes.
-fn next_key(view: &View, table: &'static str, after: Option<&[u8]>) -> Result<Option<Vec<u8>>, StoreError> {
+pub(super) fn next_key(view: &View, table: &'static str, after: Option<&[u8]>) -> Result<Option<Vec<u8>>, StoreError> {
     let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-    first_key(view, table, (start, Bound::Unbounded))
+    Ok(first_keys(view, table, (start, Bound::Unbounded), 1)?.pop())
 }
 
-fn first_key(view: &View, table: &'static str, bounds: Bounds<'_>) -> Result<Option<Vec<u8>>, StoreError> {
-    let opened = view.transaction().open_table(TableDefinition::<&[u8], &[u8]>::new(table))?;
-    let mut rows = opened.range::<&[u8]>(bounds)?;
-    Ok(rows.next().transpose()?.map(|(key, _)| key.value().to_vec()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().take(32).map(|byte| format!("{byte:02x}")).collect()
+/// The first keys of a table in these bounds.
+pub(super) fn first_keys(
+    view: &View,
+    table: &'static str,
+    bounds: Bounds<'_>,
+    limit: usize,
+) -> Result<Vec<Vec<u8>>, StoreError> {
+    let opened = view.raw(table)?;
+    let rows = opened.range::<&[u8]>(bounds)?.take(limit);
+    rows.map(|row| Ok(row?.0.value().to_vec())).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::own::{Chunk, Number, encode_row};
+    use super::super::own::{BLOB_DATA, BLOB_DEAD, BLOB_HASH, BLOB_IDS, BLOB_PENDING, BLOBS, COUNTERS, Chunk, Number};
     use super::super::queue::block_on;
+    use super::super::row::encode_row;
     use super::super::tests::{SCHEMA, run};
+    use super::super::view::encode_key;
     use super::super::*;
     use super::*;
-    use crate::base::{Random, SeededRandom};
+    use crate::base::{BlobId, Random, SeededRandom};
 
     /// A file with some rows, a short and a long body, changed by `damage`; the check must find what is expected.
     fn check(damage: impl Fn(&mut Tx<'_>, BlobId) -> Result<(), StoreError> + Send + 'static, expected: &[&str]) {
@@ -219,7 +252,7 @@ mod tests {
                 assert!(line.contains(expected), "{line} instead of {expected}");
             }
         };
-        if !expected.iter().any(|line| line.contains("its hash says")) {
+        if !expected.iter().any(|line| line.contains("a chunk is missing, damaged")) {
             compare(store.check().unwrap());
         }
         store.close();
@@ -240,7 +273,7 @@ mod tests {
     #[test]
     fn damage_is_named() {
         check(|tx, _| put_raw(tx, "notes", b"no key", b"\x01x"), &["notes, key 6e6f206b6579: the key does not decode"]);
-        check(|tx, _| put_raw(tx, "meta", b"a\0\0", b"\x09"), &["meta, key 610000: the row (version 9)"]);
+        check(|tx, _| put_raw(tx, "meta", b"a\0\0", b"\x09"), &["meta, key 610000: the row has no checksum"]);
         check(|tx, _| put_raw(tx, "strange", b"a", b""), &["strange: unknown"]);
         check(|tx, id| tx.remove(&BLOB_DATA, &(id, 1)).map(drop), &["body 1, chunk 1: missing"]);
         check(|tx, id| tx.put(&BLOB_DATA, &(id, 0), &Chunk(vec![1])), &["chunk 0: 1 octets long instead of 131032"]);
@@ -249,8 +282,24 @@ mod tests {
         check(|tx, id| tx.put(&BLOB_DEAD, &id, &()), &["pending or dead"]);
         check(|tx, _| tx.put(&BLOB_HASH, &[7; 16], &Number(2)), &["body 2: its hash leads"]);
         check(|tx, _| tx.put(&COUNTERS, &BLOB_IDS.to_owned(), &Number(1)), &["body 2: the counter is at 1 only"]);
-        let zeroes = encode_row(&Chunk(vec![0; 5]));
-        check(move |tx, _| put_raw(tx, "blob_data", &encode_key(&(BlobId(2), 0u32)), &zeroes), &["its hash says"]);
+        let zeroes = encode_row("blob_data", &[], &Chunk(vec![0; 5]));
+        let key = encode_key(&(BlobId(2), 0u32));
+        check(move |tx, _| put_raw(tx, "blob_data", &key, &zeroes), &["a chunk is missing, damaged"]);
+        check(|tx, _| put_raw(tx, "counters", b"x\0\0", b"\x61\x05\0\0\0\0"), &["not what its checksum says"]);
+        check(
+            |tx, _| {
+                let hash = tx.first(&BLOB_HASH, Span::all())?.expect("a long body has one").0;
+                tx.remove(&BLOB_HASH, &hash).map(drop)
+            },
+            &["body 1: its hash does not lead to it"],
+        );
+        check(
+            |tx, _| {
+                tx.put(&BLOB_PENDING, &BlobId(7), &())?;
+                tx.put(&BLOB_DATA, &(BlobId(7), 0), &Chunk(vec![1]))
+            },
+            &["body 7: the counter is at 2 only"],
+        );
     }
 
     #[test]

@@ -44,7 +44,7 @@ fn play(tx: &mut Tx<'_>, steps: &[Step]) -> Vec<String> {
             format!("{:?}", tx.put(&NOTES, &(*box_, name.clone()), &note(text)))
         }
         Step::Remove(box_, name) => format!("{:?}", tx.remove(&NOTES, &(*box_, name.clone()))),
-        Step::Count => format!("{:?}", tx.next("count")),
+        Step::Count => format!("{:?}", tx.next("count", |_| Ok(0))),
     };
     steps.iter().map(outcome).collect()
 }
@@ -79,7 +79,7 @@ proptest! {
         let outcomes = block_on(plain.write(run(move |tx| Ok(play(tx, &steps))))).unwrap().into_inner();
         prop_assert_eq!(&*told.lock().unwrap(), &outcomes);
         prop_assert_eq!(seen(&drafted.view().unwrap()), seen(&plain.view().unwrap()));
-        let next = |store: &Store| block_on(store.write(run(|tx| tx.next("count")))).unwrap().into_inner();
+        let next = |store: &Store| block_on(store.write(run(|tx| tx.next("count", |_| Ok(0))))).unwrap().into_inner();
         prop_assert_eq!(next(&drafted), next(&plain));
     }
 }

@@ -4,7 +4,7 @@
 //! written is lost, pieces of it are torn at sector ends, and the file may have any length that it had meanwhile.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use redb::StorageBackend;
 
@@ -17,6 +17,15 @@ const SECTOR_BYTES: u64 = 512;
 #[derive(Debug, Default)]
 pub struct FaultDisk {
     state: Mutex<State>,
+    hanging: Mutex<Hanging>,
+    turn: Condvar,
+}
+
+/// Syncs that do not come back.
+#[derive(Debug, Default)]
+struct Hanging {
+    wanted: bool,
+    syncs: usize,
 }
 
 #[derive(Debug, Default)]
@@ -36,6 +45,12 @@ struct State {
     /// One sync of so many is honest.
     honest_one_in: u64,
     fault: Option<Fault>,
+    /// The disk that is to take the place of this one.
+    successor: Option<Arc<FaultDisk>>,
+    /// It has.
+    handed_over: bool,
+    /// That it is to take its place is answered with an error; and whether it does all the same.
+    hand_over_fails: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -79,7 +94,7 @@ impl FaultDisk {
     /// A disk on which `image` is durable.
     pub fn holding(image: Vec<u8>) -> Arc<Self> {
         let state = State { durable: image.clone(), current: image, honest_one_in: 1, ..State::default() };
-        Arc::new(Self { state: Mutex::new(state) })
+        Arc::new(Self { state: Mutex::new(state), hanging: Mutex::default(), turn: Condvar::new() })
     }
 
     /// The power goes at the write, sync or change of length that comes after so many.
@@ -109,9 +124,62 @@ impl FaultDisk {
         state.fault = Some(fault);
     }
 
+    /// From here on syncs do not come back, until it is called with `false`.
+    pub fn hang(&self, hangs: bool) {
+        self.hanging.lock().unwrap_or_else(PoisonError::into_inner).wanted = hangs;
+        self.turn.notify_all();
+    }
+
+    /// Waits until a sync hangs.
+    pub fn wait_until_it_hangs(&self) {
+        let hanging = self.hanging.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.turn.wait_while(hanging, |hanging| hanging.syncs == 0));
+    }
+
+    fn hang_if_wanted(&self) {
+        let mut hanging = self.hanging.lock().unwrap_or_else(PoisonError::into_inner);
+        if hanging.wanted {
+            hanging.syncs += 1;
+            self.turn.notify_all();
+            hanging = self.turn.wait_while(hanging, |hanging| hanging.wanted).unwrap_or_else(PoisonError::into_inner);
+            hanging.syncs -= 1;
+        }
+    }
+
     /// Operations of that kind, since the start or since the last fault was set.
     pub fn count(&self, operation: Operation) -> u64 {
         self.lock().counts[operation as usize]
+    }
+
+    /// A compaction writes to that disk, and puts it in the place of this one.
+    pub fn succeed_by(&self, disk: Arc<FaultDisk>) {
+        self.lock().successor = Some(disk);
+    }
+
+    /// Whether that disk has taken the place of this one.
+    pub fn is_handed_over(&self) -> bool {
+        self.lock().handed_over
+    }
+
+    /// That another takes its place is answered with an error from here on, whether it does or not.
+    pub fn fail_to_hand_over(&self, does_it: bool) {
+        self.lock().hand_over_fails = Some(does_it);
+    }
+
+    pub(super) fn successor(&self) -> Arc<FaultDisk> {
+        Arc::clone(self.lock().successor.get_or_insert_with(Self::new))
+    }
+
+    pub(super) fn hand_over(&self) -> io::Result<()> {
+        let mut state = self.lock();
+        if state.dark {
+            return Err(io::Error::other("the power is gone"));
+        }
+        state.handed_over = state.hand_over_fails.unwrap_or(true);
+        match state.hand_over_fails {
+            Some(_) => Err(io::ErrorKind::NotFound.into()),
+            None => Ok(()),
+        }
     }
 
     /// What a killed process leaves: everything that was written.
@@ -227,6 +295,7 @@ impl StorageBackend for Plug {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.0.hang_if_wanted();
         let mut state = self.0.lock();
         state.begin(Operation::Sync)?;
         let state = &mut *state;

@@ -1,12 +1,17 @@
 use std::io;
+use std::sync::Arc;
 
 use redb::StorageBackend;
+
+use super::opening::Opening;
 
 /// Changes of a file, kept in memory until it is known that it is ours to change.
 #[derive(Debug)]
 pub(super) struct Held {
     changes: Vec<Change>,
     len: u64,
+    /// Who waits for it.
+    opening: Arc<Opening>,
 }
 
 #[derive(Debug)]
@@ -18,8 +23,8 @@ pub(super) enum Change {
 
 impl Held {
     /// Over a file of `len` octets.
-    pub(super) fn over(len: u64) -> Self {
-        Self { changes: Vec::new(), len }
+    pub(super) fn over(len: u64, opening: &Arc<Opening>) -> Self {
+        Self { changes: Vec::new(), len, opening: Arc::clone(opening) }
     }
 
     pub(super) fn into_changes(self) -> Vec<Change> {
@@ -45,6 +50,7 @@ impl Held {
 
     /// What the file would hold.
     pub(super) fn read(&self, medium: &dyn StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.opening.note_read(out.len() as u64)?;
         let end = offset + out.len() as u64;
         if end > self.len {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -96,7 +102,7 @@ mod tests {
         let fault = FaultDisk::holding((0..=255).collect());
         let disk = Arc::new(Disk::faulty(Arc::clone(&fault)));
         let backend = Backend(Arc::clone(&disk));
-        disk.hold().unwrap();
+        disk.hold(&Arc::default()).unwrap();
         backend.write(10, &[1; 10]).unwrap();
         backend.set_len(100).unwrap();
         backend.set_len(300).unwrap();

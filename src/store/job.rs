@@ -12,8 +12,10 @@ pub(super) enum Verdict {
     Committed,
     /// The disk is below the reserve.
     Full,
-    /// It panicked or met a damaged row; it was undone.
+    /// It panicked; it was undone.
     Panicked,
+    /// It met a damaged row, or the file is damaged as a whole.
+    Damaged(String),
     /// The store is closed, or failed.
     Closed(String),
 }
@@ -75,6 +77,7 @@ impl<O: Op> Job for OpJob<O> {
             (Verdict::Committed, Some(Ok(out))) => Ok(Committed::new(out)),
             (Verdict::Committed, Some(Err(reason))) => Err(WriteError::Refused(reason)),
             (Verdict::Full, _) => Err(WriteError::Full),
+            (Verdict::Damaged(what), _) => Err(WriteError::Damaged(what)),
             (Verdict::Closed(why), _) => Err(WriteError::Closed(why)),
             (Verdict::Panicked, _) | (Verdict::Committed, None) => Err(WriteError::Panicked),
         });

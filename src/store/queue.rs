@@ -8,10 +8,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::committed::Committed;
-use super::error::WriteError;
+use super::error::{StoreError, WriteError};
 use super::job::{Job, OpJob, Verdict};
 use super::op::Op;
+use super::writer::Errand;
 use crate::base::limits;
+use crate::telemetry::metrics;
 
 /// The ops that wait for the writer, in the order in which they came. One that rides keeps its place in that order
 /// but wakes nobody. What rides and is expendable comes before the others, a share at a time: it tells of what was, and
@@ -25,6 +27,8 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Waiting>,
+    /// What else the writer is asked for.
+    errands: VecDeque<Errand>,
     /// How many of them somebody waits for.
     awaited: usize,
     /// What rides and is expendable.
@@ -32,18 +36,21 @@ struct State {
     notes_bytes: usize,
     dropped: u64,
     closing: bool,
-    /// Why nothing is taken any more.
-    closed: Option<String>,
+    /// What those hear who come when nothing is taken any more.
+    closed: Option<Verdict>,
 }
 
 struct Waiting {
     job: Box<dyn Job>,
-    rides_since: Option<Instant>,
+    since: Instant,
+    rides: bool,
 }
 
 /// What the writer is to do next.
 pub(super) enum Next {
     Batch(Vec<Box<dyn Job>>),
+    /// Something between two batches.
+    Errand(Errand),
     /// Nothing came for as long as the writer was willing to wait.
     Idle,
     /// Everything is done, and no more comes.
@@ -60,23 +67,36 @@ impl Queue {
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         let (tell, told) = oneshot::channel();
         let answer = Box::new(move |answer| drop(tell.send(answer)));
-        self.push(Box::new(OpJob { op, outcome: None, answer: Some(answer), _place: place }), None);
+        self.push(Box::new(OpJob { op, outcome: None, answer: Some(answer), _place: place }), false);
         told.await.unwrap_or_else(|_| Err(WriteError::Closed("the writer has ended".into())))
     }
 
     /// Lets an op ride on the next batch.
     pub(super) fn ride<O: Op>(&self, op: O) {
         let place: Option<OwnedSemaphorePermit> = None;
-        self.push(Box::new(OpJob { op, outcome: None, answer: None, _place: place }), Some(Instant::now()));
+        self.push(Box::new(OpJob { op, outcome: None, answer: None, _place: place }), true);
     }
 
-    fn push(&self, job: Box<dyn Job>, rides_since: Option<Instant>) {
+    /// Sends the writer on an errand between two batches. It is dropped when the store closes before.
+    pub(super) fn send(&self, errand: Errand) -> Result<(), StoreError> {
         let mut state = self.lock();
-        if let Some(why) = state.closed.clone() {
-            drop(state);
-            return job.answer(Verdict::Closed(why));
+        if state.closed.is_some() || state.closing {
+            return Err(StoreError::Closed);
         }
-        if rides_since.is_some() && job.is_expendable() {
+        state.errands.push_back(errand);
+        drop(state);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    fn push(&self, job: Box<dyn Job>, rides: bool) {
+        let since = Instant::now();
+        let mut state = self.lock();
+        if let Some(verdict) = state.closed.clone() {
+            drop(state);
+            return job.answer(verdict);
+        }
+        if rides && job.is_expendable() {
             let bytes = state.notes_bytes + job.weight_bytes();
             if state.notes.len() >= limits::RIDING_OPS || bytes > limits::RIDING_BYTES {
                 state.dropped += 1;
@@ -85,13 +105,13 @@ impl Queue {
                 return tracing::warn!(op = job.name(), dropped, "too many ops ride: one is dropped");
             }
             state.notes_bytes = bytes;
-            state.notes.push_back(Waiting { job, rides_since });
+            state.notes.push_back(Waiting { job, since, rides });
         } else {
-            state.awaited += usize::from(rides_since.is_none());
-            state.waiting.push_back(Waiting { job, rides_since });
+            state.awaited += usize::from(!rides);
+            state.waiting.push_back(Waiting { job, since, rides });
         }
         // The first that rides starts the writer's clock.
-        let wakes = rides_since.is_none() || state.waiting.len() + state.notes.len() == 1;
+        let wakes = !rides || state.waiting.len() + state.notes.len() == 1;
         drop(state);
         if wakes {
             self.wake.notify_one();
@@ -104,6 +124,9 @@ impl Queue {
         let mut state = self.lock();
         loop {
             let ride_ends = state.ride_ends();
+            if let Some(errand) = state.errands.pop_front() {
+                return Next::Errand(errand);
+            }
             if state.awaited > 0 || (state.closing && !state.is_empty()) {
                 return Next::Batch(state.take());
             }
@@ -132,15 +155,16 @@ impl Queue {
     }
 
     /// Takes nothing more, and answers what waits with the reason.
-    pub(super) fn close(&self, why: &str) {
+    pub(super) fn close(&self, verdict: &Verdict) {
         let left = {
             let mut state = self.lock();
-            state.closed.get_or_insert_with(|| why.to_owned());
+            state.closed.get_or_insert_with(|| verdict.clone());
             (state.awaited, state.notes_bytes) = (0, 0);
+            state.errands.clear();
             (std::mem::take(&mut state.waiting), std::mem::take(&mut state.notes))
         };
         for waiting in left.0.into_iter().chain(left.1) {
-            waiting.job.answer(Verdict::Closed(why.to_owned()));
+            waiting.job.answer(verdict.clone());
         }
     }
 
@@ -161,7 +185,7 @@ impl State {
 
     fn ride_ends(&self) -> Option<Instant> {
         let firsts = [self.waiting.front(), self.notes.front()].into_iter().flatten();
-        let since = firsts.filter_map(|first| first.rides_since).min()?;
+        let since = firsts.filter(|first| first.rides).map(|first| first.since).min()?;
         Some(since + Duration::from_millis(limits::RIDE_WAIT_MS))
     }
 
@@ -175,7 +199,10 @@ impl State {
                 break;
             }
             if let Some(next) = self.waiting.pop_front() {
-                self.awaited -= usize::from(next.rides_since.is_none());
+                if !next.rides {
+                    self.awaited -= 1;
+                    metrics().waited_for_writer(next.since.elapsed());
+                }
                 batch.push(next.job);
                 count += 1;
             }

@@ -1,5 +1,5 @@
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -42,15 +42,16 @@ impl Readers {
         Ok(readers)
     }
 
-    /// Runs `read` on a view of its own.
+    /// Runs `read` on a view of its own, for who asked at that place.
     pub(super) async fn read<T: Send + 'static>(
         &self,
+        asked_at: &'static Location<'static>,
         read: impl FnOnce(&View) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (tell, told) = oneshot::channel();
         let reading: Reading = Box::new(move |engine| {
             if !tell.is_closed() {
-                let found = catch_unwind(AssertUnwindSafe(|| read(&engine.view()?)));
+                let found = catch_unwind(AssertUnwindSafe(|| read(&engine.view_for(asked_at)?)));
                 drop(tell.send(found.unwrap_or_else(|_| {
                     engine.count_panic();
                     Err(StoreError::Storage("a read panicked".into()))

@@ -3,6 +3,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::fault::FaultDisk;
 use super::queue::block_on;
 use super::*;
 use crate::base::{SystemClock, limits};
@@ -10,14 +11,14 @@ use crate::base::{SystemClock, limits};
 pub(super) static NOTES: Table<(u32, String), Note> = Table::new("notes");
 
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub(super) struct Note(String);
+pub(super) struct Note(pub(super) String);
 crate::postcard_row!(Note, 1);
 
 pub(super) fn note(text: &str) -> Note {
     Note(text.to_owned())
 }
 
-pub(super) static SCHEMA: Schema = Schema { version: 3, tables: &[&NOTES], checks: &[] };
+pub(super) static SCHEMA: Schema = Schema { version: 3, tables: &[&NOTES], checks: &[], migrations: &[] };
 
 /// An op out of two closures.
 pub(super) struct Do<C, A>(pub(super) C, pub(super) A);
@@ -125,7 +126,7 @@ fn what_was_committed_is_there_after_a_reopening() {
             let store = Store::open(on_disk(&folder), &SCHEMA).unwrap();
             let _ = store.write_blocking(put(round, "a", "kept")).unwrap();
             assert_eq!(notes(&store.view().unwrap(), Span::all()).len(), round as usize + 1);
-            let number = store.write_blocking(run(|tx| tx.next("number"))).unwrap().into_inner();
+            let number = store.write_blocking(run(|tx| tx.next("number", |_| Ok(0)))).unwrap().into_inner();
             if round == 1 {
                 store.close();
                 assert!(matches!(store.write_blocking(put(9, "a", "late")), Err(WriteError::Closed(_))));
@@ -137,6 +138,36 @@ fn what_was_committed_is_there_after_a_reopening() {
     assert_eq!(numbers, [1, 2, 3]);
     let mode = std::os::unix::fs::MetadataExt::mode(&folder.path().join("mail.pbx").metadata().unwrap());
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_counter_without_its_row_goes_on_behind_what_the_rows_know() {
+    for bytes in [None, Some(b"\x61\x05rot!".as_slice())] {
+        let folder = tempfile::tempdir().unwrap();
+        let next = |store: &Store| {
+            let highest = |tx: &Tx<'_>| Ok(tx.last_key(&NOTES)?.map_or(0, |(number, _)| u64::from(number)));
+            store.write_blocking(run(move |tx| tx.next("number", highest))).unwrap().into_inner()
+        };
+        let damage = |store: &Store| {
+            let op = run(move |tx| match bytes {
+                Some(bytes) => tx.put_bytes("counters", b"number\0\0", bytes),
+                None => tx.remove_bytes("counters", b"number\0\0"),
+            });
+            store.write_blocking(op).unwrap().into_inner();
+        };
+        let store = Store::open(on_disk(&folder), &SCHEMA).unwrap();
+        let _ = store.write_blocking(put(7, "a", "the last")).unwrap();
+        assert_eq!(next(&store), 8);
+        damage(&store);
+        assert_eq!(next(&store), 9, "a running server knows it");
+        damage(&store);
+        store.close();
+        let store = Store::open(on_disk(&folder), &SCHEMA).unwrap();
+        let _ = store.write_blocking(put(12, "a", "newer")).unwrap();
+        assert_eq!((next(&store), next(&store)), (13, 14));
+        store.close();
+        assert_eq!(next(&Store::open(on_disk(&folder), &SCHEMA).unwrap()), 15, "its row is written anew");
+    }
 }
 
 #[test]
@@ -161,7 +192,7 @@ fn an_op_that_panics_takes_nobody_with_it() {
                 tried.fetch_add(1, Ordering::Relaxed);
                 tx.put(&NOTES, &(n, "a".into()), &note("written"))?;
                 assert!(n % 7 != 3, "this op is made to panic");
-                tx.next("number")
+                tx.next("number", |_| Ok(0))
             });
             store.write(op).await
         }
@@ -223,6 +254,27 @@ fn a_lone_writer_pays_one_sync_for_each_commit() {
     assert!((10..=13).contains(&syncs), "{syncs} syncs for 10 commits");
 }
 
+#[tokio::test]
+async fn a_sync_that_does_not_come_back_holds_up_no_reader() {
+    let disk = FaultDisk::new();
+    let store = Store::open(Options::faulty(Arc::clone(&disk), |_| {}), &SCHEMA).unwrap();
+    store.write(put(1, "a", "before")).await.unwrap().into_inner();
+    disk.hang(true);
+    let writing = tokio::spawn({
+        let store = store.clone();
+        async move { store.write(put(1, "b", "after")).await.unwrap().into_inner() }
+    });
+    let hung = Arc::clone(&disk);
+    tokio::task::spawn_blocking(move || hung.wait_until_it_hangs()).await.unwrap();
+    assert_eq!(notes(&store.view().unwrap(), Span::all()), ["before"]);
+    let read = store.read(|view| Ok(notes(view, Span::all()))).await.unwrap();
+    assert_eq!(read, ["before"], "what is not synced is not seen");
+    assert!(!writing.is_finished(), "nor acknowledged");
+    disk.hang(false);
+    writing.await.unwrap();
+    assert_eq!(notes(&store.view().unwrap(), Span::all()), ["before", "after"]);
+}
+
 #[test]
 fn an_op_that_rides_runs_in_its_turn_or_within_a_second() {
     let store = memory();
@@ -264,7 +316,7 @@ fn a_file_that_cannot_be_ours_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mail.pbx");
     drop(Store::open(on_disk(&folder), &SCHEMA).unwrap());
-    static OLD: Schema = Schema { version: 2, tables: &[], checks: &[] };
+    static OLD: Schema = Schema { version: 2, tables: &[], checks: &[], migrations: &[] };
     let before = std::fs::read(&path).unwrap();
     let refused = Store::open(on_disk(&folder), &OLD).err().unwrap();
     assert!(matches!(refused, OpenError::Newer { found: 3, known: 2, .. }), "{refused}");
@@ -298,7 +350,9 @@ fn an_op_that_meets_damage_is_undone_alone() {
         tx.put(&NOTES, &(2, "a".into()), &note("written"))?;
         tx.get(&NOTES, &(1, "a".into()))
     });
-    assert_eq!(store.write_blocking(meets_it).unwrap_err(), WriteError::Panicked);
+    let told = store.write_blocking(meets_it).unwrap_err();
+    assert!(matches!(&told, WriteError::Damaged(what) if what.contains("table notes")), "{told:?}");
+    assert_eq!(store.health().panics, 0);
     store.write_blocking(put(3, "a", "goes on")).unwrap().into_inner();
     assert_eq!(notes(&store.view().unwrap(), Span::prefix(&2)), Vec::<String>::new());
     assert_eq!(notes(&store.view().unwrap(), Span::prefix(&3)), ["goes on"]);

@@ -1,16 +1,22 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use redb::{Database, WriteTransaction};
+
+use super::backend::Disk;
 use super::blob_rows::Reap;
-use super::engine::Engine;
-use super::error::StoreError;
+use super::engine::{Engine, commit};
+use super::error::{PAGES, StoreError};
 use super::job::{Job, OpJob, Verdict};
+use super::journal::Journal;
+use super::own::{LIVE_BYTES, META, Number};
 use super::queue::{Next, Queue};
 use super::repair::QuickRepair;
-use super::tx::{Counters, Tx};
+use super::tx::{Counters, Place, Tx};
+use super::view::{damaged, guarded};
 use crate::base::limits;
 use crate::telemetry::metrics;
 
@@ -22,19 +28,23 @@ pub(super) struct Writer {
     engine: Arc<Engine>,
     counters: Counters,
     repair: QuickRepair,
-    last_commit: Instant,
     /// There are chunks to reap, and when some were last.
     reaping: bool,
     last_reaped: Instant,
     /// The disk was full when the batch began.
     is_full: bool,
+    /// What a compaction that runs has to hear of.
+    journal: Weak<Journal>,
 }
+
+/// What the writer does between two batches, for whoever needs the file to stand still.
+pub(super) type Errand = Box<dyn FnOnce(&mut Writer) -> Result<(), StoreError> + Send>;
 
 /// How a batch went before its commit.
 enum Attempt {
     Committed,
-    /// The job at this place must not be part of it; nothing was changed.
-    Guilty(usize),
+    /// The job at this place must not be part of it, for that reason; nothing was changed.
+    Guilty(usize, Verdict),
 }
 
 impl Writer {
@@ -42,11 +52,11 @@ impl Writer {
         Self {
             engine,
             counters: Counters::default(),
-            repair: QuickRepair::new(),
-            last_commit: Instant::now(),
+            repair: QuickRepair::new(Instant::now()),
             reaping: false,
             last_reaped: Instant::now(),
             is_full: false,
+            journal: Weak::new(),
         }
     }
 
@@ -55,40 +65,65 @@ impl Writer {
     /// # Errors
     /// The file failed: nothing of the batch may be acknowledged, and nothing after it.
     pub(super) fn step(&mut self, batch: &mut [Box<dyn Job>]) -> Result<Vec<Verdict>, StoreError> {
-        let room = self.engine.disk.room();
-        self.engine.disk.keep_ballast(room);
-        self.is_full = room.full;
         let mut verdicts = vec![Verdict::Committed; batch.len()];
-        let mut ready = Vec::with_capacity(batch.len());
-        for (place, job) in batch.iter().enumerate() {
-            if room.full && !job.runs_when_full() {
-                verdicts[place] = Verdict::Full;
-            } else {
-                ready.push(place);
-            }
-        }
-        match self.attempt(batch, &ready)? {
-            Attempt::Committed => {}
-            Attempt::Guilty(place) if ready == [place] => verdicts[place] = Verdict::Panicked,
-            // One op can't be rolled back alone: each gets a transaction of its own.
-            Attempt::Guilty(_) => {
-                for place in ready {
-                    if let Attempt::Guilty(place) = self.attempt(batch, &[place])? {
-                        verdicts[place] = Verdict::Panicked;
-                    }
+        let mut next = 0;
+        while next < batch.len() {
+            let disk = self.engine.disk();
+            let room = disk.room();
+            disk.keep_ballast(room);
+            self.is_full = room.full;
+            let mut ready = Vec::with_capacity(batch.len() - next);
+            let mut bytes = 0;
+            while let Some(job) = batch.get(next) {
+                let weight_bytes = job.weight_bytes();
+                if !job.runs_when_full() && (room.full || !room.fits(weight_bytes)) {
+                    verdicts[next] = Verdict::Full;
+                    next += 1;
+                    continue;
                 }
+                bytes += weight_bytes;
+                // On a disk with little room the batch becomes several, and the room is looked at between them.
+                if bytes > room.batch_bytes() && !ready.is_empty() {
+                    break;
+                }
+                ready.push(next);
+                next += 1;
             }
+            self.commit_together(batch, ready, &mut verdicts)?;
         }
         Ok(verdicts)
     }
 
+    fn commit_together(
+        &mut self,
+        batch: &mut [Box<dyn Job>],
+        ready: Vec<usize>,
+        verdicts: &mut [Verdict],
+    ) -> Result<(), StoreError> {
+        match self.attempt(batch, &ready)? {
+            Attempt::Committed => {}
+            Attempt::Guilty(place, verdict) if ready == [place] => verdicts[place] = verdict,
+            // One op can't be rolled back alone: each gets a transaction of its own.
+            Attempt::Guilty(..) => {
+                for place in ready {
+                    if let Attempt::Guilty(place, verdict) = self.attempt(batch, &[place])? {
+                        verdicts[place] = verdict;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// How long the writer waits for a batch before it looks after the file.
     fn patience(&self) -> Option<Duration> {
-        let wait_ms = match (self.reaping, self.repair.due()) {
+        let opens_at_once = self.engine.opens_at_once.load(Ordering::Relaxed);
+        let wait_ms = match (self.reaping, opens_at_once) {
             (true, _) if self.last_reaped.elapsed() > REAP_AT_LEAST_EVERY => 0,
             (true, _) => limits::REAP_IDLE_MS,
-            (false, true) => limits::WRITER_IDLE_MS,
-            (false, false) => return None,
+            (false, false) => limits::WRITER_IDLE_MS,
+            (false, true) if self.engine.live.is_changed() => limits::WRITER_REST_MS,
+            (false, true) => return None,
         };
         Some(Duration::from_millis(wait_ms))
     }
@@ -108,45 +143,96 @@ impl Writer {
     pub(super) fn settle(&mut self) -> Result<(), StoreError> {
         let mut transaction = self.engine.begin_write()?;
         transaction.set_quick_repair(true);
-        transaction.commit()?;
-        self.repair.done();
+        let (counters, layout) = (std::mem::take(&mut self.counters), self.engine.layout());
+        let mut tx = Tx::new(&transaction, counters, Arc::default(), layout);
+        tx = tx.telling_changes(self.is_compacting());
+        if let Some(live_bytes) = self.engine.live.changed() {
+            tx.put(&META, &LIVE_BYTES.to_owned(), &Number(live_bytes))?;
+        }
+        let written = tx.finish()?;
+        self.counters = written.counters;
+        commit(transaction)?;
+        self.tell_journal(written.changed);
+        self.engine.opens_at_once.store(true, Ordering::Relaxed);
         Ok(())
     }
 
+    pub(super) fn disk(&self) -> Arc<Disk> {
+        self.engine.disk()
+    }
+
+    /// Whether the file is being compacted.
+    pub(super) fn is_compacting(&self) -> bool {
+        self.journal.strong_count() > 0
+    }
+
+    /// From here on the journal hears of every row that is written or removed, until it is dropped.
+    pub(super) fn keep_journal(&mut self, journal: &Arc<Journal>) {
+        self.journal = Arc::downgrade(journal);
+    }
+
+    /// Goes on with another file, which holds the same.
+    pub(super) fn go_on_with(&mut self, disk: Arc<Disk>, database: Database, live_bytes: u64) {
+        self.engine.replace(disk, database);
+        self.engine.live.count(live_bytes);
+        self.engine.opens_at_once.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// What was changed is told when it is committed: who then looks at the file sees it.
+    fn tell_journal(&self, changed: Vec<Place>) {
+        if let Some(journal) = self.journal.upgrade() {
+            journal.note(changed);
+        }
+    }
+
     fn attempt(&mut self, batch: &mut [Box<dyn Job>], places: &[usize]) -> Result<Attempt, StoreError> {
+        let began = Instant::now();
         // Lives outside of what may panic: dropped while unwinding, it would skip its abort and leak pages.
         let mut transaction = self.engine.begin_write()?;
-        let tx = Tx::new(&transaction, std::mem::take(&mut self.counters), self.engine.bus.ears());
-        let mut tx = tx.on_full_disk(self.is_full);
+        let (counters, layout) = (std::mem::take(&mut self.counters), self.engine.layout());
+        let tx = Tx::new(&transaction, counters, self.engine.bus.ears(), layout);
+        let mut tx = tx.on_full_disk(self.is_full).telling_changes(self.is_compacting());
         for place in places {
             let job = &mut batch[*place];
-            let fault = match catch_unwind(AssertUnwindSafe(|| job.run(&mut tx))) {
+            let (fault, verdict) = match catch_unwind(AssertUnwindSafe(|| job.run(&mut tx))) {
                 Ok(Ok(())) => continue,
-                Ok(Err(StoreError::Damaged { table, what })) => format!("damaged row in table {table}: {what}"),
+                Ok(Err(error @ StoreError::Damaged { .. })) => (error.to_string(), Verdict::Damaged(error.to_string())),
                 Ok(Err(error)) => return Err(error),
-                Err(panic) => format!("panic: {}", panic_text(&*panic)),
+                Err(panic) => (format!("panic: {}", panic_text(&*panic)), Verdict::Panicked),
             };
             drop(tx);
-            transaction.abort()?;
+            abort(transaction)?;
             if let [place] = places {
-                self.engine.count_panic();
+                if verdict == Verdict::Panicked {
+                    self.engine.count_panic();
+                }
                 tracing::error!(op = batch[*place].name(), %fault, "an op failed and was undone");
             }
-            return Ok(Attempt::Guilty(*place));
+            return Ok(Attempt::Guilty(*place, verdict));
         }
         let written = tx.finish()?;
         self.counters = written.counters;
         self.reaping |= written.reaping;
         let Some(bytes) = written.bytes else {
-            transaction.abort()?;
+            abort(transaction)?;
             return Ok(Attempt::Committed);
         };
-        let since = std::mem::replace(&mut self.last_commit, Instant::now()).elapsed();
-        transaction.set_quick_repair(self.repair.wanted(self.engine.disk.len(), bytes, since));
-        let begin = Instant::now();
-        transaction.commit()?;
-        metrics().committed(places.len(), begin.elapsed());
-        self.engine.disk.note_reusable(written.freed_bytes, bytes);
+        let disk = self.engine.disk();
+        let commit_began = Instant::now();
+        let is_recorded = self.repair.wanted(disk.len(), bytes, commit_began);
+        transaction.set_quick_repair(is_recorded);
+        commit(transaction)?;
+        let ended = Instant::now();
+        self.repair.committed(began, ended);
+        self.engine.opens_at_once.store(is_recorded, Ordering::Relaxed);
+        metrics().committed(places.len(), ended - commit_began);
+        disk.note_reusable(written.freed_bytes, bytes);
+        self.engine.live.grow(written.grown_bytes);
+        self.tell_journal(written.changed);
         self.engine.bus.publish(&written.topics, &written.news);
         Ok(Attempt::Committed)
     }
@@ -162,8 +248,17 @@ pub(super) fn run(mut writer: Writer, queue: &Queue, on_failure: &dyn Fn(&StoreE
                 batch = jobs;
                 guard(|| writer.step(&mut batch))
             }
+            Next::Errand(errand) => guard(|| errand(&mut writer)).map(|()| Vec::new()),
             Next::Idle => guard(|| writer.look_after()).map(|()| Vec::new()),
-            Next::Close => break,
+            Next::Close => {
+                // How many octets the rows have is only in memory so far.
+                if engine.live.is_changed()
+                    && let Err(error) = guard(|| writer.settle())
+                {
+                    tracing::warn!(%error, "the octets of the rows are not noted; a compaction counts them anew");
+                }
+                break;
+            }
         };
         match done {
             Ok(verdicts) => batch.into_iter().zip(verdicts).for_each(|(job, verdict)| job.answer(verdict)),
@@ -171,21 +266,29 @@ pub(super) fn run(mut writer: Writer, queue: &Queue, on_failure: &dyn Fn(&StoreE
                 engine.failed.store(true, Ordering::SeqCst);
                 let why = error.to_string();
                 tracing::error!(error = %why, "the file failed: nothing more is acknowledged");
-                queue.close(&why);
-                batch.into_iter().for_each(|job| job.answer(Verdict::Closed(why.clone())));
+                let verdict = match error {
+                    StoreError::Damaged { .. } => Verdict::Damaged(why),
+                    _ => Verdict::Closed(why),
+                };
+                queue.close(&verdict);
+                batch.into_iter().for_each(|job| job.answer(verdict.clone()));
                 engine.bus.close();
                 return on_failure(&error);
             }
         }
     }
-    queue.close("it was asked to close");
+    queue.close(&Verdict::Closed("it was asked to close".into()));
     engine.bus.close();
 }
 
-/// A panic of the writer itself is a failure of the file.
+fn abort(transaction: WriteTransaction) -> Result<(), StoreError> {
+    guarded(PAGES, || Ok(transaction.abort()?))
+}
+
+/// A panic of the writer itself is one of the storage engine, over pages that contradict each other.
 fn guard<T>(step: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(step))
-        .unwrap_or_else(|panic| Err(StoreError::Storage(format!("the writer panicked: {}", panic_text(&*panic)))))
+        .unwrap_or_else(|panic| Err(damaged(PAGES, &format!("the writer panicked: {}", panic_text(&*panic)))))
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
@@ -217,7 +320,7 @@ mod tests {
         let panics = || {
             run(|tx| {
                 tx.put(&NOTES, &(9, "a".into()), &note("never"))?;
-                assert!(tx.next("number")? == 0, "this op is made to panic");
+                assert!(tx.next("number", |_| Ok(0))? == 0, "this op is made to panic");
                 Ok(())
             })
         };

@@ -33,9 +33,11 @@ pub struct Metrics {
     reports: Counters<1>,
     turn_sessions: Counters<2>,
     http_requests: Counters<2>,
+    writer_wait_seconds: Histogram,
     commit_seconds: Histogram,
     commit_ops: Histogram,
     dns_seconds: Histograms,
+    damaged_rows: Counters<1>,
 }
 
 /// The one set of counters of this process.
@@ -119,6 +121,13 @@ impl Metrics {
             reports: add(&mut registry, "dsn", "Reports of ours on delivery"),
             turn_sessions: add(&mut registry, "turn_sessions", "Sessions with peers that have ended"),
             http_requests: add(&mut registry, "http_requests", "Requests of HTTP clients"),
+            writer_wait_seconds: add_in(
+                &mut registry,
+                "db_writer_wait",
+                "From asking for a change to the transaction that takes it",
+                Unit::Seconds,
+                Histogram::new([0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0]),
+            ),
             commit_seconds: add_in(
                 &mut registry,
                 "db_commit_duration",
@@ -139,6 +148,7 @@ impl Metrics {
                 Unit::Seconds,
                 Family::new_with_constructor(durations as fn() -> Histogram),
             ),
+            damaged_rows: add(&mut registry, "damaged_rows", "Rows of the file that were met and do not decode"),
             registry,
         }
     }
@@ -225,10 +235,20 @@ impl Metrics {
         self.http_requests.get_or_create(&[("method", method), ("class", code_class(status))]).inc();
     }
 
+    /// A change waited so long for the transaction that takes it.
+    pub fn waited_for_writer(&self, waited: Duration) {
+        self.writer_wait_seconds.observe(waited.as_secs_f64());
+    }
+
     /// A transaction with so many changes was committed.
     pub fn committed(&self, changes: usize, took: Duration) {
         self.commit_seconds.observe(took.as_secs_f64());
         self.commit_ops.observe(changes as f64);
+    }
+
+    /// A row of that table was met that does not decode.
+    pub fn met_damage(&self, table: &'static str) {
+        self.damaged_rows.get_or_create(&[("table", table)]).inc();
     }
 
     /// A question to the DNS was answered, or not.

@@ -7,11 +7,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use zeroize::Zeroize;
 
 use super::config::{self, Protocol};
 use super::resolver::Resolver;
 use crate::base::{Clock, DomainName, Timestamp};
-use crate::store::{AnyTable, Halt, Op, Read, Store, StoreError, Table, Tx, WriteError};
+use crate::store::{AnyTable, Halt, HoldsSecret, Op, Read, Store, StoreError, Table, Tx, WriteError};
 
 /// Milliseconds for which a self-signed certificate is valid: 10 years.
 const SELF_SIGNED_MS: u64 = 10 * 365 * DAY_MS;
@@ -30,12 +31,26 @@ pub const TABLES: &[&dyn AnyTable] = &[&TLS_CERTS];
 pub struct StoredCertificate {
     /// The chain in DER, the server's own certificate first.
     chain: Vec<Vec<u8>>,
-    /// The private key, PKCS#8 in DER.
+    /// The private key, PKCS#8 in DER. Empty: it was sealed, and dropped with the key.
     key_pkcs8: Vec<u8>,
     /// Not valid from then on.
     expires_at: Timestamp,
 }
-crate::postcard_row!(StoredCertificate, 1);
+crate::postcard_row!(StoredCertificate, 1, secret);
+
+impl HoldsSecret for StoredCertificate {
+    const WHAT: &'static str = "certificate";
+
+    fn secret(&self) -> Option<&[u8]> {
+        Some(&self.key_pkcs8)
+    }
+
+    fn set_secret(&mut self, secret: &[u8]) -> Option<()> {
+        self.key_pkcs8.zeroize();
+        self.key_pkcs8.extend_from_slice(secret);
+        Some(())
+    }
+}
 
 /// What a certificate says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +68,7 @@ pub struct CertificateFacts {
 /// # Errors
 /// [`StoreError`].
 pub fn certificates(read: &impl Read, hostname: &str) -> Result<Vec<CertificateFacts>, StoreError> {
-    let kept = read.get(&TLS_CERTS, &hostname.to_owned())?;
+    let kept = read.get_if_sound(&TLS_CERTS, &hostname.to_owned())?;
     let facts = |kept: StoredCertificate| CertificateFacts {
         name: hostname.to_owned(),
         not_after: kept.expires_at,
@@ -92,9 +107,9 @@ impl Certificates {
     /// # Errors
     /// [`TlsError`].
     pub async fn open(store: &Store, hostname: &DomainName, clock: &dyn Clock) -> Result<Self, TlsError> {
-        let found = store.view()?.get(&TLS_CERTS, &hostname.as_str().to_owned())?;
+        let found = store.view()?.get_if_sound(&TLS_CERTS, &hostname.as_str().to_owned())?;
         let certificate = match found {
-            Some(kept) if kept.expires_at > clock.now() => kept,
+            Some(kept) if kept.expires_at > clock.now() && !kept.key_pkcs8.is_empty() => kept,
             _ => {
                 let made = self_signed(hostname, clock.now())?;
                 store.write(Keep { hostname: hostname.clone(), certificate: made }).await?.into_inner()
@@ -185,7 +200,7 @@ mod tests {
     use crate::store::{Options, Schema};
     use crate::tls::Facts;
 
-    static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: &[] };
+    static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: &[], migrations: &[] };
     /// 2026-11-22
     const NOW: Timestamp = Timestamp(1_795_341_900_123);
 

@@ -9,7 +9,7 @@ use super::*;
 use crate::base::{MessageId, SystemClock, Timestamp, TraceId, limits};
 use crate::store::{Halt, Op, Options, Read, Schema, Span, Store, StoreError, Tx};
 
-static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: CHECKS };
+static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: CHECKS, migrations: &[] };
 const MESSAGE: Subject = Subject::Message(MessageId(1 << 16));
 
 fn store() -> Store {

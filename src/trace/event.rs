@@ -118,6 +118,10 @@ pub enum Kind {
     Redirected,
     /// An operator has sent it once more, from the copy that was kept.
     Redelivered,
+    /// An operator has brought a copy back into a mailbox, from a backup; the text names that.
+    Restored,
+    /// The sender was told that it was delivered, as they had asked; the text names the report.
+    Reported,
 }
 
 impl Kind {
@@ -148,6 +152,8 @@ impl Kind {
         Self::Copied,
         Self::Redirected,
         Self::Redelivered,
+        Self::Restored,
+        Self::Reported,
     ];
 }
 

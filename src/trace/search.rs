@@ -2,10 +2,12 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 
 use super::event::{Event, Subject};
-use super::record::{BY_ADDRESS, BY_IP, BY_MESSAGE_ID, EVENTS, address_key, addresses, ip_key, message_id_hash};
+use super::record::{
+    BY_ADDRESS, BY_IP, BY_MESSAGE_ID, EVENTS, Place, address_key, addresses, ip_key, message_id_hash, places,
+};
 use super::strangers::check_strangers;
 use super::transcript::check_transcripts;
-use crate::store::{CrossCheck, Findings, Key, Read, Span, StoreError, Table, View};
+use crate::store::{CrossCheck, Finding, Findings, Key, Read, Span, StoreError, Table, View};
 
 /// The room's cross-checks.
 pub const CHECKS: &[CrossCheck] = &[
@@ -101,8 +103,9 @@ fn check_indexes(view: &View, findings: &mut Findings) -> Result<(), StoreError>
     let mut failed = None;
     view.scan(&EVENTS, Span::all(), |(subject, number), event| {
         match missing(view, subject, &event) {
-            Ok(lost) => lost.into_iter().for_each(|index| {
-                findings.add(format!("trace: event {number} of {subject} is missing in the index {index}"));
+            Ok(lost) => lost.into_iter().for_each(|place| {
+                let what = format!("trace: event {number} of {subject} is missing in the index {}", place.table());
+                place.mend(findings.add(what), subject);
             }),
             Err(error) => failed = Some(error),
         }
@@ -118,24 +121,38 @@ fn check_indexes(view: &View, findings: &mut Findings) -> Result<(), StoreError>
     check_index(view, findings, &BY_IP, |event, key| event.peer_ip.map(ip_key).as_ref() == Some(key))
 }
 
-fn missing(view: &View, subject: Subject, event: &Event) -> Result<Vec<&'static str>, StoreError> {
+/// The index rows of an event that are not there.
+fn missing(view: &View, subject: Subject, event: &Event) -> Result<Vec<Place>, StoreError> {
     let mut lost = Vec::new();
-    for address in addresses(event) {
-        if !view.has(&BY_ADDRESS, &(address, subject))? {
-            lost.push(BY_ADDRESS.name());
+    for place in places(event) {
+        let is_there = match &place {
+            Place::Address(address) => view.has(&BY_ADDRESS, &(address.clone(), subject))?,
+            Place::MessageId(hash) => view.has(&BY_MESSAGE_ID, &(*hash, subject))?,
+            Place::Ip(ip) => view.has(&BY_IP, &(*ip, subject))?,
+        };
+        if !is_there {
+            lost.push(place);
         }
     }
-    if let Some(hash) = event.message_id.as_deref().and_then(message_id_hash)
-        && !view.has(&BY_MESSAGE_ID, &(hash, subject))?
-    {
-        lost.push(BY_MESSAGE_ID.name());
-    }
-    if let Some(ip) = event.peer_ip
-        && !view.has(&BY_IP, &(ip_key(ip), subject))?
-    {
-        lost.push(BY_IP.name());
-    }
     Ok(lost)
+}
+
+impl Place {
+    fn table(&self) -> &'static str {
+        match self {
+            Self::Address(_) => BY_ADDRESS.name(),
+            Self::MessageId(_) => BY_MESSAGE_ID.name(),
+            Self::Ip(_) => BY_IP.name(),
+        }
+    }
+
+    fn mend(self, finding: Finding<'_>, subject: Subject) {
+        match self {
+            Self::Address(address) => finding.put(&BY_ADDRESS, &(address, subject), &()),
+            Self::MessageId(hash) => finding.put(&BY_MESSAGE_ID, &(hash, subject), &()),
+            Self::Ip(ip) => finding.put(&BY_IP, &(ip, subject), &()),
+        };
+    }
 }
 
 fn check_index<K: Key>(
@@ -148,7 +165,8 @@ fn check_index<K: Key>(
     view.scan(index, Span::all(), |(key, subject), ()| match story(view, subject) {
         Ok(events) => {
             if !events.iter().any(|event| matches(event, &key)) {
-                findings.add(format!("{}: a row of {subject} stands for no event", index.name()));
+                let what = format!("{}: a row of {subject} stands for no event", index.name());
+                findings.add(what).remove(index, &(key, subject));
             }
             ControlFlow::Continue(())
         }

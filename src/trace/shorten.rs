@@ -11,25 +11,23 @@ use crate::store::{Read, Span, StoreError, Tx};
 enum Alike<'a> {
     /// What was done with the copies of an account.
     Account(Kind, &'a str),
-    /// What was done with an entry of the queue, or why it was put off: the server's name, the stage, the code, the words.
+    /// What was done with an entry of the queue, or why it was put off: how far it came, and with which code. The words
+    /// may be others each time, as those that name a session or a time to wait.
     Entry(Kind, u32, Option<Reason<'a>>),
     /// The same message once more.
     Repeated,
 }
 
-type Reason<'a> = (Option<&'a str>, Option<&'a str>, Option<u16>, &'a str);
+type Reason<'a> = (Option<&'a str>, Option<u16>);
 
 impl<'a> Alike<'a> {
     fn of(event: &'a Event) -> Option<Self> {
         let account = || event.account.as_deref().map(|account| Self::Account(event.kind, account));
         let entry = |reason| event.entry.map(|entry| Self::Entry(event.kind, entry, reason));
         match event.kind {
-            Kind::Fetched | Kind::Moved | Kind::Copied | Kind::Expunged => account(),
-            Kind::Held | Kind::Released | Kind::Retried | Kind::Parked => entry(None),
-            Kind::Deferred => {
-                let words = event.text.split(" (next attempt at ").next().unwrap_or_default();
-                entry(Some((event.server.as_deref(), event.stage.as_deref(), event.code, words)))
-            }
+            Kind::Fetched | Kind::Moved | Kind::Copied | Kind::Expunged | Kind::Restored => account(),
+            Kind::Held | Kind::Released | Kind::Retried | Kind::Parked | Kind::Uncertain => entry(None),
+            Kind::Deferred => entry(Some((event.stage.as_deref(), event.code))),
             Kind::Repeated => Some(Self::Repeated),
             _ => None,
         }

@@ -17,14 +17,14 @@ pub(super) static STRANGERS_BYTES: Table<u8, Octets> = Table::new("trace_strange
 
 /// How much there is in the file, roughly.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Octets(u64);
+pub(super) struct Octets(pub(super) u64);
 postcard_row!(Octets, 1);
 
 /// A story has grown by so many octets. Where all of them are too large now, the oldest go.
 pub(super) fn add(tx: &mut Tx<'_>, subject: Subject, bytes: u64) -> Result<(), StoreError> {
-    let before = tx.get(&STRANGERS, &subject)?.unwrap_or_default();
+    let before = tx.get_if_sound(&STRANGERS, &subject)?.unwrap_or_default();
     tx.put(&STRANGERS, &subject, &Octets(before.0 + bytes))?;
-    let all = tx.get(&STRANGERS_BYTES, &0)?.unwrap_or_default().0 + bytes;
+    let all = tx.get_if_sound(&STRANGERS_BYTES, &0)?.unwrap_or_default().0 + bytes;
     tx.put(&STRANGERS_BYTES, &0, &Octets(all))?;
     if all <= limits::TRACED_STRANGERS_BYTES {
         return Ok(());
@@ -40,7 +40,7 @@ pub(super) fn remove_story(tx: &mut Tx<'_>, subject: Subject) -> Result<u64, Sto
     }
     forget_transcripts(tx, subject)?;
     let Some(Octets(bytes)) = tx.remove(&STRANGERS, &subject)? else { return Ok(0) };
-    let all = tx.get(&STRANGERS_BYTES, &0)?.unwrap_or_default().0;
+    let all = tx.get_if_sound(&STRANGERS_BYTES, &0)?.unwrap_or_default().0;
     tx.put(&STRANGERS_BYTES, &0, &Octets(all.saturating_sub(bytes)))?;
     Ok(bytes)
 }
@@ -98,12 +98,13 @@ pub(super) fn check_strangers(view: &View, findings: &mut Findings) -> Result<()
     })?;
     for subject in subjects {
         if view.first(&EVENTS, Span::prefix(&subject))?.is_none() {
-            findings.add(format!("trace: {subject} is a refusal without events"));
+            findings.add(format!("trace: {subject} is a refusal without events")).remove(&STRANGERS, &subject);
         }
     }
     let told = view.get(&STRANGERS_BYTES, &0)?.unwrap_or_default().0;
     if told != all {
-        findings.add(format!("trace: refusals take {all} octets, and {told} are told"));
+        let what = format!("trace: refusals take {all} octets, and {told} are told");
+        findings.add(what).put(&STRANGERS_BYTES, &0, &Octets(all));
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
 use std::sync::Arc;
 
 use super::record::{BY_ADDRESS, BY_IP, BY_MESSAGE_ID};
+use super::strangers::{Octets, STRANGERS, STRANGERS_BYTES};
+use super::transcript::{TRANSCRIPTS, put_transcript};
 use super::*;
 use crate::base::{Enhanced, MessageId, Reply, SystemClock, Timestamp, TraceId};
-use crate::store::{Halt, Key, Op, Options, Row, Schema, Store, StoreError, Tx};
+use crate::store::{Halt, Key, Op, Options, Read, Row, Schema, Span, Store, StoreError, Tx};
 
-static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: CHECKS };
+static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: CHECKS, migrations: &[] };
 
 fn store() -> Store {
     Store::open(Options::memory(Arc::new(SystemClock)), &SCHEMA).unwrap()
@@ -280,6 +282,46 @@ fn a_dialogue_is_kept_once_and_goes_with_its_story() {
     assert_eq!(transcript(&store.view().unwrap(), message(1), 0).unwrap(), None);
     assert_eq!(transcript(&store.view().unwrap(), message(3), 0).unwrap().as_deref(), Some("> 3\n"));
     assert_eq!(store.check().unwrap().lines(), [] as [&str; 0]);
+}
+
+#[test]
+fn stories_that_contradict_their_indexes_are_mended() {
+    let store = store();
+    let ip = std::net::IpAddr::from([192, 0, 2, 1]);
+    let (sender, message_id) = (Some("a@x.test".into()), Some("<1@x.test>".into()));
+    write(&store, message(1), Event { sender, message_id, peer_ip: Some(ip), ..event(Kind::Accepted) });
+    let lost = |tx: &mut Tx<'_>| {
+        tx.remove(&BY_ADDRESS, &("a@x.test".into(), message(1)))?;
+        let by_id = tx.first(&BY_MESSAGE_ID, Span::all())?.expect("there is one").0;
+        let by_ip = tx.first(&BY_IP, Span::all())?.expect("there is one").0;
+        tx.remove(&BY_MESSAGE_ID, &by_id)?;
+        tx.remove(&BY_IP, &by_ip).map(drop)
+    };
+    store.is_mended(lost, "is missing in the index trace_by_address");
+    for wanted in [Wanted::Address("a@x.test".into()), Wanted::MessageId("1@x.test".into()), Wanted::Ip(ip)] {
+        assert_eq!(found(&store, &wanted, None, 9), [message(1)], "{wanted:?}");
+    }
+    let of_none = "stands for no event";
+    store.is_mended(|tx| tx.put(&BY_ADDRESS, &("b@x.test".into(), message(1)), &()), of_none);
+    store.is_mended(|tx| tx.put(&BY_MESSAGE_ID, &([7; 16], message(1)), &()), of_none);
+    store.is_mended(|tx| tx.put(&BY_IP, &([7; 16], message(9)), &()), of_none);
+    assert_eq!(found(&store, &Wanted::Address("b@x.test".into()), None, 9), []);
+    let refusal = Subject::Refused(TraceId(2 << 16));
+    store.is_mended(move |tx| tx.put(&STRANGERS, &refusal, &Octets(5)), "is a refusal without events");
+    store.is_mended(|tx| tx.put(&STRANGERS_BYTES, &0, &Octets(77)), "and 77 are told");
+}
+
+#[test]
+fn dialogues_that_contradict_their_story_are_mended() {
+    let store = store();
+    store.write_blocking(Attempt(message(1), "> 1\n")).unwrap().into_inner();
+    store.write_blocking(Attempt(message(2), "> 2\n")).unwrap().into_inner();
+    store.is_mended(|tx| put_transcript(tx, message(1), 9, "> 9\n").map(drop), "names its dialogue 9");
+    store.is_mended(|tx| tx.remove(&TRANSCRIPTS, &(message(1), 0)).map(drop), "the dialogue 0 of event");
+    let view = store.view().unwrap();
+    let told = super::story(&view, message(1)).unwrap();
+    assert_eq!(told.iter().map(|event| (event.kind, event.transcript)).collect::<Vec<_>>(), [(Kind::Deferred, None)]);
+    assert_eq!(transcript(&view, message(2), 0).unwrap().as_deref(), Some("> 2\n"));
 }
 
 /// Records an event with what was said.

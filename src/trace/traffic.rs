@@ -147,7 +147,7 @@ mod tests {
     use crate::store::{Options, Schema};
     use crate::trace::{self, Record, Subject};
 
-    static SCHEMA: Schema = Schema { version: 1, tables: trace::TABLES, checks: trace::CHECKS };
+    static SCHEMA: Schema = Schema { version: 1, tables: trace::TABLES, checks: trace::CHECKS, migrations: &[] };
 
     #[test]
     fn events_are_counted_by_their_hour_and_outlive_a_start() {

@@ -1,4 +1,4 @@
-use super::event::Subject;
+use super::event::{Event, Subject};
 use crate::base::limits;
 use crate::store::{Findings, Read, Row, Span, StoreError, Table, Tx, View};
 
@@ -83,13 +83,18 @@ pub(super) fn check_transcripts(view: &View, findings: &mut Findings) -> Result<
         named.iter().map(|(subject, n, _)| (*subject, *n)).collect();
     view.scan(&TRANSCRIPTS, Span::all(), |(subject, number), _| {
         if !wanted.contains(&(subject, number)) {
-            findings.add(format!("trace: no event of {subject} names its dialogue {number}"));
+            let what = format!("trace: no event of {subject} names its dialogue {number}");
+            findings.add(what).set_aside(&TRANSCRIPTS, &(subject, number));
         }
         std::ops::ControlFlow::Continue(())
     })?;
     for (subject, transcript, number) in named {
         if !view.has(&TRANSCRIPTS, &(subject, transcript))? {
-            findings.add(format!("trace: the dialogue {transcript} of event {number} of {subject} is missing"));
+            let what = format!("trace: the dialogue {transcript} of event {number} of {subject} is missing");
+            let finding = findings.add(what);
+            if let Some(event) = view.get(&super::EVENTS, &(subject, number))? {
+                finding.put(&super::EVENTS, &(subject, number), &Event { transcript: None, ..event });
+            }
         }
     }
     Ok(())

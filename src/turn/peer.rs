@@ -8,10 +8,13 @@ use crate::base::{DomainName, Host, Networks, Timestamp};
 use crate::directory::{self, Precondition, Put};
 use crate::postcard_row;
 use crate::queue::{self, Login, Match, ROUTE_TOPIC, RouteKind};
-use crate::store::{Halt, Op, Read, Span, StoreError, Table, Topic, Tx};
+use crate::store::{Halt, HoldsSecret, Op, Read, Span, StoreError, Table, Topic, Tx};
 
 /// Entries of a domain that are looked at in one piece.
 const PAGE: usize = 100;
+
+/// The counter of the peers' versions.
+pub(super) const VERSIONS: &str = "turn.version";
 
 /// The peers, by name.
 pub(super) static PEERS: Table<String, Peer> = Table::new("turn_peers");
@@ -41,7 +44,19 @@ pub struct Peer {
     /// When it was last changed.
     pub changed_at: Timestamp,
 }
-postcard_row!(Peer, 1);
+postcard_row!(Peer, 1, secret);
+
+impl HoldsSecret for Peer {
+    const WHAT: &'static str = "peer";
+
+    fn secret(&self) -> Option<&[u8]> {
+        self.fields.login.as_ref().map(|login| login.secret.as_bytes())
+    }
+
+    fn set_secret(&mut self, secret: &[u8]) -> Option<()> {
+        self.fields.login.as_mut()?.set_secret(secret)
+    }
+}
 
 /// What an administrator sets of a peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,7 +216,7 @@ impl Op for PutPeer {
         let row = Peer {
             name: self.name.clone(),
             secret_changed_at: old.as_ref().filter(|_| is_same_secret).map_or(self.at, |old| old.secret_changed_at),
-            version: tx.next("turn.version")?,
+            version: tx.next(VERSIONS, last_version)?,
             created_at: old.as_ref().map_or(self.at, |old| old.created_at),
             changed_at: self.at,
             fields: PeerFields { login, ..self.fields.clone() },
@@ -345,6 +360,16 @@ pub fn peer_holding(read: &impl Read, domain: &DomainName) -> Result<Option<Peer
     }
 }
 
+/// The highest version that a peer has.
+pub(super) fn last_version(read: &impl Read) -> Result<u64, StoreError> {
+    let mut highest = 0;
+    read.scan(&PEERS, Span::all(), |_, peer| {
+        highest = highest.max(peer.version);
+        ControlFlow::Continue(())
+    })?;
+    Ok(highest)
+}
+
 /// The domains whose mail a peer may fetch: of its own, those that are not ours and that no other peer and no route has;
 /// and those that a route holds for it.
 ///
@@ -401,18 +426,20 @@ pub fn domains_ours(read: &impl Read, peer: &Peer) -> Result<Vec<DomainName>, St
     Ok(ours)
 }
 
-/// Whether any mail for one of these domains may be sent now, whatever its schedule says. What an operator holds does
-/// not count. May be a long read.
+/// Whether any mail for one of these domains may be sent now, whatever its schedule says: see [`queue::may_go`]. May be a
+/// long read.
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn has_mail(read: &impl Read, domains: &[DomainName]) -> Result<bool, StoreError> {
+pub fn has_mail(read: &impl Read, domains: &[DomainName], now: Timestamp) -> Result<bool, StoreError> {
     for domain in domains {
         let mut after = None;
         loop {
             let page = queue::entries_of_domain(read, domain.as_str(), after, PAGE)?;
-            if page.iter().any(|waiting| !matches!(waiting.entry.state, queue::State::Held { .. })) {
-                return Ok(true);
+            for waiting in &page {
+                if queue::may_go(read, waiting, now)? {
+                    return Ok(true);
+                }
             }
             match page.last() {
                 Some(last) if page.len() == PAGE => after = Some(last.id),

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use super::peer::{PEER_DOMAINS, PEER_LOGINS, PEERS, PeerName, VERSIONS, domain_place};
+use super::session::{PEER_SESSIONS, RUNNING, SESSIONS};
 use super::*;
 use crate::base::{Address, Clock, DomainName, Host, Networks, SessionId, SystemClock, Timestamp, limits};
 use crate::directory::{self, AccountChange, AccountFields, DomainFields, Precondition, PutDomain};
@@ -13,7 +15,7 @@ fn open() -> Store {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let tables =
         [trace::TABLES, crate::kept::TABLES, directory::TABLES, mailbox::TABLES, queue::TABLES, TABLES].concat();
-    let schema = Schema { version: 1, tables: tables.leak(), checks: CHECKS };
+    let schema = Schema { version: 1, tables: tables.leak(), checks: CHECKS, migrations: &[] };
     let store = Store::open(Options::memory(clock), Box::leak(Box::new(schema))).unwrap();
     let (fields, at) = (DomainFields::new(&Settings::default()), Timestamp(1));
     let put = PutDomain { name: name("ours.test"), fields, precondition: Precondition::None, at };
@@ -241,4 +243,41 @@ fn sessions_are_listed_from_the_newest_and_the_oldest_go() {
     assert_eq!(state(1000), Some((SessionState::Failed, Some(Timestamp(9)))));
     assert_eq!((state(1001), state(1)), (Some((SessionState::Done, None)), None));
     examine(&store);
+}
+
+#[test]
+fn peers_that_contradict_their_indexes_are_mended() {
+    let store = open();
+    let before = put(&store, "branch", fields()).unwrap();
+    let of = |domain: &str| domain_place(&name(domain), "branch");
+    let peer = |text: &str| PeerName(text.to_owned());
+    store.is_mended(move |tx| tx.remove(&PEER_DOMAINS, &of("branch.test")).map(drop), "branch.test does not lead to");
+    store.is_mended(move |tx| tx.put(&PEER_DOMAINS, &of("far.test"), &()), "far.test leads to branch");
+    store.is_mended(|tx| tx.remove(&PEER_LOGINS, &"branch".into()).map(drop), "the user name of branch does not");
+    store.is_mended(move |tx| tx.put(&PEER_LOGINS, &"other".into(), &peer("branch")), "a user name leads to branch");
+    store.forget_counter(VERSIONS);
+    store.is_mended_of("the counter of their versions is behind");
+    assert_eq!(super::peer(&store.view().unwrap(), "branch").unwrap(), Some(before), "the peer is as it was");
+    store.is_mended(|tx| tx.remove(&PEERS, &"branch".into()).map(drop), "ours.test leads to branch");
+    // What led to it is free again.
+    put(&store, "branch", fields()).unwrap();
+    examine(&store);
+}
+
+#[test]
+fn sessions_that_contradict_their_indexes_are_mended() {
+    let store = open();
+    for (id, state) in [(1, SessionState::Running), (2, SessionState::Done)] {
+        let _ = store.write_blocking(PutSession { id: SessionId(id), session: session_of("branch", state) }).unwrap();
+    }
+    let of = |peer: &str, id| (peer.to_owned(), SessionId(id));
+    store
+        .is_mended(move |tx| tx.remove(&PEER_SESSIONS, &of("branch", 2)).map(drop), "is missing among those of branch");
+    store.is_mended(move |tx| tx.put(&PEER_SESSIONS, &of("other", 2), &()), "is no session of other");
+    store.is_mended(|tx| tx.remove(&RUNNING, &SessionId(1)).map(drop), "runs, and is missing");
+    store.is_mended(|tx| tx.put(&RUNNING, &SessionId(2), &()), "does not run");
+    let listed = |peer| sessions(&store.view().unwrap(), peer, None, 9).unwrap().len();
+    assert_eq!((listed(Some("branch")), listed(Some("other"))), (2, 0));
+    store.is_mended(|tx| tx.remove(&SESSIONS, &SessionId(1)).map(drop), "is no session of branch");
+    assert_eq!(listed(None), 1);
 }

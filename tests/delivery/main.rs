@@ -3,7 +3,9 @@
 
 mod broken;
 mod clock;
+mod clock_table;
 mod routes;
+mod rules;
 mod sending;
 mod site;
 mod trouble;

@@ -2,7 +2,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pillarbox::base::{Address, MessageId, QueueId, SeededRandom, Timestamp, TurnedClock};
+use pillarbox::base::{Address, MailOptions, MessageId, QueueId, RcptOptions, SeededRandom, Timestamp, TurnedClock};
 use pillarbox::directory::Precondition;
 use pillarbox::queue::{
     self, Act, Action, Entry, Match, NewEntry, NewMessage, Notify, Policy, PutRoute, RouteFields, RouteKind, State,
@@ -12,6 +12,7 @@ use pillarbox::store::{Halt, Op, StoreError, Tx};
 use pillarbox::trace;
 
 use crate::dns::{Dns, Zone};
+use crate::sink::{ALWAYS, Fault, Sink, Stage};
 
 /// How long anything may take that needs no turn of the clock.
 pub const SOON: Duration = Duration::from_secs(60);
@@ -44,6 +45,15 @@ impl Site {
         let house = House::open(&config, Arc::<TurnedClock>::clone(&clock), random).await.unwrap();
         house.deliver(Vec::new());
         Self { house, clock, dns }
+    }
+
+    /// The same with a server for `there.test` that takes no recipient for now; each is tried again after an hour.
+    pub async fn put_off() -> (Self, Sink) {
+        let sink = Sink::start("127.0.0.9:0");
+        sink.fail(Stage::Recipient, Fault::Reply("450 4.2.0 not now"), ALWAYS);
+        let zone = Zone::new().mail("there.test", "127.0.0.9");
+        let settings = ["queue.retry_seconds=3600", "queue.delay_notice_seconds=0"];
+        (Self::open(zone, sink.address.port(), &settings).await, sink)
     }
 
     /// Queues a message from `a@us.test` for some recipients.
@@ -161,7 +171,11 @@ impl Op for Put {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        let entry = |recipient: &Address| NewEntry { recipient: recipient.clone(), original: None };
+        let entry = |recipient: &Address| NewEntry {
+            recipient: recipient.clone(),
+            original: None,
+            options: RcptOptions::default(),
+        };
         let message = NewMessage {
             id: self.id,
             sender: Some(self.sender.clone()),
@@ -172,6 +186,7 @@ impl Op for Put {
             eight_bit: false,
             smtputf8: false,
             at: self.at,
+            options: MailOptions::default(),
             recipients: self.recipients.iter().map(entry).collect(),
         };
         queue::enqueue(tx, &message, &self.policy).map(drop)

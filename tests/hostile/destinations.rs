@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pillarbox::base::{Clock, MessageId, QueueId, SeededRandom, Timestamp, TurnedClock};
+use pillarbox::base::{Clock, MailOptions, MessageId, QueueId, RcptOptions, SeededRandom, Timestamp, TurnedClock};
 use pillarbox::queue::{self, NewEntry, NewMessage, Notify, Policy};
 use pillarbox::server::{Config, House};
 use pillarbox::store::{Halt, Op, StoreError, Tx};
@@ -325,7 +325,12 @@ impl Op for Put {
             eight_bit: false,
             smtputf8: false,
             at: self.at,
-            recipients: vec![NewEntry { recipient: self.recipient.parse().expect("an address"), original: None }],
+            options: MailOptions::default(),
+            recipients: vec![NewEntry {
+                recipient: self.recipient.parse().expect("an address"),
+                original: None,
+                options: RcptOptions::default(),
+            }],
         };
         Ok(queue::enqueue(tx, &message, &self.policy)?[0])
     }

@@ -4,6 +4,7 @@
 //! With `PILLARBOX_BIN` another binary is tested, and with `PILLARBOX_AGAINST=postfix-dovecot` the tests prove
 //! themselves against those.
 
+mod dkim;
 #[path = "../world/dns.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod dns;
@@ -14,6 +15,7 @@ mod memory;
 mod outside;
 mod programs;
 mod read;
+mod secrets;
 #[path = "../world/sink.rs"]
 #[allow(dead_code, reason = "shared with other tests and benches")]
 mod sink;

@@ -18,9 +18,11 @@ pub const PASSWORD: &str = "pillarbox";
 /// The listeners that are asked for, each on a port that the system picks.
 const LISTENERS: [&str; 9] = ["smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "http", "https"];
 /// The bearer token of [`Site::serve`].
-const TOKEN: &str = "pbx_interop_0123456789abcdef0123456789abcdef";
+pub const TOKEN: &str = "pbx_interop_0123456789abcdef0123456789abcdef";
 /// How long a start may take before the test fails; only what is slower than this is a fault here.
 const START_LIMIT: Duration = Duration::from_secs(60);
+/// The same for a job; the largest are on files of gigabytes.
+const JOB_LIMIT: Duration = Duration::from_secs(600);
 
 /// The program under test.
 pub fn binary() -> PathBuf {
@@ -39,6 +41,16 @@ pub fn is_release() -> bool {
 /// Writes past the test harness's capture: for what a person must see of a test that passes.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A process that ends with the test, however that ends: dropping it kills it.
+pub struct Guarded(pub Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A server and where it listens. Dropping it ends it at once.
@@ -82,13 +94,21 @@ impl Site {
     /// The command line of a server on `folder`'s file, for starts that end otherwise than in a running server.
     pub fn command(command: &str, folder: &Path, arguments: &[&str]) -> Command {
         let mut line = Command::new(binary());
-        line.arg(command).arg("--data").arg(data_file(folder)).arg("--ready-file").arg(folder.join("ready.json"));
+        line.arg(command).arg("--ready-file").arg(folder.join("ready.json"));
+        // A file that is not in the folder is named among the arguments.
+        if !arguments.contains(&"--data") {
+            line.arg("--data").arg(data_file(folder));
+        }
         for name in LISTENERS {
             let named =
                 arguments.iter().any(|argument| argument.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')));
             if !named {
                 line.arg("--listen").arg(format!("{name}=127.0.0.1:0"));
             }
+        }
+        // An RSA key costs a debug build a second of a core, while others are measured or killed.
+        if !arguments.iter().any(|argument| argument.starts_with("dkim.create_keys=")) {
+            line.args(["--set", "dkim.create_keys=false"]);
         }
         line.args(arguments).env_remove("PILLARBOX_SET").stdin(Stdio::null());
         line
@@ -208,15 +228,12 @@ impl Site {
         self.rest("PUT", path, json).0
     }
 
-    /// Asks the REST interface with the token of [`Site::serve`]: the status and the body, which is null when it is empty.
+    /// Asks the REST interface with the token of [`Site::serve`]: the status and the body, which is null when it is
+    /// empty.
     pub fn rest(&self, method: &str, path: &str, json: &str) -> (u16, serde_json::Value) {
         let address = self.address("http");
         let mut stream = TcpStream::connect(address).expect("the http listener answers");
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n{json}",
-            json.len()
-        );
+        let request = Self::request(address, method, path, json);
         stream.write_all(request.as_bytes()).expect("the request is sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("the answer is read");
@@ -224,6 +241,29 @@ impl Site {
         let status = status.unwrap_or_else(|| panic!("an HTTP answer to {method} {path}, not {answer:?}"));
         let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
         (status, serde_json::from_str(body).unwrap_or_default())
+    }
+
+    /// The job that an answer names, when it has ended.
+    pub fn ended(&self, started: &serde_json::Value) -> serde_json::Value {
+        let path = format!("/api/v1/jobs/{}", started["id"].as_str().unwrap_or_else(|| panic!("a job, not {started}")));
+        let deadline = Instant::now() + JOB_LIMIT;
+        loop {
+            let (_, job) = self.rest("GET", &path, "");
+            if !matches!(job["state"].as_str(), Some("queued" | "running")) {
+                return job;
+            }
+            assert!(Instant::now() < deadline, "a job that ends: {job}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The octets of a request with the token of [`Site::serve`], for who wants to see how it ends.
+    pub fn request(address: SocketAddr, method: &str, path: &str, json: &str) -> String {
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{json}",
+            json.len()
+        )
     }
 
     /// Ends the server with SIGKILL, as a power cut would.

@@ -199,6 +199,31 @@ impl Pop3 {
         }
     }
 
+    /// The unique ids of all messages, sorted. RFC 1939 §7
+    pub fn ids(&mut self) -> io::Result<Vec<String>> {
+        let listing = String::from_utf8(self.multi_line("UIDL")?).map_err(io::Error::other)?;
+        let mut ids: Vec<String> =
+            listing.lines().filter_map(|line| Some(line.split_once(' ')?.1.trim().to_owned())).collect();
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// The unique id and the octets of each message, in order. RFC 1939 §5, §7
+    pub fn listing(&mut self) -> io::Result<Vec<(String, usize)>> {
+        let mut columns = Vec::new();
+        for command in ["UIDL", "LIST"] {
+            let lines = String::from_utf8(self.multi_line(command)?).map_err(io::Error::other)?;
+            let behind = |line: &str| Some(line.split_once(' ')?.1.trim().to_owned());
+            columns.push(lines.lines().filter_map(behind).collect::<Vec<String>>());
+        }
+        let (octets, ids) = (columns.pop().unwrap_or_default(), columns.pop().unwrap_or_default());
+        if ids.len() != octets.len() {
+            return Err(io::Error::other(format!("{} ids and {} sizes", ids.len(), octets.len())));
+        }
+        let row = |(id, octets): (String, String)| Ok((id, octets.parse().map_err(io::Error::other)?));
+        ids.into_iter().zip(octets).map(row).collect()
+    }
+
     /// Every message in order, each checked against the size that LIST gives for it.
     pub fn retrieve_all(&mut self) -> io::Result<Vec<Vec<u8>>> {
         let count = self.count()?;

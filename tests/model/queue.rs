@@ -5,6 +5,7 @@
 
 mod file;
 mod oracle;
+mod ruled;
 mod steps;
 mod table;
 mod world;
@@ -12,14 +13,15 @@ mod world;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pillarbox::base::{Address, QueueId, Timestamp};
+use pillarbox::base::{Address, MessageId, QueueId, Timestamp};
 use pillarbox::intake::Settle;
 use pillarbox::queue::{
-    Act, Action, EndHold, Entry, Flush, Notify, Open, OpenAttempt, Outcome, Park, Postpone, Selector, Sending, Stage,
-    Verdict, Via,
+    Act, Action, EndHold, Entry, Flush, Notify, Open, OpenAttempt, Outcome, Park, Postpone, Recall, Selector, Sending,
+    Stage, Verdict, Via,
 };
 
 use oracle::{OPENED_AT, Oracle, Sent, attempt};
+use ruled::{REASON, Ruled};
 use steps::{BODIES, DOMAINS, PEERS, RECIPIENTS, SENDERS, Said, Step, What, steps};
 use table::{Cause, Seen, Stand, TABLE};
 use world::World;
@@ -133,6 +135,16 @@ async fn turn(world: &mut World<'_>, state: u8, entry: u8, line: u8) -> Result<(
         Cause::Flush => flush(world, What::All, 3).await,
         Cause::NamedFlush => flush(world, What::Domain(domain), 3).await,
         Cause::Postpone => postpone(world, one, 5000).await,
+        Cause::Recall => {
+            // It came in an hour later than it is now.
+            let came = world.oracle.messages[&id.message].at;
+            world.oracle.now = Timestamp(came.ms().saturating_sub(3_600_000));
+            recall(world, id.message).await
+        }
+        Cause::HoldByRule => {
+            let recipient = world.oracle.entries[&id].recipient.clone();
+            hold_by_rule(world, id, recipient).await
+        }
         Cause::Park => park(world, one, Some(PEERS[number % PEERS.len()])).await,
         Cause::Unpark => park(world, one, None).await,
         Cause::Open => open(world, one).await,
@@ -211,7 +223,7 @@ async fn act(world: &mut World<'_>, entries: Vec<QueueId>, action: &Action) -> R
 async fn flush(world: &mut World<'_>, what: What, limit: usize) -> Result<(), String> {
     let (selector, cause) = match what {
         What::All => (Selector::All, Cause::Flush),
-        What::Sender(place) => (Selector::Sender(SENDERS[place].into()), Cause::Flush),
+        What::Sender(place) => (Selector::Sender(SENDERS[place].parse().ok()), Cause::Flush),
         What::Domain(place) => (Selector::Domain(DOMAINS[place].parse().expect("a name")), Cause::NamedFlush),
         What::Peer(place) => (Selector::Peer(PEERS[place].into()), Cause::NamedFlush),
     };
@@ -234,6 +246,25 @@ async fn postpone(world: &mut World<'_>, entries: Vec<QueueId>, seconds: u64) ->
         Ok(())
     };
     world.play(op, &only(&entries, Cause::Postpone), change).await.map(drop)
+}
+
+async fn hold_by_rule(world: &mut World<'_>, entry: QueueId, recipient: Address) -> Result<(), String> {
+    let op = Ruled { entry, recipient, at: world.oracle.now };
+    let change = |oracle: &mut Oracle| {
+        oracle.hold_by_rule(entry, REASON);
+        Ok(())
+    };
+    world.play(op, &only(&[entry], Cause::HoldByRule), change).await.map(drop)
+}
+
+async fn recall(world: &mut World<'_>, message: MessageId) -> Result<(), String> {
+    let op = Recall { messages: vec![message], policy: oracle::policy(), at: world.oracle.now, jitter: 1000 };
+    let cause = |id: QueueId| (id.message == message).then_some(Cause::Recall);
+    let change = |oracle: &mut Oracle| {
+        oracle.recall(message);
+        Ok(())
+    };
+    world.play(op, &cause, change).await.map(drop)
 }
 
 async fn park(world: &mut World<'_>, entries: Vec<QueueId>, peer: Option<&str>) -> Result<(), String> {

@@ -65,7 +65,7 @@ impl Zone {
         self.with(name, Record::Cname(target.to_owned()))
     }
 
-    /// A name with no records for mail, so that it exists.
+    /// A TXT record of `name`, which may have several.
     pub fn text(self, name: &str, text: &str) -> Self {
         self.with(name, Record::Txt(text.to_owned()))
     }
@@ -233,8 +233,7 @@ fn look_up(zone: &Zone, name: &str, kind: u16, found: &mut Vec<Vec<u8>>) -> Opti
                     found.push(row(&name, MX, &[preference.to_be_bytes().as_slice(), &write_name(host)].concat()));
                 }
                 Record::Txt(text) if kind == TXT => {
-                    let length = u8::try_from(text.len()).expect("a short text");
-                    found.push(row(&name, TXT, &[&[length], text.as_bytes()].concat()));
+                    found.push(row(&name, TXT, &strings(text)));
                 }
                 Record::Cname(to) => {
                     found.push(row(&name, CNAME, &write_name(to)));
@@ -259,6 +258,12 @@ fn row(name: &str, kind: u16, data: &[u8]) -> Vec<u8> {
     out.extend_from_slice(&u16::try_from(data.len()).expect("a short record").to_be_bytes());
     out.extend_from_slice(data);
     out
+}
+
+/// RFC 1035 §3.3: strings of at most 255 octets, one at least.
+fn strings(text: &str) -> Vec<u8> {
+    let pieces: Vec<&[u8]> = if text.is_empty() { vec![b""] } else { text.as_bytes().chunks(255).collect() };
+    pieces.into_iter().flat_map(|piece| [&[piece.len() as u8], piece].concat()).collect()
 }
 
 fn soa() -> Vec<u8> {

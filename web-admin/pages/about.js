@@ -20,6 +20,7 @@ export default function About() {
             ["Program", "Pillarbox, a mail server: one program, one file"],
             ["Version", html`<code>${row.version}</code>`],
             ["Answers as", html`<span class="wrap-anywhere">${row.hostname}</span>`],
+            ["Secrets in the file", row.secrets === "sealed" ? "sealed with the key file" : "as they are (no key file)"],
             ["Interface", html`<a href=${link("/api")}>REST, version 1</a>`],
           ]} />
         `}

@@ -9,16 +9,23 @@ import { plural } from "../ui/format.js";
 import { KeptToo, useLock } from "../ui/kept.js";
 import { Loaded, useGet } from "../ui/load.js";
 import { Facts, Page, Section } from "../ui/page.js";
-import { Records, recordsOf, zoneLine } from "../ui/records.js";
+import { Records, recordsOf, wanted, zoneLine } from "../ui/records.js";
 import { SizeField } from "../ui/size.js";
 import { Time } from "../ui/time.js";
 import { toast } from "../ui/toast.js";
 import { State } from "./domains.js";
+import { Dkim } from "./parts/dkim.js";
 
 /** @param {{ name: string }} props */
 export function Domain({ name }) {
   const domain = useGet(at`/domains/${name}`);
+  const dns = useGet(at`/domains/${name}/dns`);
   const [isDeleting, setIsDeleting] = useState(false);
+  // Another name of it has records of its own.
+  const reload = () => {
+    domain.reload();
+    dns.reload();
+  };
   const actions = can("domains:write") && domain.data
     && html`<button type="button" class="danger" onClick=${() => setIsDeleting(true)}>Delete…</button>`;
   return html`
@@ -26,8 +33,9 @@ export function Domain({ name }) {
       <${Loaded} of=${domain}>
         ${(/** @type {any} */ row) => html`
           <${Summary} row=${row} />
-          <${Settings} row=${row} etag=${domain.etag} onSaved=${domain.reload} />
-          <${Dns} row=${row} />
+          <${Settings} row=${row} etag=${domain.etag} onSaved=${reload} />
+          <${Dkim} domain=${row.name} onChanged=${dns.reload} />
+          <${Dns} row=${row} dns=${dns} />
           <${Delete} row=${row} open=${isDeleting} onClose=${() => setIsDeleting(false)} />
         `}
       <//>
@@ -82,19 +90,26 @@ function Settings({ row, etag, onSaved }) {
   `;
 }
 
-/** @param {{ row: any }} props */
-function Dns({ row }) {
+/** @param {{ row: any, dns: import("../ui/load.js").Resource }} props */
+function Dns({ row, dns }) {
   const version = useGet("/version");
   return html`
-    <${Section} title="What the DNS has to say">
-      <p class="quiet">To enter where the domain is registered. Pillarbox does not look yet whether it is so.</p>
+    <${Section} title="What the DNS has to say"
+      actions=${html`<button type="button" onClick=${dns.reload} disabled=${dns.loading}>Look again</button>`}>
+      <p class="quiet">To enter where the domain is registered. What is there is remembered for some minutes.</p>
       <${Loaded} of=${version}>
         ${(/** @type {any} */ { hostname }) => {
-          const records = [row.name, ...row.aliases].flatMap((name, i) => i === 0 ? recordsOf(name, hostname) : recordsOf(name, hostname).slice(0, 2));
-          const all = records.map(zoneLine).join("\n");
+          const programs = recordsOf(row.name, hostname);
           return html`
-            <${Records} records=${records} />
-            <div class="row"><${CopyButton} text=${`${all}\n`} label="Copy all as a zone file" words /></div>
+            <${Loaded} of=${dns}>
+              ${(/** @type {any} */ seen) => {
+                const records = [...seen.records.map(wanted), ...programs];
+                const all = records.map(zoneLine).join("\n");
+                return html`
+                  <${Records} records=${records} />
+                  <div class="row"><${CopyButton} text=${`${all}\n`} label="Copy all as a zone file" words /></div>`;
+              }}
+            <//>
             <h3>The server's own name</h3>
             <p>
               <code class="wrap-anywhere">${hostname}</code> needs an A record (and AAAA, if it has IPv6) with this machine's address. Whoever gives you the

@@ -44,7 +44,7 @@ export default function Overview() {
 }
 
 /** @param {any} props as GET /overview gives them */
-function Shown({ verdict, checks, queue, traffic, disk, file_bytes, domains, accounts, certificates, listeners, version, started_at }) {
+function Shown({ verdict, checks, queue, traffic, disk, file_bytes, file_used_bytes, domains, accounts, certificates, listeners, version, started_at }) {
   const { kind } = STATES[verdict.state] ?? STATES.warning;
   const failing = checks.filter((/** @type {any} */ check) => check.state !== "ok");
   failing.sort((/** @type {any} */ a, /** @type {any} */ b) => STATE_ORDER.indexOf(a.state) - STATE_ORDER.indexOf(b.state));
@@ -73,7 +73,7 @@ function Shown({ verdict, checks, queue, traffic, disk, file_bytes, domains, acc
     <${Section} title="Server">
       <${Facts} of=${[
         ["Free disk space", disk.free_bytes !== null && html`${bytes(disk.free_bytes)} <span class="quiet">(${bytes(disk.reserve_bytes)} are kept back)</span>`],
-        ["The file", bytes(file_bytes)],
+        ["The file", html`${bytes(file_used_bytes)} <span class="quiet">(${bytes(file_bytes)} long)</span>`],
         ["Domains", can("domains:read") ? html`<a href=${link("/domains")}>${plural(domains, "domain")}</a>` : count(domains)],
         ["Accounts", can("accounts:read") ? html`<a href=${link("/accounts")}>${plural(accounts, "account")}</a>` : count(accounts)],
         ["Version", version],

@@ -16,6 +16,7 @@ import { Table } from "../ui/table.js";
 import { Time } from "../ui/time.js";
 import { toast } from "../ui/toast.js";
 import { Preview, QueueAction, actionsForMany } from "./parts/queue_action.js";
+import { Pause, Rules } from "./parts/queue_rules.js";
 import { Last, Next, State } from "./parts/queue_state.js";
 
 /** @type {[string, string, string | null][]} state, word, icon */
@@ -100,6 +101,7 @@ export default function Queue({ query }) {
       ${mayWrite && html`<button type="button" class="primary" onClick=${() => setFlushing(true)}><${Icon} name="due" />
         ${domain ? `Flush ${domain}` : sender ? `Flush from ${sender}` : waiting === null ? "Flush…" : `Flush all ${count(waiting)}`}</button>`}
       <button type="button" class="quiet" onClick=${() => setHelping(true)}>Keys <kbd>?</kbd></button>`}>
+    ${isWhole && html`<${Pause} pause=${numbers?.pause} mayWrite=${mayWrite} onDone=${done} />`}
     <nav class="views" aria-label="By state">${VIEWS.map(([key, word, icon]) => html`<a key=${key} href=${`${link("/queue")}${key && `?state=${key}`}`}
       onClick=${(/** @type {Event} */ event) => { event.preventDefault(); setQuery({ state: key }); }} aria-current=${(state ?? "") === key ? "true" : undefined}>
       ${icon && html`<${Icon} name=${icon} />`}${word}${numbers && html` <span class="views-count">${count(key ? numbers[key] : numbers.due + numbers.waiting + numbers.in_flight + numbers.held)}</span>`}</a>`)}
@@ -121,6 +123,7 @@ export default function Queue({ query }) {
       onAction=${(/** @type {any} */ action, /** @type {any} */ chosen) => setAsked({ action, chosen })} onClear=${() => setSelected(new Set())} />`}
     ${asked && html`<${QueueAction} key=${asked.action} ...${asked} onClose=${() => setAsked(null)} onDone=${done} />`}
     ${isFlushing && html`<${Flush} domain=${domain} sender=${sender} onClose=${() => setFlushing(false)} onDone=${done} />`}
+    ${isWhole && html`<${Rules} mayWrite=${mayWrite} onDone=${done} />`}
     <${Help} open=${isHelping} onClose=${() => setHelping(false)} />
   <//>`;
 }

@@ -8,6 +8,7 @@ import { useGet } from "../ui/load.js";
 import { Page } from "../ui/page.js";
 import { PasswordField } from "../ui/password.js";
 import { toast } from "../ui/toast.js";
+import { RestoreInstead } from "./parts/restore.js";
 
 const STEPS = ["Administrator", "Server name", "First domain"];
 /** Which step asks for what the server may refuse. */
@@ -22,11 +23,17 @@ export default function Setup({ parts }) {
   const [step, setStep] = useState(0);
   const [given, setGiven] = useState(/** @type {Record<string, string>} */ ({}));
   const [refusal, setRefusal] = useState(/** @type {ApiError|null} */ (null));
+  const [isRestoring, setIsRestoring] = useState(false);
   const token = parts[0] ?? "";
   if (setup.loading && !setup.data) return html`<${Page} title="Set up" plain><${Loading} /><//>`;
   if (setup.error) return html`<${Page} title="Set up" plain><${ErrorBox} error=${setup.error} retry=${setup.reload} /><//>`;
   if (!setup.data.needs_setup) return html`<${Done} />`;
   if (!token || refusal?.status === 403) return html`<${Spent} refusal=${refusal} />`;
+  if (isRestoring) {
+    return html`<${Page} title="Restore a backup" lead="Instead of setting a new server up: everything becomes as it was." plain>
+      <${RestoreInstead} token=${token} onBack=${() => setIsRestoring(false)} onSpent=${setRefusal} />
+    <//>`;
+  }
 
   const next = async (/** @type {any} */ values) => {
     // Another address is in another domain: that is proposed anew.
@@ -59,6 +66,8 @@ export default function Setup({ parts }) {
       <${Steps} step=${step} onStep=${setStep} />
       <${Step} key=${step} step=${step} given=${given} guess=${setup.data.hostname_guess} refusal=${refusal} onNext=${next}
         onBack=${() => setStep(step - 1)} />
+      ${step === 0 && html`<p class="row"><span>You have a backup of a server?</span>
+        <button type="button" onClick=${() => setIsRestoring(true)}>Restore it instead</button></p>`}
     <//>
   `;
 }

@@ -1,5 +1,5 @@
 // The frame of a page: its h1, which gets the focus when somebody comes from another page, and the document's title.
-import { html, useEffect, useRef } from "../vendor/preact.js";
+import { html, useEffect, useLayoutEffect, useRef } from "../vendor/preact.js";
 
 /** A page that was just loaded leaves the focus where the browser has put it. */
 let isFirst = true;
@@ -13,7 +13,8 @@ export function Page({ title, name, lead, actions, trail = [], plain = false, ch
   useEffect(() => {
     document.title = `${title} · Pillarbox`;
   }, [title]);
-  useEffect(() => {
+  // In the step that shows the page: a screen reader, or a key pressed at once, must not meet the focus of the page before.
+  useLayoutEffect(() => {
     if (!isFirst) heading.current?.focus();
     isFirst = false;
   }, []);

@@ -1,12 +1,26 @@
 import { html } from "../vendor/preact.js";
+import { Badge } from "./badge.js";
 import { CopyButton } from "./copy.js";
 
 /**
- * @typedef {{ type: string, name: string, value: string, why: string, need: "needed" | "advised" }} DnsRecord
+ * @typedef {{ type: string, name: string, value: string, why: string, need: "needed" | "advised", state?: string, seen?: string[], fix?: string }} DnsRecord
  */
 
+/** @type {Record<string, [string, string]>} */
+const STATES = { ok: ["ok", "there"], missing: ["warn", "not there"], wrong: ["bad", "something else"], unknown: ["quiet", "not known"] };
+
 /**
- * What the DNS of a domain has to say so that mail finds its way here.
+ * A record as the server says that it should be, and what it has found.
+ * @param {any} record
+ * @returns {DnsRecord}
+ */
+export function wanted(record) {
+  const { type, value, why, state, seen, fix } = record;
+  return { type, value, why, state, seen, fix, name: `${record.name}.`, need: record.requirement === "required" ? "needed" : "advised" };
+}
+
+/**
+ * What programs find the server by. The server does not look for these.
  * @param {string} domain
  * @param {string} hostname
  * @returns {DnsRecord[]}
@@ -14,9 +28,6 @@ import { CopyButton } from "./copy.js";
 export function recordsOf(domain, hostname) {
   const host = `${hostname}.`;
   return [
-    { type: "MX", name: `${domain}.`, value: `10 ${host}`, need: "needed", why: "Leads mail for the domain to this server." },
-    { type: "TXT", name: `${domain}.`, value: `"v=spf1 mx -all"`, need: "needed",
-      why: "SPF: only this server sends mail of the domain. If others send too, put their include: before -all." },
     { type: "SRV", name: `_submissions._tcp.${domain}.`, value: `0 1 465 ${host}`, need: "advised", why: "Mail programs find where to send (RFC 8314)." },
     { type: "SRV", name: `_imaps._tcp.${domain}.`, value: `0 1 993 ${host}`, need: "advised", why: "Mail programs find where to read (RFC 6186)." },
     { type: "SRV", name: `_pop3s._tcp.${domain}.`, value: `10 1 995 ${host}`, need: "advised", why: "The same for POP3." },
@@ -40,8 +51,10 @@ export function Records({ records }) {
           <div class="record-head">
             <strong>${record.type}</strong>
             <span class="quiet">${record.need}</span>
+            ${record.state && html`<${Badge} kind=${(STATES[record.state] ?? ["quiet"])[0]}>${(STATES[record.state] ?? ["", record.state])[1]}<//>`}
           </div>
-          <p>${record.why}</p>
+          <p>${record.why}${record.fix && html` <strong>${record.fix}</strong>`}</p>
+          ${record.state !== "ok" && record.seen?.map((text) => html`<p key=${text} class="quiet">There is: <code class="wrap-anywhere">${text}</code></p>`)}
           <div class="record-line">
             <code class="mono wrap-anywhere">${zoneLine(record)}</code>
             <${CopyButton} text=${zoneLine(record)} label=${`Copy the ${record.type} record of ${record.name}`} />

@@ -8,11 +8,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
-use super::{ANSWER_BYTES, Client, Failure, PATIENCE, Server, check_owner, no_socket};
+use super::{ANSWER_BYTES, Client, Failure, Server, check_owner, no_socket};
 use rustls::pki_types::ServerName;
 
 /// A connection, whatever it runs over.
-trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
 impl Client {
@@ -31,13 +31,13 @@ impl Client {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| Failure::Failed(error.to_string()))?;
         runtime.block_on(async {
-            let began = tokio::time::timeout(PATIENCE, async {
+            let began = tokio::time::timeout(self.patience, async {
                 let (mut sender, connection) =
                     hyper::client::conn::http1::handshake(TokioIo::new(self.connect().await?)).await.map_err(broken)?;
                 tokio::spawn(connection);
                 sender.send_request(request).await.map_err(broken)
             });
-            let no_answer = |_| Failure::Unreachable(format!("no answer within {} s", PATIENCE.as_secs()));
+            let no_answer = |_| Failure::Unreachable(format!("no answer within {} s", self.patience.as_secs()));
             let mut response = began.await.map_err(no_answer)??;
             if !response.status().is_success() {
                 return Err(refused(response).await);
@@ -53,7 +53,7 @@ impl Client {
         })
     }
 
-    async fn connect(&self) -> Result<Box<dyn Wire>, Failure> {
+    pub(super) async fn connect(&self) -> Result<Box<dyn Wire>, Failure> {
         match &self.server {
             Server::Socket(path) => {
                 let stream = UnixStream::connect(path).await.map_err(|error| no_socket(path, &error))?;
@@ -73,7 +73,7 @@ impl Client {
     }
 }
 
-async fn refused(response: Response<Incoming>) -> Failure {
+pub(super) async fn refused(response: Response<Incoming>) -> Failure {
     let status = response.status().as_u16();
     match http_body_util::Limited::new(response.into_body(), ANSWER_BYTES).collect().await {
         Ok(body) => Failure::Refused(status, serde_json::from_slice(&body.to_bytes()).unwrap_or(Value::Null)),
@@ -81,6 +81,6 @@ async fn refused(response: Response<Incoming>) -> Failure {
     }
 }
 
-fn broken(error: hyper::Error) -> Failure {
+pub(super) fn broken(error: hyper::Error) -> Failure {
     Failure::Unreachable(format!("the server broke off: {error}"))
 }

@@ -1,5 +1,6 @@
 mod authenticator;
 mod change;
+mod damage;
 mod property;
 mod resolve;
 mod token;
@@ -11,7 +12,7 @@ use crate::base::{AccountId, Address, DomainName, Secret, SeededRandom, SystemCl
 use crate::settings::Settings;
 use crate::store::{Halt, Op, Options, Schema, Store, StoreError, Tx, WriteError};
 
-static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: CHECKS };
+static SCHEMA: Schema = Schema { version: 1, tables: TABLES, checks: CHECKS, migrations: &[] };
 
 /// A directory in memory.
 struct World {

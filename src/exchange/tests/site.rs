@@ -7,7 +7,9 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{Address, Clock, DomainName, Host, MessageIds, Networks, SeededRandom, SystemClock, limits};
+use crate::base::{
+    Address, Clock, DomainName, Host, MailOptions, MessageIds, Networks, RcptOptions, SeededRandom, SystemClock, limits,
+};
 use crate::delivery::{self, Claims};
 use crate::directory::{
     self, AccountChange, AccountFields, Authenticator, Delivery, DomainFields, Precondition, PutDomain, Resolution,
@@ -21,7 +23,7 @@ use crate::queue::{self, Login, Notify};
 use crate::settings::Settings;
 use crate::smtp::client::Patience;
 use crate::smtp::server::Profile;
-use crate::store::{CrossCheck, Options, Schema, Store};
+use crate::store::{Options, Schema, Store};
 use crate::tls::{self, Certificates, Protocol, Roots};
 use crate::turn::{self, Direction, Flushes, Leases, PeerFields, PutPeer, ServerTls, Session, SessionState, Verb};
 use crate::{mailbox, smtp, trace};
@@ -56,6 +58,7 @@ impl Site {
             trace::TABLES,
             crate::kept::TABLES,
             directory::TABLES,
+            crate::dkim::TABLES,
             mailbox::TABLES,
             queue::TABLES,
             turn::TABLES,
@@ -63,8 +66,8 @@ impl Site {
             tls::TABLES,
         ];
         let checks = [queue::CHECKS, turn::CHECKS].into_iter().flatten();
-        let checks: Vec<_> = checks.map(|check| CrossCheck { name: check.name, run: check.run }).collect();
-        let schema = Schema { version: 1, tables: tables.concat().leak(), checks: checks.leak() };
+        let checks: Vec<_> = checks.copied().collect();
+        let schema = Schema { version: 1, tables: tables.concat().leak(), checks: checks.leak(), migrations: &[] };
         let store = Store::open(Options::memory(Arc::clone(&clock)), Box::leak(Box::new(schema))).unwrap();
         let (name, settings, at) = (DomainName::parse(domain).unwrap(), Settings::default(), clock.now());
         let (fields, precondition) = (DomainFields::new(&settings), Precondition::None);
@@ -91,6 +94,7 @@ impl Site {
             tls: Some(Arc::clone(&tls)),
             message_bytes_max: 1_000_000,
             recipients_max: 100,
+            vrfy: smtp::server::Vrfy::Known,
             idle: within,
             refusal_delay: Duration::ZERO,
             stop: stop.clone(),
@@ -173,7 +177,12 @@ impl Site {
             session: Some(Arc::new(server.sessions.open())),
             origin: Origin { actor: "test".into(), ..Origin::default() },
             sender: Some(self.user.clone()),
-            recipients: vec![Recipient { remote: vec![given.clone()], given, deliveries }],
+            recipients: vec![Recipient {
+                remote: vec![given.clone()],
+                given,
+                deliveries,
+                options: RcptOptions::default(),
+            }],
             notify: Notify::Sender,
             trace_fields: Vec::new(),
             header_block: format!("Subject: {subject}\r\n").into_bytes(),
@@ -183,6 +192,7 @@ impl Site {
             message_id_field: None,
             eight_bit: false,
             smtputf8: false,
+            options: MailOptions::default(),
             outbound: Arc::clone(&server.outbound),
         };
         let _ = server.store.write(accept).await.unwrap();

@@ -9,6 +9,7 @@ use crate::http::caller::{Allowed, Anybody};
 use crate::http::context::Context;
 use crate::http::document;
 use crate::http::page::NoQuery;
+use crate::store::Secrets;
 
 /// Which server this is.
 #[derive(Serialize, ToSchema)]
@@ -19,6 +20,18 @@ pub(in crate::http) struct Version {
     version: &'static str,
     /// The name that the server gives itself.
     hostname: String,
+    /// How private keys and passwords for other servers lie in the file.
+    secrets: SecretsAtRest,
+}
+
+/// How secrets that have to be readable lie in the file.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::http) enum SecretsAtRest {
+    /// As they are: one file restores everything.
+    Plain,
+    /// Sealed with the key of `--key-file`.
+    Sealed,
 }
 
 /// Which release answers, and as which host. Any token will do.
@@ -29,7 +42,12 @@ pub(in crate::http) async fn get_version(
     _none: NoQuery,
     context: web::Data<Context>,
 ) -> web::Json<Version> {
-    web::Json(Version { name: "pillarbox", version: env!("CARGO_PKG_VERSION"), hostname: context.hostname.clone() })
+    let secrets = match context.store.secrets() {
+        Secrets::Plain => SecretsAtRest::Plain,
+        Secrets::Sealed { .. } => SecretsAtRest::Sealed,
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    web::Json(Version { name: "pillarbox", version, hostname: context.hostname.clone(), secrets })
 }
 
 /// This document.

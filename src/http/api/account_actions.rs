@@ -280,9 +280,8 @@ impl Holding {
                     return Ok(in_flight);
                 }
                 Err(WriteError::Refused(refused)) => {
-                    let (queue::Refused::Gone(id) | queue::Refused::InFlight(id) | queue::Refused::State(id)) = refused;
                     in_flight += u64::from(matches!(refused, queue::Refused::InFlight(_)));
-                    entries.retain(|other| *other != id);
+                    entries.retain(|other| *other != refused.id());
                 }
                 Err(error) => return Err(error),
             }
@@ -327,7 +326,7 @@ fn slice_of(
 
 /// Whether the account has sent a message: as itself, or, as the story tells, under another address that it may use.
 fn has_sent(view: &View, account: &Address, id: MessageId) -> Result<bool, StoreError> {
-    let sender = queue::message(view, id)?.and_then(|message| message.sender);
+    let sender = queue::message_if_sound(view, id)?.and_then(|message| message.sender);
     if sender.is_some_and(|sender| sender.key() == account.key()) {
         return Ok(true);
     }

@@ -7,6 +7,7 @@ use super::state::Section;
 use super::{Guard, audit_row, domain_of, list, page_of, parse_all, show, stored};
 use crate::base::{Address, DomainName};
 use crate::directory::{self, DeleteDomain, DomainFields, PutDomain};
+use crate::dkim::RemoveDomain;
 use crate::http::body::{Body, Patch};
 use crate::http::caller::{Allowed, Caller, DomainsRead, DomainsWrite};
 use crate::http::context::Context;
@@ -247,7 +248,7 @@ pub(in crate::http) async fn patch_domain(
     write(&context, &allowed, name, fields, guard).await
 }
 
-/// Deletes a domain that has no accounts and no aliases.
+/// Deletes a domain that has no accounts and no aliases, and its DKIM keys.
 #[utoipa::path(
     tag = "directory",
     params(("domain" = String, Path, description = "The domain's name")),
@@ -267,7 +268,7 @@ pub(in crate::http) async fn delete_domain(
     let name = domain_of(&path)?;
     allowed.caller.need_domain(&name)?;
     let guard = Guard::read(&request, find(&context, &name)?.map(|domain| domain.version))?;
-    let op = DeleteDomain { name: name.clone(), precondition: guard.asked };
+    let op = RemoveDomain(DeleteDomain { name: name.clone(), precondition: guard.asked });
     allowed.write(&context, &name, op, shows(&name)).await?.into_inner();
     Ok(HttpResponse::NoContent().finish())
 }

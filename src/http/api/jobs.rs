@@ -19,7 +19,7 @@ use crate::{job, jobs, turn};
 pub(in crate::http) struct Job {
     /// Its id.
     id: String,
-    /// What it does: `turn_session` or `queue_action`.
+    /// What it does, as in `turn_session`, `queue_action`, `backup`, `backup_check` or `restore`.
     kind: String,
     /// To what, as in the peer's name.
     target: String,
@@ -90,7 +90,7 @@ page_of! {
 }
 
 impl Job {
-    fn of(id: JobId, row: &job::Job) -> Self {
+    pub(super) fn of(id: JobId, row: &job::Job) -> Self {
         Self {
             id: id.to_string(),
             kind: row.kind.clone(),
@@ -110,6 +110,12 @@ impl Job {
             result: row.result.as_deref().and_then(|text| serde_json::from_str(text).ok()),
             problem: row.problem.clone().map(|detail| JobProblem { detail }),
         }
+    }
+
+    /// The same for strangers: how it stands, and nothing of what it is about.
+    pub(super) fn without_details(self) -> Self {
+        let detail = "The link of the set-up shows what was wrong.".to_owned();
+        Self { result: None, problem: self.problem.map(|_| JobProblem { detail }), ..self }
     }
 }
 
@@ -169,13 +175,14 @@ pub(in crate::http) async fn get_job(
     Ok(show(&request, etag::of_content(&job), &job))
 }
 
-/// Cancels a job that waits or runs. It ends soon, but not at once: what was begun is brought to an end.
+/// Cancels a job that waits or runs. It ends soon, but not at once: what was begun is brought to an end. A restore that is
+/// cancelled has staged nothing, and stages nothing.
 #[utoipa::path(
     tag = "jobs",
     params(("id" = String, Path, description = "The job's id")),
     responses(
         (status = 202, description = "It is being cancelled", body = Job),
-        (status = 409, description = "It has ended already"),
+        (status = 409, description = "It has ended already, or is at a last step that can't be taken back"),
     )
 )]
 #[delete("/jobs/{id}")]
@@ -189,8 +196,8 @@ pub(in crate::http) async fn cancel_job(
     let (id, row) = find(&context, &allowed.caller, &path)?;
     let job = seen(&context, id, &row)?;
     etag::expect_content(&request, &etag::of_content(&job))?;
-    if !context.jobs.cancel(id) {
-        return Err(Problem::new(Code::Conflict, format!("The job {id} has ended already.")));
+    if let Err(why) = context.jobs.cancel(id) {
+        return Err(Problem::new(Code::Conflict, format!("The job {id} can't be cancelled: {why}.")));
     }
     allowed.note(&context, id, None).await?;
     Ok(HttpResponse::Accepted().json(job))

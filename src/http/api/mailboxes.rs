@@ -87,7 +87,7 @@ impl MailboxUse {
         (Self::Trash, SpecialUse::Trash),
     ];
 
-    fn of(special_use: SpecialUse) -> Option<Self> {
+    pub(in crate::http::api) fn of(special_use: SpecialUse) -> Option<Self> {
         Self::ALL.iter().find(|(_, known)| *known == special_use).map(|(shown, _)| *shown)
     }
 

@@ -1,7 +1,10 @@
+use std::sync::Arc;
+
 use actix_web::{get, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::backup::{BackupError, Standing};
 use crate::base::{Timestamp, limits};
 use crate::directory;
 use crate::http::caller::{Allowed, QueueRead};
@@ -34,6 +37,10 @@ pub(in crate::http) struct Overview {
     disk: OverviewDisk,
     /// Octets of the file.
     file_bytes: u64,
+    /// Octets that it takes of its disk: holes in it take none.
+    file_used_bytes: u64,
+    /// Octets of those, roughly, that a compaction would give back; null: not known before the first one.
+    file_free_bytes: Option<u64>,
     /// Domains.
     domains: u64,
     /// Accounts.
@@ -60,7 +67,8 @@ pub(in crate::http) struct OverviewVerdict {
 /// Something that was looked at.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct OverviewCheck {
-    /// Which: `storage`, `disk`, `listeners`, `certificate`, `queue_age`, `deferred`, `administrator`, `faults`, `started`.
+    /// Which: `storage`, `disk`, `free_pages`, `listeners`, `certificate`, `queue_age`, `deferred`, `administrator`, `secrets`,
+    /// `faults`, `backup`, `restore`, `started`.
     id: &'static str,
     /// How it stands.
     state: CheckState,
@@ -185,11 +193,13 @@ pub(in crate::http) async fn get_overview(
 pub(in crate::http) async fn look(context: &Context) -> Result<Overview, StoreError> {
     let (now, due) = (context.clock.now(), context.delivery.now());
     let hostname = context.hostname.clone();
-    let (summary, census, certificates, deferred) = context
+    let backups = Arc::clone(&context.backups);
+    let (summary, census, certificates, deferred, standing) = context
         .store
         .read(move |view| {
             let certificates = tls::certificates(view, &hostname)?;
-            Ok((queue::summary(view, due)?, directory::census(view)?, certificates, deferred(view)?))
+            let standing = backups.standing(view, now).unwrap_or_else(|error| unknown(&error, now));
+            Ok((queue::summary(view, due)?, directory::census(view)?, certificates, deferred(view)?, standing))
         })
         .await?;
     let health = context.store.health();
@@ -202,13 +212,20 @@ pub(in crate::http) async fn look(context: &Context) -> Result<Overview, StoreEr
         free_bytes: health.disk_free_bytes,
         reserve_bytes: health.disk_reserve_bytes,
         faults: health.panics + net::panics(),
+        secrets: context.store.secrets(),
+        file_mode: health.file_mode,
         certificates: certificates.clone(),
         listeners: context.readiness.listeners().iter().map(|(listener, _)| listener.name()).collect(),
         oldest_waiting_at: summary.oldest_at.filter(|_| summary.due + summary.waiting + summary.in_flight > 0),
         waiting: summary.due + summary.waiting + summary.in_flight,
         deferred,
         has_admin: census.has_admin,
+        backup: standing,
+        daily_at_ms: context.live.now().backup_daily_at_ms(),
         received: hours.iter().map(|(_, hour)| hour.received).sum(),
+        used_bytes: health.used_bytes,
+        reclaimable_bytes: health.free_bytes,
+        compact_at: context.live.now().maintenance_compact_at.clone(),
         sent: hours.iter().map(|(_, hour)| hour.delivered + hour.relayed).sum(),
     };
     let checks = seen.checks();
@@ -226,6 +243,8 @@ pub(in crate::http) async fn look(context: &Context) -> Result<Overview, StoreEr
         traffic: hours.into_iter().map(|(at, hour)| OverviewHour::of(at, hour)).collect(),
         disk: OverviewDisk { free_bytes: health.disk_free_bytes, reserve_bytes: health.disk_reserve_bytes },
         file_bytes: health.file_bytes,
+        file_used_bytes: health.used_bytes,
+        file_free_bytes: health.free_bytes,
         domains: census.domains,
         accounts: census.accounts,
         certificates: certificates.into_iter().map(OverviewCertificate::of).collect(),
@@ -265,6 +284,11 @@ impl OverviewListener {
         };
         Self { name: listener.name(), address: address.to_string(), port: address.port(), tls }
     }
+}
+
+/// Where the copies can't be looked at, that is what is to be said of them.
+fn unknown(error: &BackupError, now: Timestamp) -> Standing {
+    Standing { is_on_disk: true, failed: Some((now, error.to_string())), ..Standing::default() }
 }
 
 /// What was deferred among the oldest of the queue.

@@ -2,8 +2,9 @@ use actix_web::{HttpRequest, HttpResponse, get, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::queue_rules::QueuePause;
 use super::{list, show, wrong_id};
-use crate::base::{MessageId, QueueId};
+use crate::base::{MessageId, QueueId, TlsWish};
 use crate::http::caller::{Allowed, Caller, QueueRead};
 use crate::http::context::Context;
 use crate::http::document;
@@ -11,6 +12,7 @@ use crate::http::etag;
 use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Code, Problem};
 use crate::queue;
+use crate::store::{StoreError, View};
 
 pub(in crate::http) mod act;
 pub(in crate::http) mod bulk;
@@ -43,6 +45,8 @@ pub(in crate::http) struct QueueSummary {
     oldest_at: Option<String>,
     /// How long ago that is.
     oldest_age_seconds: Option<u64>,
+    /// Nothing goes out, because an operator has paused it; null: mail goes out.
+    pause: Option<QueuePause>,
     /// The domains with the most recipients, at most ten.
     domains: Vec<QueueDomain>,
 }
@@ -71,6 +75,16 @@ pub(in crate::http) struct QueueMessage {
     smtputf8: bool,
     /// When it came in.
     queued_at: String,
+    /// The sender's own name for it, which a report names (RFC 3461).
+    envelope_id: Option<String>,
+    /// It is sent to nobody before this; null: it was to go at once (RFC 4865).
+    send_at: Option<String>,
+    /// By when its sender wants it to be delivered (RFC 2852).
+    deliver_by_at: Option<String>,
+    /// From -9 to 9; 0 where its sender says nothing (RFC 6710).
+    priority: i8,
+    /// No server gets it without TLS, nor one that would not ask the next one for it (RFC 8689).
+    require_tls: bool,
     /// Its recipients that are left in the queue.
     recipients: Vec<QueueEntry>,
 }
@@ -123,7 +137,8 @@ pub(in crate::http) async fn get_queue_summary(
 ) -> Result<web::Json<QueueSummary>, Problem> {
     allowed.caller.need_unrestricted("see the whole queue")?;
     let now = context.delivery.now();
-    let summary = context.store.read(move |view| queue::summary(view, now)).await?;
+    let read = move |view: &View| Ok::<_, StoreError>((queue::summary(view, now)?, queue::pause(view, now)?));
+    let (summary, pause) = context.store.read(read).await?;
     let domain = |(domain, count)| QueueDomain { domain, count };
     Ok(web::Json(QueueSummary {
         due: summary.due,
@@ -134,6 +149,7 @@ pub(in crate::http) async fn get_queue_summary(
         size_bytes: summary.size_bytes,
         oldest_at: summary.oldest_at.map(|at| at.rfc3339()),
         oldest_age_seconds: summary.oldest_at.map(|at| now.ms_since(at) / 1000),
+        pause: pause.as_ref().map(QueuePause::of),
         domains: summary.domains.into_iter().map(domain).collect(),
     }))
 }
@@ -192,6 +208,11 @@ pub(in crate::http) async fn get_queue_message(
         eight_bit: message.eight_bit,
         smtputf8: message.smtputf8,
         queued_at: message.at.rfc3339(),
+        envelope_id: message.options.envelope_id.clone(),
+        send_at: message.options.release_at.map(|at| at.rfc3339()),
+        deliver_by_at: message.options.deliver_by.map(|by| by.at.rfc3339()),
+        priority: message.options.priority,
+        require_tls: message.options.tls == TlsWish::Required,
         recipients,
     };
     Ok(show(&request, etag::of_content(&message), &message))
@@ -242,6 +263,9 @@ impl crate::http::problem::Refusal for queue::Refused {
             Self::Gone(id) => Problem::new(Code::NotFound, format!("{id} is not in the queue.")),
             Self::InFlight(id) => {
                 Problem::new(Code::Conflict, format!("{id} is being delivered at this moment: try again in a moment."))
+            }
+            Self::Damaged(id) => {
+                Problem::new(Code::Unavailable, format!("{id} is damaged in the file: `pillarbox check` tells how."))
             }
             Self::State(id) => Problem::new(
                 Code::Conflict,

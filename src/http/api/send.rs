@@ -5,8 +5,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::sent::{RecipientResult, Resolved};
-use crate::base::{Address, Timestamp, limits};
+use crate::base::{Address, MailOptions, Timestamp, limits};
 use crate::directory::{self, Resolution};
+use crate::dkim::{BodyHash, Unsigned};
 use crate::http::audited::nothing;
 use crate::http::body::fit;
 use crate::http::caller::{Allowed, Caller, MessagesSend};
@@ -42,6 +43,7 @@ pub(in crate::http) struct Sent {
     params(
         ("sender" = Option<String>, Query, description = "With `message/rfc822`: the sender of the envelope"),
         ("recipient" = Option<Vec<String>>, Query, description = "With `message/rfc822`: a recipient; repeatable"),
+        ("send_at" = Option<String>, Query, description = "With `message/rfc822`: it is sent to nobody before this time (RFC 3339), at most 90 days from now"),
         ("dry_run" = Option<bool>, Query, description = "With `message/rfc822`: says what would become of it, and does nothing"),
     ),
     request_body(content((json::MessageInput = "application/json"), (String = "message/rfc822"))),
@@ -79,6 +81,8 @@ struct Message {
     sender: Address,
     recipients: Vec<Address>,
     taken: Taken,
+    /// It is sent to nobody before.
+    send_at: Option<Timestamp>,
     dry_run: bool,
     /// Where the fault of a recipient is.
     fault: fn(usize) -> Fault,
@@ -91,7 +95,7 @@ async fn raw(
     context: &Context,
     payload: web::Payload,
 ) -> Result<Message, Problem> {
-    let SendQuery { sender, recipients, dry_run } = query;
+    let SendQuery { sender, recipients, send_at, dry_run } = query;
     let required = |name: &str, message: &str| Problem::invalid(vec![Fault::parameter(name, "required", message)]);
     let sender = sender.ok_or_else(|| required("sender", "whose message is it?"))?;
     if recipients.is_empty() {
@@ -115,12 +119,12 @@ async fn raw(
     if scan.is_looping() {
         return Err(malformed("the message has passed too many servers: it is in a loop"));
     }
-    Ok(Message { sender, recipients, taken, dry_run, fault })
+    Ok(Message { sender, recipients, taken, send_at, dry_run, fault })
 }
 
 async fn composed(caller: &Caller, body: LargeBody, context: &Context, at: Timestamp) -> Result<Message, Problem> {
     let composed = body.work(move |value| compose::compose(fit(value)?, at)).await?;
-    let Composed { sender, recipients, bytes, dry_run } = &*composed;
+    let Composed { sender, recipients, bytes, send_at, dry_run } = &*composed;
     may_send_as(caller, context, sender, || Fault::body("/from", "not_ours", ""))?;
     let fault = |_| Fault::body("/to", "", "");
     need_few(context, recipients, fault)?;
@@ -131,7 +135,23 @@ async fn composed(caller: &Caller, body: LargeBody, context: &Context, at: Times
         tokio::task::yield_now().await;
     }
     let taken = incoming.finish().await.map_err(crate::http::raw_body::refusal)?;
-    Ok(Message { sender: sender.clone(), recipients: recipients.clone(), taken, dry_run: *dry_run, fault })
+    let (sender, recipients, send_at) = (sender.clone(), recipients.clone(), *send_at);
+    Ok(Message { sender, recipients, taken, send_at, dry_run: *dry_run, fault })
+}
+
+/// The signatures of a message in the name of its author: by now that is known to be one that the caller may send as.
+fn sign(
+    context: &Context,
+    scan: &Scan,
+    head: &[u8],
+    body: Option<BodyHash>,
+    at: Timestamp,
+) -> Result<Vec<u8>, Problem> {
+    let (Some(author), Some(body)) = (scan.author().and_then(|author| author.host.name()), body) else {
+        return Ok(Vec::new());
+    };
+    let unsigned = Unsigned { author, head, body, at };
+    Ok(context.delivery.outbound.signers.sign(&context.store.view()?, &unsigned)?)
 }
 
 /// Whether the caller may send as that address: who has the socket may as anybody.
@@ -171,7 +191,15 @@ async fn send(
     origin: Origin,
     at: Timestamp,
 ) -> Result<HttpResponse, Problem> {
-    let Message { sender, recipients, taken, dry_run, fault } = message;
+    let Message { sender, recipients, taken, send_at, dry_run, fault } = message;
+    let send_at = send_at.filter(|send_at| *send_at > at);
+    if send_at.is_some_and(|send_at| send_at > at.plus_ms(u64::from(limits::FUTURE_RELEASE_S) * 1000)) {
+        let message = "at most 90 days from now";
+        return Err(Problem::invalid(vec![Fault {
+            message: message.into(),
+            ..Fault::body("/send_at", "too_late", "")
+        }]));
+    }
     let mut known = HashSet::new();
     let recipients: Vec<Address> = recipients.into_iter().filter(|address| known.insert(address.key())).collect();
     let size_bytes = taken.header_block.len() as u64 + taken.body.as_ref().map_or(0, |body| body.size_bytes());
@@ -191,6 +219,10 @@ async fn send(
     let added = intake::missing_fields(&scan, id, hostname, at);
     trace_fields.push_str(&added.text);
     let header_block = without_bcc(&taken.header_block).into_owned();
+    let mut trace_fields = trace_fields.into_bytes();
+    let head = [trace_fields.as_slice(), &header_block].concat();
+    let signatures = sign(context, &scan, &head, taken.body_hash, at)?;
+    trace_fields.splice(0..0, signatures);
     let accept = Accept {
         id,
         at,
@@ -199,7 +231,7 @@ async fn send(
         sender: Some(sender),
         recipients: resolved.recipients.clone(),
         notify: Notify::Sender,
-        trace_fields: trace_fields.into_bytes(),
+        trace_fields,
         smtputf8: !header_block.is_ascii() && std::str::from_utf8(&header_block).is_ok(),
         header_block,
         summary: taken.summary,
@@ -207,6 +239,7 @@ async fn send(
         body: taken.body.map(Body::Staged),
         message_id_field: taken.message_id_field.or(added.message_id),
         eight_bit: taken.eight_bit,
+        options: MailOptions { release_at: send_at, ..MailOptions::default() },
         outbound: context.delivery.outbound.clone(),
     };
     let accepted = allowed.write(context, id, accept, nothing).await?.into_inner();

@@ -1,9 +1,12 @@
+pub(in crate::http) mod restore;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
+use super::jobs;
 use super::session::{Session, begin_session, not_logged_in};
 use crate::audit::Act;
 use crate::base::{Address, DomainName, Secret, Timestamp};
@@ -29,6 +32,8 @@ pub(in crate::http) struct Setup {
     hostname_guess: String,
     /// The server's release.
     version: &'static str,
+    /// The last restore that was begun instead of a set-up, and how far it is; null: none, or the server is set up.
+    restore: Option<jobs::Job>,
 }
 
 /// The first administrator, and the server's name.
@@ -77,10 +82,12 @@ pub(in crate::http) struct SetupLink {
     expires_at: String,
 }
 
-/// Says whether the server is to be set up.
+/// Says whether the server is to be set up. What a restore has found wrong with a backup is told to those alone who have the
+/// link: it names people and their mail.
 #[utoipa::path(
     tag = "setup",
     security(()),
+    params(("Pillarbox-Setup-Token" = Option<String>, Header, description = "What stands at the end of the link")),
     responses(
         (status = 200, description = "Whether it is", body = Setup),
         (status = 422, description = "There is no parameter here"),
@@ -90,10 +97,16 @@ pub(in crate::http) struct SetupLink {
 #[get("/setup")]
 pub(in crate::http) async fn get_setup(
     _none: NoQuery,
+    request: HttpRequest,
     context: web::Data<Context>,
 ) -> Result<web::Json<Setup>, Problem> {
+    let view = context.store.view()?;
+    let needs_setup = directory::needs_setup(&view)?;
+    let has_link = directory::is_setup_token(&view, restore::token_of(&request), context.clock.now())?;
+    let last = if needs_setup { restore::last(&view)? } else { None };
     Ok(web::Json(Setup {
-        needs_setup: directory::needs_setup(&context.store.view()?)?,
+        needs_setup,
+        restore: if has_link { last } else { last.map(jobs::Job::without_details) },
         hostname_guess: context.hostname.clone(),
         version: env!("CARGO_PKG_VERSION"),
     }))

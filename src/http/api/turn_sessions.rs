@@ -15,7 +15,7 @@ use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Code, Fault, Problem};
 use crate::job::Progress;
 use crate::jobs::{Failed, Order, Task};
-use crate::queue::{self, Match, RouteKind, State};
+use crate::queue::{self, Match, RouteKind};
 use crate::store::{Read, StoreError};
 use crate::turn::{self, Role, SessionState};
 
@@ -280,7 +280,8 @@ pub(in crate::http) async fn get_turn_waiting(
 ) -> Result<web::Json<TurnWaiting>, Problem> {
     let domain = domain_of(&path)?;
     allowed.caller.need_domain(&domain)?;
-    Ok(web::Json(context.store.read(move |view| waiting(view, &domain)).await?))
+    let now = context.clock.now();
+    Ok(web::Json(context.store.read(move |view| waiting(view, &domain, now)).await?))
 }
 
 /// The peer that the domain's mail is kept for: by a route for the domain, else by the peer's own domains.
@@ -293,13 +294,16 @@ fn holder(read: &impl Read, domain: &DomainName) -> Result<Option<String>, Store
     })
 }
 
-fn waiting(read: &impl Read, domain: &DomainName) -> Result<TurnWaiting, StoreError> {
+fn waiting(read: &impl Read, domain: &DomainName, now: Timestamp) -> Result<TurnWaiting, StoreError> {
     let peer = holder(read, domain)?;
     let (mut count, mut size_bytes, mut oldest_at, mut after) = (0, 0, None::<Timestamp>, None);
     loop {
         let slice = queue::entries_of_domain(read, domain.as_str(), after, limits::QUEUE_SLICE)?;
-        for one in slice.iter().filter(|one| !matches!(one.entry.state, State::Held { .. })) {
-            let Some(message) = queue::message(read, one.id.message)? else { continue };
+        for one in &slice {
+            if !queue::may_go(read, one, now)? {
+                continue;
+            }
+            let Some(message) = queue::message_if_sound(read, one.id.message)? else { continue };
             count += 1;
             size_bytes += u64::from(message.head_bytes) + message.body_bytes;
             oldest_at = Some(oldest_at.map_or(message.at, |oldest| oldest.min(message.at)));

@@ -175,7 +175,7 @@ mod tests {
 
     const PING: Duration = Duration::from_secs(1);
     /// A hub hears the store and reads nothing of it.
-    static SCHEMA: Schema = Schema { version: 1, tables: &[], checks: &[] };
+    static SCHEMA: Schema = Schema { version: 1, tables: &[], checks: &[], migrations: &[] };
 
     #[test]
     fn nothing_is_kept_while_nobody_follows() {

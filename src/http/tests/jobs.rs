@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::http::{Method, header};
 use serde_json::{Value, json};
@@ -7,23 +7,33 @@ use super::{Seen, Site, ask};
 use crate::directory::Scope;
 use crate::jobs::{Failed, Order, Task};
 
+/// How long a job of a test may take; what is slower hangs.
+const SOON: Duration = Duration::from_secs(60);
+
 impl Site {
     /// The job that an answer names, when it has ended.
     pub(super) async fn ended(&self, started: &Seen) -> Value {
         assert_eq!(started.status, 202, "{}", started.body);
         let path = started.header(header::LOCATION).to_owned();
         assert_eq!(path, format!("/api/v1/jobs/{}", started.body["id"].as_str().unwrap()));
-        loop {
-            let job = self.get(&path).await.body;
-            if !matches!(job["state"].as_str(), Some("queued" | "running")) {
-                return job;
-            }
-            actix_web::rt::time::sleep(Duration::from_millis(5)).await;
-        }
+        until_ended(async || self.get(&path).await.body).await
     }
 
     async fn actions(&self, body: Value) -> Seen {
         self.write(Method::POST, "/api/v1/queue/actions", body).await
+    }
+}
+
+/// The job that is looked at, when it has ended.
+pub(super) async fn until_ended(look: impl AsyncFn() -> Value) -> Value {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let job = look().await;
+        if !matches!(job["state"].as_str(), Some("queued" | "running")) {
+            return job;
+        }
+        assert!(Instant::now() < deadline, "a job that ends: {job}");
+        actix_web::rt::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -54,6 +64,29 @@ async fn an_action_on_many_is_a_job() {
     let job = site.ended(&site.actions(json!({"action": "bounce", "reason": "no more", "all": true})).await).await;
     assert_eq!(job["result"]["done"], 3, "{job}");
     assert_eq!(site.get("/api/v1/queue").await.body["items"], json!([]));
+}
+
+#[actix_web::test]
+async fn an_action_on_many_names_what_is_damaged_and_does_the_others() {
+    for action in ["retry", "hold", "bounce", "delete"] {
+        for table in ["queue", "queue_messages"] {
+            let site = Site::new();
+            let lost = site.queue(60, "a@own.test", &["b@x.test"]).remove(0);
+            let there = site.queue(30, "z@own.test", &["d@x.test", "e@x.test"]);
+            // The oldest stands first.
+            site.context.store.spoil(table);
+            let mut wanted = json!({"action": action, "ids": [there[0], lost, there[1]]});
+            if matches!(action, "hold" | "bounce") {
+                wanted["reason"] = json!("look");
+            }
+            let job = site.ended(&site.actions(wanted).await).await;
+            assert_eq!(job["state"], "succeeded", "{action}, {table}: {job}");
+            let problem = format!("{lost} is damaged in the file: see `pillarbox check`");
+            let refusals = json!([{"id": lost, "problem": problem}]);
+            let expected = json!({"matched": 3, "done": 2, "refused": 1, "refusals": refusals});
+            assert_eq!(job["result"], expected, "{action}, {table}");
+        }
+    }
 }
 
 #[actix_web::test]
@@ -91,13 +124,8 @@ async fn a_job_is_listed_shown_and_cancelled() {
     assert_eq!(site.send(stale).await.status, 412);
     let cancelled = site.send(site.admin(Method::DELETE, &path)).await;
     assert_eq!(cancelled.status, 202);
-    let job = loop {
-        let job = site.get(&path).await.body;
-        if job["state"] == "cancelled" {
-            break job;
-        }
-        actix_web::rt::time::sleep(Duration::from_millis(5)).await;
-    };
+    let job = until_ended(async || site.get(&path).await.body).await;
+    assert_eq!(job["state"], "cancelled");
     assert!(job["ended_at"].is_string() && job["problem"]["detail"].is_string(), "{job}");
     assert_eq!(site.send(site.admin(Method::DELETE, &path)).await.status, 409);
     site.queue(60, "a@own.test", &["b@x.test"]);

@@ -2,7 +2,10 @@
 
 mod accounts;
 mod audit;
+mod backups;
+mod check;
 mod conventions;
+mod dkim;
 mod events;
 mod jobs;
 mod limits;
@@ -10,14 +13,17 @@ mod limits_of_tokens;
 mod listeners;
 mod logs;
 mod mailboxes;
+mod maintenance;
 mod matrix;
 mod metrics;
 mod once;
 mod overview;
 mod peers;
 mod queue;
+mod queue_rules;
 mod redeliver;
 mod resources;
+mod restore_items;
 mod routes;
 mod send;
 mod session;
@@ -26,12 +32,17 @@ mod setup;
 mod state;
 mod trace;
 
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
+use actix_web::body::MessageBody;
+use actix_web::dev::{Payload, ServiceResponse};
+use actix_web::error::PayloadError;
 use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use actix_web::web;
+use futures_util::Stream;
 use serde_json::Value;
 
 use super::app::app;
@@ -39,9 +50,10 @@ use super::context::Context;
 use super::document;
 use super::limiter::Limiter;
 use super::validate::validate;
+use crate::backup::Backups;
 use crate::base::{Clock, DomainName, SeededRandom, Timestamp, TurnedClock};
 use crate::directory::{self, CreateToken, Scope, TokenFields};
-use crate::store::{AnyTable, Options, Schema, Store};
+use crate::store::{AnyTable, Medium, Options, Schema, Store};
 use crate::{intake, job, mailbox, turn};
 
 /// A server without sockets.
@@ -60,6 +72,16 @@ struct Seen {
 }
 
 impl Seen {
+    /// Reads an answer and compares it with the document.
+    async fn read(method: &Method, path: &str, response: ServiceResponse<impl MessageBody>) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = read_body(response).await;
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        let seen = Self { status, headers, body, bytes };
+        check_answer(method, path, &seen);
+        seen
+    }
+
     fn header(&self, name: header::HeaderName) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
@@ -88,13 +110,19 @@ fn schema() -> &'static Schema {
             job::TABLES,
             crate::kept::TABLES,
             directory::TABLES,
+            crate::dkim::TABLES,
             mailbox::TABLES,
             crate::queue::TABLES,
             turn::TABLES,
             intake::TABLES,
             crate::http::TABLES,
         ];
-        Schema { version: 1, tables: Box::leak(rooms.concat().into_boxed_slice()), checks: directory::CHECKS }
+        Schema {
+            version: 1,
+            tables: Box::leak(rooms.concat().into_boxed_slice()),
+            checks: directory::CHECKS,
+            migrations: &[],
+        }
     })
 }
 
@@ -105,13 +133,27 @@ impl Site {
 
     /// The same with settings, as `--set` gives them.
     fn with_settings(flags: &[&str]) -> Self {
+        Self::open(flags, None)
+    }
+
+    /// The same over a file on disk.
+    fn on_disk(data: &std::path::Path) -> Self {
+        Self::open(&[], Some(data))
+    }
+
+    fn open(flags: &[&str], data: Option<&std::path::Path>) -> Self {
         let clock = Arc::new(TurnedClock::new(Timestamp(1_795_341_900_000)));
         let dyn_clock: Arc<dyn Clock> = clock.clone();
         let random = Arc::new(SeededRandom::new(1));
-        let store = Store::open(Options::memory(dyn_clock.clone()), schema()).expect("a store in memory opens");
+        let mut options = Options::memory(dyn_clock.clone());
+        if let Some(data) = data {
+            options.medium = Medium::File(data.to_owned());
+        }
+        let store = Store::open(options, schema()).expect("the store opens");
         let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let settings = crate::settings::Settings::gather(&[], "", &flags).expect("the settings are good");
         let mut context = Context::in_memory(store, dyn_clock.clone(), random);
+        context.backups = Arc::new(Backups::beside(data, context.store.clone()));
         (context.limiter, context.settings) = (Limiter::new(&settings, dyn_clock), Arc::new(settings));
         let context = web::Data::new(context);
         context.readiness.set_ready();
@@ -144,14 +186,21 @@ impl Site {
         async move |request: TestRequest| {
             let request = request.to_request();
             let (method, path) = (request.method().clone(), request.path().to_owned());
-            let response = call_service(&service, request).await;
-            let (status, headers) = (response.status(), response.headers().clone());
-            let bytes = read_body(response).await;
-            let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-            let seen = Seen { status, headers, body, bytes };
-            check_answer(&method, &path, &seen);
-            seen
+            Seen::read(&method, &path, call_service(&service, request).await).await
         }
+    }
+
+    /// Sends one whose body comes piece by piece.
+    async fn send_in_pieces(
+        &self,
+        request: TestRequest,
+        pieces: impl Stream<Item = Result<web::Bytes, PayloadError>> + 'static,
+    ) -> Seen {
+        let service = init_service(app(self.context.clone())).await;
+        let pieces: Pin<Box<dyn Stream<Item = Result<web::Bytes, PayloadError>>>> = Box::pin(pieces);
+        let (request, _) = request.to_request().replace_payload(Payload::from(pieces));
+        let (method, path) = (request.method().clone(), request.path().to_owned());
+        Seen::read(&method, &path, call_service(&service, request).await).await
     }
 
     /// A request with the administrator's token.

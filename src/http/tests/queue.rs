@@ -2,7 +2,7 @@ use actix_web::http::{Method, header};
 use serde_json::{Value, json};
 
 use super::{Seen, Site, ask};
-use crate::base::{Address, MessageId, QueueId, Timestamp};
+use crate::base::{Address, MailOptions, MessageId, QueueId, RcptOptions, Timestamp};
 use crate::directory::Scope;
 use crate::queue::{self, NewEntry, NewMessage, Notify, Open, OpenAttempt, Policy, Sending};
 use crate::store::{Halt, Op, StoreError, Tx};
@@ -33,7 +33,11 @@ impl Op for Queue {
 
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<Self::Out, StoreError> {
         let at = self.id.at();
-        let entry = |recipient: &Address| NewEntry { recipient: recipient.clone(), original: None };
+        let entry = |recipient: &Address| NewEntry {
+            recipient: recipient.clone(),
+            original: None,
+            options: RcptOptions::default(),
+        };
         let message = NewMessage {
             id: self.id,
             sender: self.sender.clone(),
@@ -44,6 +48,7 @@ impl Op for Queue {
             eight_bit: false,
             smtputf8: false,
             at,
+            options: MailOptions::default(),
             recipients: self.recipients.iter().map(entry).collect(),
         };
         let ids = queue::enqueue(tx, &message, &self.policy)?;
@@ -438,4 +443,53 @@ async fn an_entry_goes_by_another_way() {
         let seen = site.send(ask(Method::POST, &path, &token).set_json(json!({"route": route}))).await;
         assert_eq!(seen.status, status, "{route}: {}", seen.body);
     }
+}
+
+#[actix_web::test]
+async fn what_is_damaged_costs_its_own_entries() {
+    for table in ["queue_messages", "queue"] {
+        let site = Site::new();
+        let lost = site.queue(60, "a@own.test", &["b@x.test"]);
+        let there = site.queue(50, "a@own.test", &["b@x.test", "c@x.test"]);
+        // The oldest stands first, and there is no more than one in a page.
+        site.context.store.spoil(table);
+        for query in ["", "&domain=x.test", "&sender=a@own.test"] {
+            let (mut path, mut seen) = (format!("/api/v1/queue?limit=1{query}"), Vec::new());
+            loop {
+                let page = site.get(&path).await;
+                assert_eq!(page.status, 200, "{table}: {}", page.body);
+                let items = page.body["items"].as_array().unwrap();
+                seen.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+                let Some(cursor) = page.body["next_cursor"].as_str() else { break };
+                path = format!("/api/v1/queue?limit=1{query}&cursor={cursor}");
+            }
+            assert_eq!(seen, there, "{table}, {query}");
+        }
+        assert_eq!(site.get("/api/v1/queue/summary").await.status, 200, "{table}");
+        assert_eq!(site.get(&format!("/api/v1/queue/{}", there[0])).await.status, 200, "{table}");
+        assert_ne!(site.get(&format!("/api/v1/queue/{}", lost[0])).await.status, 200, "{table}");
+        let flushed = site.post("/api/v1/queue/flush", json!({"selector": {"sender": "a@own.test"}})).await;
+        assert_eq!(flushed.status, 202, "{table}: {}", flushed.body);
+    }
+}
+
+#[actix_web::test]
+async fn a_damaged_attempt_costs_its_own_entry() {
+    let site = Site::new();
+    let queued = site.queue(60, "a@own.test", &["b@x.test", "c@x.test"]);
+    let attempt = OpenAttempt { at: site.context.clock.now(), server: "mx.x.test".into(), actor: "delivery".into() };
+    let sending = Sending { id: queued[0].parse().unwrap(), recipient: Address::parse("b@x.test").unwrap() };
+    site.context.store.write_blocking(Open { entries: vec![sending], attempt }).unwrap().into_inner();
+    site.context.store.spoil("attempts_open");
+    let list = site.get("/api/v1/queue").await;
+    assert_eq!(ids(&list), queued);
+    assert_eq!(
+        (&list.body["items"][0]["state"], &list.body["items"][1]["state"]),
+        (&json!("in_flight"), &json!("due"))
+    );
+    let summary = site.get("/api/v1/queue/summary").await.body;
+    assert_eq!((&summary["in_flight"], &summary["due"]), (&json!(1), &json!(1)));
+    assert_eq!(site.act(&queued[0], "retry", None).await.status, 409);
+    assert_eq!(site.act(&queued[0], "bounce", Some(json!({"reason": "no"}))).await.status, 409);
+    assert_eq!(site.act(&queued[1], "hold", Some(json!({"reason": "look"}))).await.status, 200);
 }

@@ -1,10 +1,14 @@
 use actix_web::http::{Method, header};
+use actix_web::web::Bytes;
+use futures_util::stream::unfold;
 use serde_json::{Value, json};
 
+use super::jobs::until_ended;
 use super::session::{browse, cookie_of};
 use super::{Seen, Site, ask};
 use crate::base::{Address, limits};
-use crate::directory;
+use crate::directory::{self, NotSpent, SpendSetupLink};
+use crate::store::WriteError;
 
 impl Site {
     /// The token of a new link.
@@ -128,4 +132,108 @@ async fn a_link_is_not_guessed_and_not_used_from_elsewhere() {
     }
     let reader = site.token(&[directory::Scope::AccountsWrite], &[]);
     assert_eq!(site.send(ask(Method::POST, "/api/v1/setup/link", &reader)).await.status, 403);
+}
+
+#[actix_web::test]
+async fn a_backup_takes_the_place_of_a_set_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::on_disk(&folder.path().join("mail.redb"));
+    let copy = site.get("/api/v1/backup").await.bytes;
+    let token = site.link().await;
+    let upload = |token: &str, bytes: &[u8]| {
+        let asked = ask(Method::POST, "/api/v1/setup/restore", "").insert_header(("pillarbox-setup-token", token));
+        asked.insert_header((header::CONTENT_TYPE, "application/octet-stream")).set_payload(bytes.to_vec())
+    };
+    let shown_to = async |token: &str| {
+        let asked = ask(Method::GET, "/api/v1/setup", "").insert_header(("pillarbox-setup-token", token));
+        site.send(asked).await.body["restore"].clone()
+    };
+    let shown = async || site.send(ask(Method::GET, "/api/v1/setup", "")).await.body["restore"].clone();
+    assert_eq!(site.send(upload("guessed", &copy)).await.status, 403);
+    assert_eq!(site.send(ask(Method::POST, "/api/v1/setup/restore", "")).await.status, 403);
+    assert_eq!(shown().await, Value::Null);
+    assert_eq!(site.send(upload(&token, b"no backup")).await.status, 202);
+    let job = until_ended(shown).await;
+    assert_eq!(job["state"], "failed", "{job}");
+    assert!(!site.context.restart.is_cancelled());
+    // What was wrong with it is nobody's business who has no link.
+    let (strange, known) = (shown_to("guessed").await, shown_to(&token).await);
+    assert_eq!(strange["result"], Value::Null, "{strange}");
+    assert!(strange["problem"]["detail"].as_str().is_some_and(|detail| detail.contains("link")), "{strange}");
+    assert_ne!(known["problem"], strange["problem"], "{known}");
+    // The link is good until it is of use; then nobody sets the server up with it behind the restore.
+    assert_eq!(site.send(upload(&token, &copy)).await.status, 202);
+    assert_eq!(until_ended(shown).await["state"], "succeeded");
+    assert!(site.context.restart.is_cancelled() && folder.path().join("mail.redb.restore").exists());
+    assert_eq!(site.set_up(&token, json!({})).await.status, 403);
+    assert_eq!(site.send(upload(&token, &copy)).await.status, 403);
+    let token = site.link().await;
+    assert_eq!(site.set_up(&token, json!({})).await.status, 201);
+    assert_eq!(site.send(upload(&token, &copy)).await.status, 409);
+    assert_eq!(shown().await, Value::Null, "nobody but an administrator sees jobs then");
+}
+
+/// A set-up's restore, whose body is the first piece and what `behind` gives when the upload has begun.
+async fn restore_in_pieces(
+    (site, folder): (&Site, &tempfile::TempDir),
+    token: &str,
+    first: &[u8],
+    behind: impl AsyncFnOnce() -> Vec<u8>,
+) -> Seen {
+    let asked = ask(Method::POST, "/api/v1/setup/restore", "").insert_header(("pillarbox-setup-token", token));
+    let asked = asked.insert_header((header::CONTENT_TYPE, "application/octet-stream"));
+    let (send, receive) = tokio::sync::mpsc::unbounded_channel();
+    send.send(Bytes::copy_from_slice(first)).unwrap();
+    let pieces = unfold(receive, async |mut receive| Some((Ok(receive.recv().await?), receive)));
+    let (seen, ()) = tokio::join!(site.send_in_pieces(asked, pieces), async {
+        let parts = || {
+            std::fs::read_dir(folder.path())
+                .unwrap()
+                .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".part"))
+        };
+        let began = std::time::Instant::now();
+        while parts().count() == 0 {
+            assert!(began.elapsed().as_secs() < 60, "the upload begins");
+            actix_web::rt::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+        let _ = send.send(behind().await.into());
+        drop(send);
+    });
+    seen
+}
+
+#[actix_web::test]
+async fn a_restore_that_was_begun_before_the_set_up_does_not_end_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::on_disk(&folder.path().join("mail.redb"));
+    let copy = site.get("/api/v1/backup").await.bytes;
+    let (begin, end) = copy.split_at(copy.len() / 2);
+    let token = site.link().await;
+    // The owner is quicker than the upload.
+    let seen = restore_in_pieces((&site, &folder), &token, begin, async || {
+        assert_eq!(site.set_up(&token, json!({})).await.status, 201);
+        end.to_vec()
+    });
+    assert_eq!(seen.await.status, 409);
+    // Or than the check of what has come: the last step asks once more.
+    assert_eq!(site.write(Method::PATCH, "/api/v1/accounts/root@x.test", json!({"enabled": false})).await.status, 200);
+    let spend = |token: &str| site.context.store.write_blocking(SpendSetupLink { token: token.to_owned() });
+    let token = site.link().await;
+    assert!(matches!(spend("guessed"), Err(WriteError::Refused(NotSpent::Gone))));
+    assert_eq!(site.set_up(&token, json!({})).await.status, 201);
+    assert!(matches!(spend(&token), Err(WriteError::Refused(NotSpent::SetUp))));
+    assert!(!site.context.restart.is_cancelled() && !folder.path().join("mail.redb.restore").exists());
+}
+
+#[actix_web::test]
+async fn an_upload_does_not_take_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::on_disk(&folder.path().join("mail.redb"));
+    let token = site.link().await;
+    let seen = restore_in_pieces((&site, &folder), &token, b"drip", async || {
+        site.clock.advance_ms(limits::UPLOAD_MS);
+        b"drip".to_vec()
+    });
+    assert_eq!(seen.await.status, 408);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left of it");
 }

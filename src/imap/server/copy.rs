@@ -6,7 +6,7 @@ use super::selected::Selected;
 use crate::base::MailboxId;
 use crate::imap::wire::{Answer, Code, MessageSet, mailbox_name, write_answer};
 use crate::mailbox::{self, Copied, CopyMessages, CopyRefused};
-use crate::store::WriteError;
+use crate::store::{Store, WriteError};
 
 /// COPY, MOVE and their UID forms. RFC 9051 §6.4.7, §6.4.8
 #[expect(clippy::too_many_arguments, reason = "a command's surroundings and its arguments")]
@@ -40,11 +40,28 @@ pub(super) async fn copy(
     if copy.uids.is_empty() {
         return Ok(Answer::ok("there is no such message"));
     }
-    let copied = match context.store.write(copy).await {
-        Ok(copied) => copied.into_inner(),
-        Err(error) => return Ok(refusal(error)),
-    };
-    Ok(done(link.output(), copied, moves))
+    let (mut copied, mut wrong) = transfer(&context.store, copy.clone()).await;
+    if matches!(wrong, Some(WriteError::Refused(CopyRefused::TooManyKeywords)))
+        && mailbox::free_keywords(&context.store, to).await.is_ok_and(|freed| freed)
+    {
+        // What was moved is not there any more, and passed over.
+        let rest;
+        (rest, wrong) = transfer(&context.store, copy).await;
+        copied.uid_validity = copied.uid_validity.max(rest.uid_validity);
+        copied.uids.extend(rest.uids);
+    }
+    Ok(done(link.output(), copied, moves, wrong))
+}
+
+/// What was done, and what stood in the way of it: a MOVE may be done in part.
+async fn transfer(store: &Store, copy: CopyMessages) -> (Copied, Option<WriteError<CopyRefused>>) {
+    if copy.moves {
+        return mailbox::move_all(store, copy).await;
+    }
+    match store.write(copy).await {
+        Ok(copied) => (copied.into_inner(), None),
+        Err(error) => (Copied::default(), Some(error)),
+    }
 }
 
 /// The mailbox of that name. RFC 9051 §6.3.12, §6.4.7: where there is none, the client may create it.
@@ -76,16 +93,17 @@ pub(super) fn too_many_keywords() -> Answer {
 }
 
 /// RFC 4315 §3: nothing is said of UIDs where there are none.
-fn done(out: &mut Vec<u8>, copied: Copied, moves: bool) -> Answer {
+fn done(out: &mut Vec<u8>, copied: Copied, moves: bool, wrong: Option<WriteError<CopyRefused>>) -> Answer {
     if copied.uids.is_empty() {
-        return Answer::no("the messages were removed meanwhile").with(Code::ExpungeIssued);
+        let removed = || Answer::no("the messages were removed meanwhile").with(Code::ExpungeIssued);
+        return wrong.map_or_else(removed, refusal);
     }
     let (from, to) = copied.uids.iter().map(|(from, to)| (from.0, to.0)).unzip();
     let code = Code::CopyUid(copied.uid_validity, from, to);
     if moves {
         // RFC 6851 §4.3: before the messages go.
         write_answer(out, None, &Answer::ok("moved").with(code));
-        Answer::ok("MOVE done")
+        wrong.map_or_else(|| Answer::ok("MOVE done"), refusal)
     } else {
         Answer::ok("COPY done").with(code)
     }

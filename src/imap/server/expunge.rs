@@ -5,7 +5,7 @@ use super::selected::Selected;
 use super::snapshot::Snapshot;
 use crate::base::{SystemFlags, Uid};
 use crate::imap::wire::{Answer, Code, SequenceSet};
-use crate::mailbox::{Expunge, runs};
+use crate::mailbox::{self, Expunge, runs};
 
 /// EXPUNGE and UID EXPUNGE (RFC 9051 §6.4.3, §6.4.9), and CLOSE, which is silent: the numbers of what is gone are told
 /// by the next [`Selected::sync`].
@@ -37,9 +37,10 @@ pub(super) async fn expunge(
         peer_ip: Some(link.connection.peer().ip()),
         at: context.clock.now(),
     };
-    Ok(match context.store.write(expunge).await {
-        Ok(_) => Answer::ok("EXPUNGE done"),
-        Err(error) => unavailable(&error),
+    // What was removed until then is told by the next sync, whatever stands in the way of the rest.
+    Ok(match mailbox::expunge(&context.store, expunge).await {
+        (_, None) => Answer::ok("EXPUNGE done"),
+        (_, Some(error)) => unavailable(&error),
     })
 }
 

@@ -10,9 +10,10 @@ pub(super) fn unavailable(cause: &dyn Display) -> Answer {
     Answer::no("not possible at the moment").with(Code::Unavailable)
 }
 
-/// The disk has less room than the reserve. RFC 5530 §3
+/// The disk has less room than the reserve: of the codes that programs know, the one that says that there is no room for
+/// more, and that deleting makes some. RFC 5530 §3
 pub(super) fn disk_full() -> Answer {
-    Answer::no("the server has no room at the moment").with(Code::Unavailable)
+    Answer::no("the server's disk has no room for it at the moment").with(Code::OverQuota)
 }
 
 /// No answer to a command in the middle of which the client could not be told what has changed.

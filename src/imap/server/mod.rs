@@ -28,7 +28,7 @@ mod table;
 mod view;
 
 pub use context::Context;
-pub use session::{refusal, serve};
+pub use session::{refusal, refusal_early, serve};
 pub use view::Views;
 
 #[cfg(test)]

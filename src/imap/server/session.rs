@@ -84,6 +84,11 @@ pub fn refusal(crowded: Crowded) -> &'static [u8] {
     }
 }
 
+/// What a client is told that comes while the server is not ready for it. RFC 5530 §3
+pub fn refusal_early(why: &str) -> String {
+    format!("* BYE [UNAVAILABLE] {why}, try again later\r\n")
+}
+
 /// Runs a session from the greeting to the end. On listeners with TLS from the first byte, the handshake is done before.
 pub async fn serve(connection: Connection, context: Arc<Context>) {
     let peer = connection.peer();

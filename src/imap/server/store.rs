@@ -36,6 +36,11 @@ pub(super) async fn store(
         keywords: keywords.clone(),
         unchanged_since: store.unchanged_since.map(ModSeq),
     };
+    if change.mode != mailbox::FlagMode::Remove
+        && let Err(error) = mailbox::make_room_for_keywords(&context.store, change.mailbox, &keywords).await
+    {
+        return Ok(unavailable(&error));
+    }
     let uids = change.uids.clone();
     let changed = match context.store.write(change).await {
         Ok(changed) => changed.into_inner(),

@@ -106,6 +106,7 @@ async fn a_keyword_that_no_message_has_makes_room_for_another() {
     let add = world.store.write(change(FlagMode::Add, "new")).await.map(Committed::into_inner);
     assert!(matches!(add, Err(WriteError::Refused(mailbox::FlagsRefused::TooManyKeywords))));
     let _ = world.store.write(change(FlagMode::Remove, "K5")).await.unwrap();
+    mailbox::make_room_for_keywords(&world.store, drafts.1, &["new".to_owned()]).await.unwrap();
     let _ = world.store.write(change(FlagMode::Add, "new")).await.unwrap();
     let roster = mailbox::roster(&world.store.view().unwrap(), drafts.1).unwrap().unwrap();
     assert_eq!((roster.keywords[5].as_str(), roster.keywords.len()), ("new", limits::KEYWORDS));

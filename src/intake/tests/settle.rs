@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::PassedOn;
 use crate::queue::{Attempt, Fate, Open, OpenAttempt, Outcome, Sending, Stage, Verdict, Words};
 
 const TO: [&str; 2] = ["dave@far.test", "erin@far.test"];
@@ -25,6 +26,7 @@ impl World {
             entry,
             verdict,
             dialogue: Arc::default(),
+            passed_on: PassedOn::default(),
             attempt: Attempt {
                 at: self.clock.now(),
                 actor: if is_answer { "delivery".into() } else { "operator token t".into() },
@@ -62,7 +64,7 @@ impl World {
     /// What the story of a message says of reports: kind, recipient, text.
     fn reports(&self, id: MessageId) -> Vec<(Kind, Option<String>, String)> {
         let story = trace::story(&self.store.view().unwrap(), Subject::Message(id)).unwrap();
-        let is_report = |event: &trace::Event| matches!(event.kind, Kind::Bounced | Kind::Delayed);
+        let is_report = |event: &trace::Event| matches!(event.kind, Kind::Bounced | Kind::Delayed | Kind::Reported);
         story.into_iter().filter(is_report).map(|event| (event.kind, event.recipient, event.text)).collect()
     }
 }
@@ -251,6 +253,9 @@ async fn a_body_that_is_counted_wrongly_is_found() {
     let findings = world.store.check().unwrap();
     let expected = "counts 2 references, and 1 messages point to it";
     assert!(findings.lines().iter().any(|line| line.contains(expected)), "{:?}", findings.lines());
+    world.store.is_mended_of(expected);
+    // The body goes when its last message does, no earlier and no later.
+    assert_eq!(world.store.view().unwrap().blob(blob).unwrap().map(|facts| facts.references), Some(1));
 }
 
 /// Does damage.

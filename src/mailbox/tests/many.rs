@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 
 use super::super::log::MODSEQ_LOG;
+use super::super::message_row::{HEADS, Head};
 use super::*;
+use crate::base::limits;
 use crate::message::Summary;
 use crate::store::{Read, Span};
 
@@ -65,6 +67,31 @@ impl Op for Fill {
     }
 }
 
+/// Lets the heads of some messages count a reference too many.
+struct Spoil([MessageId; 3]);
+
+impl Op for Spoil {
+    type Plan = ();
+    type Out = ();
+    type Refused = Infallible;
+
+    fn name(&self) -> &'static str {
+        "test.spoil"
+    }
+
+    fn check(&self, _: &Tx<'_>) -> Result<(), Halt<Infallible>> {
+        Ok(())
+    }
+
+    fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
+        for id in &self.0 {
+            let head = tx.get(&HEADS, id)?.expect("the head is there");
+            tx.put(&HEADS, id, &Head { references: 2, ..head })?;
+        }
+        Ok(())
+    }
+}
+
 impl World {
     fn modseq(&self, mailbox: MailboxId) -> u64 {
         row(&self.store.view().unwrap(), mailbox).unwrap().unwrap().modseq.0
@@ -115,6 +142,7 @@ async fn an_op_on_ten_thousand_messages_is_one_change() {
         )
         .await;
     world.delete_account("bob@example.test").unwrap();
+    world.sweep().await;
     world.weighed("delivered", Fill { mailbox: inbox, has_summaries: true, count, has_stories: false }).await;
     let all = || vec![(Uid(1), Uid(u32::MAX))];
     let before = (world.modseq(inbox), world.log_rows());
@@ -141,15 +169,61 @@ async fn an_op_on_ten_thousand_messages_is_one_change() {
     let copy = CopyMessages { from: inbox, uids: all(), to: archive, moves: false, by: by.clone(), peer_ip: None, at };
     assert_eq!(world.weighed("COPY", copy.clone()).await.uids.len(), COUNT as usize);
     assert_eq!((world.modseq(archive), world.log_rows()), (2, before.1 + 3));
-    let moving = CopyMessages { to: trash, moves: true, ..copy };
-    assert_eq!(world.weighed("MOVE", moving).await.uids.len(), COUNT as usize);
-    assert_eq!((world.modseq(trash), world.modseq(inbox), world.log_rows()), (2, before.0 + 3, before.1 + 5));
+    let moving = CopyMessages { to: trash, moves: true, ..copy.clone() };
+    // Parts of it, so that nobody waits for all.
+    let one = world.weighed("a part of a MOVE", moving.clone()).await;
+    let at_once = limits::MOVED_AT_ONCE as u32;
+    assert_eq!((one.uids.len(), one.left), (limits::MOVED_AT_ONCE, vec![(Uid(at_once + 1), Uid(COUNT))]));
+    let (rest, wrong) = super::super::move_all(&world.store, moving).await;
+    assert_eq!(
+        (rest.uids.len(), rest.uids.last(), wrong),
+        ((COUNT - at_once) as usize, Some(&(Uid(COUNT), Uid(COUNT))), None)
+    );
+    let parts = u64::from(COUNT / at_once);
+    assert_eq!((world.modseq(trash), world.modseq(inbox)), (1 + parts, before.0 + 2 + parts));
+    assert_eq!(world.log_rows(), before.1 + 3 + 2 * parts as usize);
+    // Into itself, each of them is moved once.
+    let itself = CopyMessages { from: trash, to: trash, moves: true, ..copy };
+    let (moved, wrong) = super::super::move_all(&world.store, itself).await;
+    assert_eq!(
+        (moved.uids.len(), moved.uids.last(), wrong),
+        (COUNT as usize, Some(&(Uid(COUNT), Uid(2 * COUNT))), None)
+    );
     let peer_ip = Some("192.0.2.7".parse().unwrap());
     let expunge = Expunge { mailbox: trash, uids: all(), only_deleted: false, by, peer_ip, at };
-    assert_eq!(world.weighed("EXPUNGE of shared", expunge.clone()).await.messages, COUNT as usize);
-    let expunge = Expunge { mailbox: archive, ..expunge };
-    assert_eq!(world.weighed("EXPUNGE of the last", expunge).await.messages, COUNT as usize);
+    // Parts of it, so that nobody waits for all.
+    let one = world.weighed("a part of an EXPUNGE", expunge.clone()).await;
+    let at_once = limits::EXPUNGED_AT_ONCE;
+    assert_eq!((one.messages, one.next), (at_once, Some(Uid(COUNT + at_once as u32 + 1))));
+    let before = (world.modseq(trash), world.log_rows());
+    let (rest, wrong) = super::super::expunge(&world.store, expunge.clone()).await;
+    assert_eq!((rest.messages, wrong), (COUNT as usize - at_once, None));
+    let parts = (rest.messages / at_once) as u64;
+    assert_eq!((world.modseq(trash), world.log_rows()), (before.0 + parts, before.1 + parts as usize));
+    assert_eq!(rest.modseq, Some(ModSeq(before.0 + parts)));
+    // What was there once is told by all of them.
+    let gone = changes(&world.store.view().unwrap(), trash, ModSeq(2)).unwrap().unwrap().expunged;
+    assert_eq!(gone, [(Uid(1), Uid(2 * COUNT))]);
+    let (last, wrong) = super::super::expunge(&world.store, Expunge { mailbox: archive, ..expunge }).await;
+    assert_eq!((last.messages, wrong), (COUNT as usize, None));
     assert_eq!(usage(&world.store.view().unwrap(), alice).unwrap(), Usage::default());
+    world.is_sound();
+}
+
+/// A check counts the references of so many messages in several passes, and finds the same in each.
+#[tokio::test]
+async fn what_is_wrong_with_one_of_very_many_messages_is_found() {
+    const COUNT: u64 = 2 * limits::TALLIED_AT_ONCE as u64 + 500;
+    let world = World::new();
+    let inbox = world.inbox(world.put_account("alice@example.test", None));
+    let filled = Fill { mailbox: inbox, has_summaries: false, count: COUNT, has_stories: false };
+    world.weighed("delivered", filled).await;
+    world.is_sound();
+    let spoilt = [1, COUNT / 2, COUNT].map(|number| MessageId(number << 16));
+    world.weighed("spoilt", Spoil(spoilt)).await;
+    let lines = world.store.check().unwrap().lines().to_vec();
+    assert_eq!(lines, spoilt.map(|id| format!("heads: {id} counts 2 references, and 1 messages point to it")));
+    world.store.mend().unwrap();
     world.is_sound();
 }
 

@@ -37,7 +37,7 @@ pub(super) fn is_ascii_text(bytes: &[u8]) -> bool {
 
 /// Keeps CRLF as the end of a line, and encodes every other octet that is not printable ASCII.
 // RFC 2045 §6.7
-pub(super) fn quoted_printable(bytes: &[u8]) -> Vec<u8> {
+pub(in crate::message) fn quoted_printable(bytes: &[u8]) -> Vec<u8> {
     let (mut out, mut column) = (Vec::with_capacity(bytes.len().saturating_mul(2)), 0);
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let (text, has_end) = match line.strip_suffix(b"\r\n") {

@@ -6,8 +6,9 @@ mod status;
 mod words;
 
 use super::field::fields;
-use crate::base::{Address, DomainName, Enhanced, MessageId, Timestamp, limits};
-use encode::{Encoded, is_ascii_text, quoted_printable};
+use crate::base::{Address, DomainName, Enhanced, MessageId, OriginalRecipient, Timestamp, limits};
+pub(super) use encode::quoted_printable;
+use encode::{Encoded, is_ascii_text};
 
 /// A report that is to be written: what became of some recipients of one message.
 #[derive(Debug, Clone)]
@@ -44,6 +45,10 @@ pub struct Reported<'a> {
     pub id: MessageId,
     /// The sender of its envelope; `None`: the null sender.
     pub sender: Option<&'a Address>,
+    /// The sender's own name for it (RFC 3461 §4.4).
+    pub envelope_id: Option<&'a str>,
+    /// By when its sender wanted it to be delivered (RFC 2852).
+    pub deliver_by: Option<Timestamp>,
     /// When it came in.
     pub arrived_at: Timestamp,
     /// Its header block, with our trace fields.
@@ -57,6 +62,8 @@ pub struct Told {
     pub recipient: Address,
     /// The address that the sender had named, where an alias led elsewhere.
     pub original: Option<Address>,
+    /// What it was called when it was sent, with its type (RFC 3461 §4.2).
+    pub named_at_first: Option<OriginalRecipient>,
     /// What became of it.
     pub fate: Fate,
     /// The server that was spoken to last.
@@ -78,11 +85,31 @@ pub enum Fate {
     Failed,
     /// Given up.
     Expired,
+    /// Given up, since its sender wanted it back when the time came by which it was to be delivered.
+    Overdue,
     /// It waits, and is tried again.
     Delayed {
         /// Until then.
         until: Timestamp,
     },
+    /// It is in the recipient's mailbox.
+    Delivered,
+    /// Another server has it, which reports no further.
+    Relayed,
+    /// It has gone to all that the address leads to, each a recipient of its own.
+    Expanded,
+}
+
+impl Fate {
+    /// Whether it is not delivered and never will be.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::Expired | Self::Overdue)
+    }
+
+    /// Whether all is done here that there was to do.
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Delivered | Self::Relayed | Self::Expanded)
+    }
 }
 
 /// A report as a message: all of it is 7-bit, but for a header that names a reader whose address is not.
@@ -125,7 +152,13 @@ impl Report<'_> {
     }
 
     fn header_block(&self, boundary: &str, message_id: &str) -> String {
-        let subject = if self.is_delay() { "Your message is delayed" } else { "Your message could not be delivered" };
+        let is_success = self.recipients.iter().all(|told| told.fate.is_success());
+        let subject = match () {
+            () if self.is_delay() => "Your message is delayed",
+            () if is_success => "Your message was delivered",
+            () if !self.recipients.iter().any(|told| told.fate.is_failure()) => "What became of your message",
+            () => "Your message could not be delivered",
+        };
         let subject = match self.reader {
             Reader::Sender => subject,
             Reader::Postmaster => "A message could not be delivered",

@@ -71,6 +71,7 @@ fn told() -> Told {
     Told {
         recipient: address("somebody@elsewhere.test"),
         original: None,
+        named_at_first: None,
         fate: Fate::Failed,
         server: Some("mx.elsewhere.test".into()),
         code: Some(550),
@@ -86,7 +87,8 @@ const HEAD: &[u8] =
 fn compose(reader: Reader, sender: Option<&Address>, head: &[u8], recipients: &[Told]) -> Composed {
     let hostname = DomainName::parse("mx.example.test").unwrap();
     let (arrived_at, at) = (Timestamp(1_795_341_900_000), Timestamp(1_795_773_900_000));
-    let message = Reported { id: MessageId(arrived_at.0 << 16), sender, arrived_at, head };
+    let message =
+        Reported { id: MessageId(arrived_at.0 << 16), sender, envelope_id: None, deliver_by: None, arrived_at, head };
     let to = address("alice@example.test");
     Report { hostname: &hostname, id: MessageId(at.0 << 16), at, to: &to, reader, message, recipients }.compose()
 }

@@ -28,7 +28,14 @@ fn opening(report: &Report<'_>) -> String {
     let below = if is_one { "the recipient below" } else { "the recipients below" };
     let is_delayed = |told: &Told| matches!(told.fate, Fate::Delayed { .. });
     let delayed = report.recipients.iter().filter(|told| is_delayed(told)).count();
+    let is_success = |told: &Told| told.fate.is_success();
     match (report.reader, report.message.sender) {
+        (Reader::Sender, _) if report.recipients.iter().all(is_success) => {
+            format!("You have asked to be told what becomes of your message. It has reached {below}.")
+        }
+        (Reader::Sender, _) if report.recipients.iter().any(is_success) => {
+            "This became of your message for each of the recipients below.".to_owned()
+        }
         (Reader::Sender, _) if delayed == report.recipients.len() => format!(
             "Your message could not be delivered to {below} yet. You need not send it again: the server goes on trying."
         ),
@@ -56,12 +63,14 @@ fn of_recipient(report: &Report<'_>, told: &Told) -> String {
         ));
     }
     text.push_str(&paragraph(&what_happened(report, told), "    "));
-    text.push_str(&paragraph(&line(&answer(told)), "      "));
-    text.push_str(&paragraph(advice(told), "    "));
+    if !told.fate.is_success() {
+        text.push_str(&paragraph(&line(&answer(told)), "      "));
+        text.push_str(&paragraph(advice(told), "    "));
+    }
     text
 }
 
-/// Ends with a colon: what was answered follows.
+/// Ends with a colon where what was answered follows.
 fn what_happened(report: &Report<'_>, told: &Told) -> String {
     let server = told.server.as_ref().map(|server| line(server));
     let answered = match (&server, told.code) {
@@ -81,9 +90,19 @@ fn what_happened(report: &Report<'_>, told: &Told) -> String {
             let tried = length(report.at.ms_since(report.message.arrived_at));
             format!("It was kept for {tried} and is now given up. In the end, {answered}:")
         }
+        Fate::Overdue => {
+            let by = report.message.deliver_by.map_or_else(|| "now".to_owned(), moment);
+            format!("It was to be delivered by {by} or to come back, and is given up. In the end, {answered}:")
+        }
         Fate::Delayed { until } => {
             format!("It is tried again until {}. Last, {answered}:", moment(until))
         }
+        Fate::Delivered => "It is in the mailbox.".to_owned(),
+        Fate::Relayed => match &server {
+            Some(server) => format!("The server {server} has taken it, and will not report what becomes of it there."),
+            None => "Another server has taken it, and will not report what becomes of it there.".to_owned(),
+        },
+        Fate::Expanded => "It has gone to everybody whom this address leads to.".to_owned(),
     }
 }
 

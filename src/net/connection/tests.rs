@@ -9,7 +9,7 @@ use crate::base::{SystemClock, Timestamp, TurnedClock};
 use crate::store::{Options, Schema, Store};
 use crate::tls::{self, Certificates, Certified, Protocol, Roots};
 
-static SCHEMA: Schema = Schema { version: 1, tables: tls::TABLES, checks: &[] };
+static SCHEMA: Schema = Schema { version: 1, tables: tls::TABLES, checks: &[], migrations: &[] };
 const SOON: Duration = Duration::from_secs(60);
 const NEVER: Duration = Duration::from_millis(20);
 

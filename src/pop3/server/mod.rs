@@ -11,5 +11,5 @@ mod maildrop;
 mod session;
 
 pub use context::Context;
-pub use driver::{refusal, serve};
+pub use driver::{refusal, refusal_early, serve};
 pub use lease::Leases;

@@ -1,13 +1,16 @@
+mod clock;
 mod damage;
 mod reach;
 mod routes;
+mod rules;
+mod scale;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::*;
-use crate::base::{Address, Host, MessageId, QueueId, SystemClock, Timestamp};
+use crate::base::{Address, Host, MailOptions, MessageId, QueueId, RcptOptions, SystemClock, Timestamp};
 use crate::store::{
     AnyTable, CrossCheck, Halt, Op, Options, Schema, StagedBlob, Store, StoreError, Topic, Tx, WriteError,
 };
@@ -79,8 +82,9 @@ impl World {
     fn new() -> Self {
         let tables: Vec<&'static dyn AnyTable> = [trace::TABLES, crate::kept::TABLES, TABLES].concat();
         let checks = [trace::CHECKS, CHECKS].into_iter().flatten();
-        let checks: Vec<CrossCheck> = checks.map(|check| CrossCheck { name: check.name, run: check.run }).collect();
-        let schema = Box::leak(Box::new(Schema { version: 1, tables: tables.leak(), checks: checks.leak() }));
+        let checks: Vec<CrossCheck> = checks.copied().collect();
+        let schema =
+            Box::leak(Box::new(Schema { version: 1, tables: tables.leak(), checks: checks.leak(), migrations: &[] }));
         Self { store: Store::open(Options::memory(Arc::new(SystemClock)), schema).unwrap() }
     }
 
@@ -104,9 +108,23 @@ impl World {
 
     /// Queues a message, from `sender` (empty: the null sender) to some recipients.
     async fn bring(&self, message: u64, sender: &'static str, to: &'static [&'static str]) -> Vec<QueueId> {
+        self.bring_asking(message, sender, to, MailOptions::default()).await
+    }
+
+    /// The same, with what its sender asks for.
+    async fn bring_asking(
+        &self,
+        message: u64,
+        sender: &'static str,
+        to: &'static [&'static str],
+        options: MailOptions,
+    ) -> Vec<QueueId> {
         let staged = self.body().await;
         let enqueue = move |tx: &mut Tx<'_>| {
-            let recipients = to.iter().map(|to| NewEntry { recipient: address(to), original: None }).collect();
+            let recipients = to
+                .iter()
+                .map(|to| NewEntry { recipient: address(to), original: None, options: RcptOptions::default() })
+                .collect();
             let message = NewMessage {
                 id: MessageId(message << 16),
                 sender: Some(sender).filter(|sender| !sender.is_empty()).map(address),
@@ -117,6 +135,7 @@ impl World {
                 eight_bit: false,
                 smtputf8: false,
                 at: START,
+                options: options.clone(),
                 recipients,
             };
             enqueue(tx, &message, &policy())
@@ -224,10 +243,10 @@ async fn a_flush_takes_what_it_names_a_slice_at_a_time() {
     let all = vec![id(1, 0), id(1, 1), id(2, 0), id(2, 1)];
     let later = START.plus_ms(1_000_000);
     world.write(Postpone { entries: all.clone(), until: later }).await.unwrap();
-    let flushed = world.flush(Selector::Sender("Alice@Example.test".into()), None, 9).await;
+    let flushed = world.flush(Selector::Sender(Some(address("Alice@Example.test"))), None, 9).await;
     assert_eq!(flushed, Flushed { count: 2, next: None });
     assert_eq!(world.entry(id(2, 0)).due, later);
-    assert_eq!(world.flush(Selector::Sender(String::new()), None, 3).await, Flushed { count: 1, next: Some(id(2, 0)) });
+    assert_eq!(world.flush(Selector::Sender(None), None, 1).await, Flushed { count: 1, next: Some(id(2, 0)) });
     let peer = Some("branch".to_owned());
     let park = Park { entries: all, peer, hold_expiry_seconds: 7200, at: START };
     world.write(park).await.unwrap();
@@ -261,6 +280,23 @@ async fn an_open_attempt_is_nobody_elses() {
     let left = world.entry(id(1, 0));
     assert_eq!((left.due, left.attempts), (START.plus_ms(50), 1));
     assert_eq!(world.kinds(1), [Kind::Held, Kind::Uncertain]);
+    world.is_sound();
+}
+
+#[tokio::test]
+async fn an_attempt_whose_row_is_damaged_is_closed_too() {
+    let world = World::new();
+    world.bring(1, "alice@example.test", &["a@one.test"]).await;
+    world.bring(2, "alice@example.test", &["b@one.test"]).await;
+    world.open(&[id(1, 0)]).await.unwrap();
+    world.open(&[id(2, 0)]).await.unwrap();
+    world.store.spoil("attempts_open");
+    assert_eq!(world.act(id(1, 0), Action::Drop).await, Err(Refused::InFlight(id(1, 0))));
+    let recover = || Recover { at: START.plus_ms(50), limit: 9 };
+    assert_eq!((world.write(recover()).await, world.write(recover()).await), (Ok(2), Ok(0)));
+    for message in [1, 2] {
+        assert_eq!((world.entry(id(message, 0)).attempts, world.kinds(message)), (1, vec![Kind::Uncertain]));
+    }
     world.is_sound();
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Floor F4b.
 
+mod convert;
 mod send;
 mod session;
 #[cfg(test)]
@@ -13,15 +14,18 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Address, Clock, DomainName, MessageId, QueueId, limits};
+pub use crate::smtp::machine::client::Room;
+
+use crate::base::{Address, Clock, DomainName, MailOptions, MessageId, QueueId, RcptOptions, limits};
 use crate::net::Connection;
 use crate::queue::{Content, Login, Outcome};
 use crate::tls::ClientTls;
 
 /// Where the mail of a session comes from and where its outcomes go. `delivery` makes it.
 pub trait Courier: Send {
-    /// The next message for this session; `None` to end it.
-    fn next(&mut self) -> impl Future<Output = Option<Mail>> + Send;
+    /// The next message for this session, with no more of its recipients than there is room for: the others come in a
+    /// message of their own. `None` to end it.
+    fn next(&mut self, room: Room) -> impl Future<Output = Option<Mail>> + Send;
 
     /// Commits the open attempt of these recipients: asked while the message is sent, and the end of data is held back
     /// until it is answered. An error: it is not sent, and the session ends without an outcome for these recipients.
@@ -45,13 +49,26 @@ pub struct Mail {
     /// The sender of the envelope.
     pub sender: Option<Address>,
     /// Its recipients.
-    pub recipients: Vec<(QueueId, Address)>,
+    pub recipients: Vec<Recipient>,
     /// It holds octets above 127.
     pub eight_bit: bool,
     /// It needs SMTPUTF8.
     pub smtputf8: bool,
+    /// What its sender asks for besides.
+    pub options: MailOptions,
     /// The message itself.
     pub content: Content,
+}
+
+/// A recipient of a [`Mail`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// Its entry.
+    pub id: QueueId,
+    /// Where it goes.
+    pub address: Address,
+    /// What is asked for it.
+    pub options: RcptOptions,
 }
 
 /// What a session is to do.

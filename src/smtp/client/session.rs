@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::convert::{self, Unconverted};
 use super::send::{self, Unsent};
-use super::{Courier, Ended, Failure, Mail, NotOpened, Plan, Summary, Then, Tls};
-use crate::base::{Enhanced, QueueId, Secret, limits};
+use super::{Courier, Ended, Failure, Mail, NotOpened, Plan, Room, Summary, Then, Tls};
+use crate::base::{Enhanced, MailOptions, QueueId, Secret, Timestamp, TlsWish, limits};
 use crate::net::{Connection, ConnectionError, Transcript};
 use crate::queue::{self, Attempt, Outcome};
 use crate::smtp::machine::client::{
-    self as machine, Effect, Effects, Envelope, Fate, Input, Rules, StartTls, State, step,
+    self as machine, Effect, Effects, Envelope, Fate, Framing, Input, Rules, StartTls, State, step,
 };
-use crate::smtp::wire::{Answer, AnswerReader, END_OF_DATA, Outgoing};
+use crate::smtp::wire::{Answer, AnswerReader, By, END_OF_DATA, Outgoing, Wishes};
 use crate::tls::ClientTls;
 
 /// How long a server whose connection does not take what we send may still say why.
@@ -28,12 +29,17 @@ pub(super) struct Session<'a, C> {
     mail: Option<(Mail, u64)>,
     /// Whose attempt is to be opened while the message is sent.
     opening: Vec<QueueId>,
+    /// The end of a message that goes out by BDAT: its last octets.
+    tail: Option<Vec<u8>>,
     /// Sending has failed, perhaps in the middle: nothing may be sent behind it.
     is_mute: bool,
     /// The first message's attempt has lasted since the server was looked for.
     began_ms: Option<u64>,
     summary: Summary,
 }
+
+/// Octets of a message that was sent, and those of its end that were kept back.
+type Sent = (u64, Option<Vec<u8>>);
 
 /// How a session ends.
 enum End {
@@ -54,6 +60,7 @@ impl<'a, C: Courier> Session<'a, C> {
             reader: AnswerReader::default(),
             mail: None,
             opening: Vec::new(),
+            tail: None,
             is_mute: false,
             began_ms: Some(plan.began_ms),
             summary: Summary::default(),
@@ -120,11 +127,12 @@ impl<'a, C: Courier> Session<'a, C> {
         for effect in effects {
             match effect {
                 Effect::Say(line) => self.say(&line),
-                Effect::SendEnd => self.connection.write(END_OF_DATA),
+                Effect::SendEnd => self.send_end(),
                 Effect::StartTls => inputs.push_back(self.secure().await),
-                Effect::Next => inputs.push_back(self.next().await),
+                Effect::Next(room) => inputs.push_back(self.next(room).await),
+                Effect::Convert => inputs.push_back(self.convert().await),
                 Effect::OpenAttempt(recipients) => self.opening = self.ids(&recipients),
-                Effect::SendContent => self.send_content(inputs).await,
+                Effect::SendContent(framing) => self.send_content(framing, inputs).await,
                 Effect::Settle(fates) => self.settle(fates).await,
                 Effect::Fail(failure) => self.fail(failure),
                 Effect::Answered(answer) => self.answered(&answer),
@@ -231,18 +239,26 @@ impl<'a, C: Courier> Session<'a, C> {
         })
     }
 
-    async fn next(&mut self) -> Input {
-        self.mail = None;
-        let Some(mail) = self.courier.next().await else { return Input::NoMail };
+    fn send_end(&mut self) {
+        match self.tail.take() {
+            Some(tail) => self.connection.write(&tail),
+            None => self.connection.write(END_OF_DATA),
+        }
+    }
+
+    async fn next(&mut self, room: Room) -> Input {
+        (self.mail, self.tail) = (None, None);
+        let Some(mail) = self.courier.next(room).await else { return Input::NoMail };
         if let Some(transcript) = self.connection.transcript() {
             transcript.begin_message();
         }
         let envelope = Envelope {
             sender: mail.sender.clone(),
-            recipients: mail.recipients.iter().map(|(_, address)| address.clone()).collect(),
+            recipients: mail.recipients.iter().map(|to| (to.address.clone(), to.options.clone())).collect(),
             size_bytes: mail.content.size_bytes(),
             eight_bit: mail.eight_bit,
             smtputf8: mail.smtputf8,
+            wishes: wishes(&mail.options, self.plan.clock.now()),
         };
         let began_ms = self.began_ms.take().unwrap_or_else(|| self.plan.clock.monotonic_ms());
         self.mail = Some((mail, began_ms));
@@ -251,18 +267,33 @@ impl<'a, C: Courier> Session<'a, C> {
 
     fn ids(&self, recipients: &[usize]) -> Vec<QueueId> {
         let Some((mail, _)) = &self.mail else { return Vec::new() };
-        recipients.iter().filter_map(|place| mail.recipients.get(*place)).map(|(id, _)| *id).collect()
+        recipients.iter().filter_map(|place| mail.recipients.get(*place)).map(|to| to.id).collect()
     }
 
-    async fn send_content(&mut self, inputs: &mut VecDeque<Input>) {
-        let (opened, sent) = self.transfer().await;
+    /// Puts a message of ASCII alone in the place of the one that is being sent.
+    async fn convert(&mut self) -> Input {
+        let Some((mail, _)) = &mut self.mail else { return Input::NotConverted("there is no message".into()) };
+        match convert::seven_bit(&mut mail.content).await {
+            Ok(content) => {
+                let size_bytes = content.size_bytes();
+                mail.content = content;
+                Input::Converted(size_bytes)
+            }
+            Err(Unconverted::Message(why)) => Input::NotConverted(why),
+            Err(Unconverted::Broken(why)) => Input::ContentBroken(why),
+        }
+    }
+
+    async fn send_content(&mut self, framing: Framing, inputs: &mut VecDeque<Input>) {
+        let (opened, sent) = self.transfer(framing).await;
         inputs.push_back(match opened {
             Ok(()) => Input::Opened,
             Err(refused) => Input::NotOpened(refused.to_string()),
         });
         let sent = match sent {
             None => return,
-            Some(Ok(bytes)) => {
+            Some(Ok((bytes, tail))) => {
+                self.tail = tail;
                 if let Some(transcript) = self.connection.transcript() {
                     transcript.said_data(bytes);
                 }
@@ -276,13 +307,24 @@ impl<'a, C: Courier> Session<'a, C> {
 
     /// Sends the message while the attempt is committed. When the commit is refused, not another octet is sent; when
     /// sending fails, the commit is waited for all the same: what was asked for may not happen behind our back.
-    async fn transfer(&mut self) -> (Result<(), NotOpened>, Option<Result<u64, Unsent>>) {
+    async fn transfer(&mut self, framing: Framing) -> (Result<(), NotOpened>, Option<Result<Sent, Unsent>>) {
         let ids = std::mem::take(&mut self.opening);
         let Some((mail, _)) = &mut self.mail else {
             return (Ok(()), Some(Err(Unsent::Message("there is no message".into()))));
         };
         let opened = self.courier.open(&ids);
-        let sent = send::content(&mut self.connection, &mut mail.content, self.plan.patience.block);
+        let (connection, within) = (&mut self.connection, self.plan.patience.block);
+        let sent = async move {
+            match framing {
+                Framing::Dots => {
+                    Ok::<Sent, Unsent>((send::content(connection, &mut mail.content, within).await?, None))
+                }
+                Framing::Chunk => {
+                    let (bytes, tail) = send::chunk(connection, &mut mail.content, within).await?;
+                    Ok((bytes, Some(tail)))
+                }
+            }
+        };
         tokio::pin!(opened, sent);
         tokio::select! {
             opened = &mut opened => match opened {
@@ -319,7 +361,7 @@ impl<'a, C: Courier> Session<'a, C> {
 
     fn outcome(&self, fate: Fate, dialogue: Arc<str>) -> Option<Outcome> {
         let (mail, began_ms) = self.mail.as_ref()?;
-        let (entry, _) = mail.recipients.get(fate.recipient)?;
+        let entry = mail.recipients.get(fate.recipient)?.id;
         let clock = &self.plan.clock;
         let attempt = Attempt {
             at: clock.now(),
@@ -331,7 +373,7 @@ impl<'a, C: Courier> Session<'a, C> {
             words: fate.words.into(),
             duration_ms: clock.monotonic_ms().saturating_sub(*began_ms),
         };
-        Some(Outcome { entry: *entry, verdict: fate.verdict.into(), attempt, dialogue })
+        Some(Outcome { entry, verdict: fate.verdict.into(), attempt, dialogue, passed_on: fate.passed_on })
     }
 
     fn fail(&mut self, failure: machine::Failure) {
@@ -368,6 +410,17 @@ impl<'a, C: Courier> Session<'a, C> {
         let words = machine::Words::own(Enhanced(4, 5, 0), what);
         self.fail(machine::Failure { stage: machine::Stage::Sender, words, is_busy: false });
         End::Drop
+    }
+}
+
+/// What a server is asked for besides taking the message.
+fn wishes(options: &MailOptions, now: Timestamp) -> Wishes {
+    Wishes {
+        ret: options.ret,
+        envelope_id: options.envelope_id.clone(),
+        require_tls: options.tls == TlsWish::Required,
+        by: options.deliver_by.map(|deadline| By::left(deadline, now)),
+        priority: (options.priority != 0).then_some(options.priority),
     }
 }
 

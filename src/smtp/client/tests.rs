@@ -23,7 +23,7 @@ struct Recorder {
 }
 
 impl Courier for Recorder {
-    async fn next(&mut self) -> Option<Mail> {
+    async fn next(&mut self, _: Room) -> Option<Mail> {
         self.mails.pop_front()
     }
 
@@ -57,14 +57,18 @@ impl Recorder {
 
 fn mail(number: u64, recipients: &[&str], text: impl Into<Bytes>) -> Mail {
     let id = MessageId(number);
-    let name =
-        |(place, address): (usize, &&str)| (QueueId { message: id, number: place as u32 }, address.parse().unwrap());
+    let name = |(place, address): (usize, &&str)| Recipient {
+        id: QueueId { message: id, number: place as u32 },
+        address: address.parse().unwrap(),
+        options: RcptOptions::default(),
+    };
     Mail {
         id,
         sender: Some("a@a.test".parse().unwrap()),
         recipients: recipients.iter().enumerate().map(name).collect(),
         eight_bit: false,
         smtputf8: false,
+        options: MailOptions::default(),
         content: Content::from(text.into()),
     }
 }

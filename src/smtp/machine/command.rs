@@ -1,7 +1,7 @@
 use super::effect::Effect;
 use super::input::Driver;
 use super::limiter::{Count, Stepped};
-use super::state::{Place, Profile};
+use super::state::{Place, Profile, Vrfy};
 use super::table::{Handler, Row};
 use crate::smtp::wire::{self, CommandError, Verb, reply};
 
@@ -47,6 +47,8 @@ fn dispatch<D: Driver>(place: Place<D>, row: &Row<D>, line: Line<'_>) -> Stepped
         }
         // RFC 5321 §4.1.4: the order of commands
         (_, place @ Place::Connected(_)) => Stepped::error(place, reply::HELLO_FIRST),
+        // RFC 3030 §2: nothing else brings a message on that has begun to come in chunks.
+        (_, place @ Place::InChunks(..)) => Stepped::error(place, reply::IN_CHUNKS),
         (_, place @ Place::InTransaction(..)) => Stepped::error(place, reply::IN_TRANSACTION),
         (_, place) => Stepped::error(place, reply::MAIL_FIRST),
     }
@@ -57,6 +59,9 @@ fn barred<D: Driver>(place: &Place<D>, row: &Row<D>) -> Option<reply::Fixed> {
     let remote = place.remote()?;
     let profile = remote.rules.profile;
     if !row.profiles.contains(&profile) || (row.verb == Verb::Auth && !remote.takes_logins()) {
+        return Some(reply::NOT_IMPLEMENTED);
+    }
+    if matches!(row.verb, Verb::Vrfy | Verb::Expn) && remote.rules.vrfy == Vrfy::Off {
         return Some(reply::NOT_IMPLEMENTED);
     }
     // RFC 5321 appendix F.1: to whoever is not a peer, TURN and ATRN are what they are where they are off. On the

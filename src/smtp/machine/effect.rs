@@ -4,9 +4,9 @@ use super::input::{Driver, Identity};
 use super::mail::{Sender, Transaction};
 use super::state::Facts;
 use super::swap::{Node, SwapRequest};
-use crate::base::Reply;
+use crate::base::{RcptOptions, Reply};
 use crate::sasl::{Credentials, Mechanism};
-use crate::smtp::wire::{ForwardPath, LineEnds};
+use crate::smtp::wire::{Chunk, ForwardPath, LineEnds};
 
 /// What the driver is to do. Those that ask something stand last in their list, and the machine waits for the answer.
 pub enum Effect<D: Driver> {
@@ -31,6 +31,8 @@ pub enum Effect<D: Driver> {
         sender: Arc<Sender>,
         /// For whom the message is to be.
         recipient: ForwardPath,
+        /// What is asked for this recipient.
+        options: RcptOptions,
     },
     /// Are these credentials right? Answer with [`super::Input::Login`].
     Authenticate {
@@ -41,10 +43,17 @@ pub enum Effect<D: Driver> {
     },
     /// Whose mailbox is this? Answer with [`super::Input::Verified`].
     Verify {
-        /// Who asks.
-        account: D::Account,
-        /// The argument of VRFY: an address, a local part or a name.
-        name: String,
+        /// Who asks; `None`: a stranger.
+        identity: Option<Identity<D>>,
+        /// What is asked.
+        question: Question,
+    },
+    /// Who is in this list? Answer with [`super::Input::Verified`].
+    Expand {
+        /// Who asks; `None`: a stranger.
+        identity: Option<Identity<D>>,
+        /// What is asked.
+        question: Question,
     },
     /// Read to the end of data. Answer with [`super::Input::Data`].
     ReceiveData {
@@ -55,6 +64,22 @@ pub enum Effect<D: Driver> {
         /// Octets above which nothing is kept.
         bytes_max: u64,
     },
+    /// Read the octets of a chunk, all of them and no more, also when the message is refused in their midst. Answer with
+    /// [`super::Input::Chunk`].
+    ReceiveChunk {
+        /// From whom it comes.
+        facts: Facts<D>,
+        /// What has come before; `None`: it is the first.
+        before: Option<D::Chunks>,
+        /// How much it is.
+        chunk: Chunk,
+        /// What is done with bare line ends.
+        line_ends: LineEnds,
+        /// Octets of the message above which nothing is kept.
+        bytes_max: u64,
+    },
+    /// Read so many octets and forget them. Answer with [`super::Input::Skipped`].
+    SkipChunk(u64),
     /// Commit the message. Answer with [`super::Input::Committed`] or [`super::Input::NotCommitted`].
     Commit {
         /// From whom it comes.
@@ -86,6 +111,15 @@ pub enum Effect<D: Driver> {
     Close,
     /// Close without sending another octet of this step.
     Drop,
+}
+
+/// What VRFY or EXPN asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// An address, a local part or a name.
+    pub name: String,
+    /// The answer may hold more than ASCII (RFC 6531 §3.7.4.2).
+    pub smtputf8: bool,
 }
 
 /// The effects of one step, in the order in which they are to be carried out.
@@ -121,7 +155,8 @@ impl<D: Driver> Effects<D> {
     /// Whether one of them asks for an answer: then no other input may come before it.
     pub fn ask(&self) -> bool {
         use Effect::{
-            Authenticate, CheckEtrn, CheckRecipient, CheckSender, CheckSwap, Commit, ReceiveData, StartTls, Verify,
+            Authenticate, CheckEtrn, CheckRecipient, CheckSender, CheckSwap, Commit, Expand, ReceiveChunk, ReceiveData,
+            SkipChunk, StartTls, Verify,
         };
         let is_question = |effect: &Effect<D>| {
             matches!(
@@ -130,9 +165,12 @@ impl<D: Driver> Effects<D> {
                     | CheckRecipient { .. }
                     | Authenticate { .. }
                     | Verify { .. }
+                    | Expand { .. }
                     | CheckSwap { .. }
                     | CheckEtrn { .. }
                     | ReceiveData { .. }
+                    | ReceiveChunk { .. }
+                    | SkipChunk(_)
                     | Commit { .. }
                     | StartTls
             )

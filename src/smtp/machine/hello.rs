@@ -43,8 +43,12 @@ fn extensions<D: Driver>(remote: &Remote<D>) -> Reply {
     }
     answer = answer.and("ENHANCEDSTATUSCODES"); // RFC 2034
     if profile != Profile::Odmr {
-        answer = answer.and("SMTPUTF8"); // RFC 6531
+        answer = answer
+            .and("SMTPUTF8") // RFC 6531
+            .and("CHUNKING") // RFC 3030
+            .and(format!("LIMITS RCPTMAX={}", remote.rules.recipients_max)); // RFC 9422
     }
+    answer = remote.announce(answer);
     // RFC 3207 §4.2: not offered again once it is active
     if remote.may_start_tls() {
         answer = answer.and("STARTTLS");
@@ -59,9 +63,10 @@ fn extensions<D: Driver>(remote: &Remote<D>) -> Reply {
             answer = answer.and(verb.name());
         }
     }
-    match profile {
-        Profile::Mx | Profile::Submission => answer.and("VRFY").and("HELP"),
-        Profile::Odmr => answer.and("HELP"),
-        Profile::Reversed => answer,
+    for verb in [Verb::Vrfy, Verb::Expn, Verb::Verb, Verb::Help] {
+        if Row::of(verb).is_some_and(|row| row.is_offered(remote)) {
+            answer = answer.and(verb.name());
+        }
     }
+    answer
 }

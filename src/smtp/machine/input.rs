@@ -14,14 +14,25 @@ pub trait Driver: Sized + 'static {
     type Recipient;
     /// A message that was received and not yet committed.
     type Body;
+    /// What of a message has come by BDAT.
+    type Chunks;
     /// Proof of a commit: what a 250 at the end of data is made of.
     type Receipt: Receipt;
+
+    /// Whether this user runs the server, and so may see what VERB shows.
+    fn runs_the_server(account: &Self::Account) -> bool;
+
+    /// Where a recipient leads, a line each, for a client that has said VERB.
+    fn leads(recipient: &Self::Recipient) -> Vec<String>;
 }
 
 /// Proof that a message is committed and synced.
 pub trait Receipt {
     /// The id that the sender is told.
     fn message_id(&self) -> MessageId;
+
+    /// What has become of it, a line each, for a client that has said VERB.
+    fn story(&self) -> Vec<String>;
 }
 
 /// Another server that we know.
@@ -70,7 +81,7 @@ pub enum Input<'a, D: Driver> {
     Recipient(Result<D::Recipient, Reply>),
     /// The answer to [`super::Effect::Authenticate`].
     Login(Result<Identity<D>, LoginRefusal>),
-    /// The answer to [`super::Effect::Verify`].
+    /// The answer to [`super::Effect::Verify`] and to [`super::Effect::Expand`].
     Verified(Reply),
     /// The answer to [`super::Effect::CheckSwap`].
     Swap(SwapAnswer<D>),
@@ -80,6 +91,10 @@ pub enum Input<'a, D: Driver> {
     Secured,
     /// The answer to [`super::Effect::ReceiveData`]: the end of data was seen.
     Data(DataEnd<D::Body>),
+    /// The answer to [`super::Effect::ReceiveChunk`]: all its octets were read.
+    Chunk(ChunkEnd<D>),
+    /// The answer to [`super::Effect::SkipChunk`]: they were.
+    Skipped,
     /// The answer to [`super::Effect::Commit`]: the message is on disk. Only this leads to a 250 after the end of data.
     Committed(D::Receipt),
     /// The answer to [`super::Effect::Commit`]: it is not.
@@ -104,6 +119,14 @@ pub enum DataEnd<B> {
     TooLarge,
     /// The driver can't take it.
     Refused(Reply),
+}
+
+/// What a chunk has led to.
+pub enum ChunkEnd<D: Driver> {
+    /// More is to come.
+    More(D::Chunks),
+    /// It was the last, or the message is refused already.
+    End(DataEnd<D::Body>),
 }
 
 /// Whether the roles may be swapped.

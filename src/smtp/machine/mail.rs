@@ -4,9 +4,10 @@ use super::command::Line;
 use super::effect::{Effect, Effects};
 use super::input::{DataEnd, Driver, Receipt};
 use super::limiter::{Count, Stepped};
+use super::offer::Offer;
 use super::state::{Client, Place, Profile};
-use crate::base::{Address, Enhanced, Reply};
-use crate::smtp::wire::{self, ArgumentError, DataFaults, LineEnds, MailArguments, reply};
+use crate::base::{Address, Enhanced, MailOptions, RcptOptions, Reply, Timestamp, limits};
+use crate::smtp::wire::{self, ArgumentError, DataFaults, LineEnds, MailArguments, MailParameters, reply};
 
 /// Who sends, as MAIL said and the driver agreed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,21 @@ pub struct Sender {
     pub smtputf8: bool,
     /// Octets that the client announced.
     pub size_bytes: Option<u64>,
+    /// What is asked for besides.
+    pub parameters: MailParameters,
+}
+
+impl Sender {
+    /// What is kept of what is asked for, for a message that comes in now.
+    pub fn options(&self, now: Timestamp) -> MailOptions {
+        let options = self.parameters.options(now);
+        MailOptions { priority: options.priority.min(limits::PRIORITY_MAX), ..options }
+    }
+
+    // RFC 6710 §4.1: the server may change a priority, and says so.
+    fn is_too_urgent(&self) -> bool {
+        self.parameters.priority.is_some_and(|priority| priority > limits::PRIORITY_MAX)
+    }
 }
 
 /// A mail transaction: it begins with MAIL, and is dropped by whatever ends it.
@@ -29,17 +45,21 @@ pub struct Transaction<D: Driver> {
 
 /// RFC 5321 §4.1.1.2: opens a transaction.
 pub(super) fn mail<D: Driver>(client: Client<D>, line: Line<'_>) -> Stepped<D> {
-    let MailArguments { sender, size_bytes, smtputf8 } = match wire::mail_arguments(line.argument) {
+    let MailArguments { sender, size_bytes, smtputf8, parameters } = match wire::mail_arguments(line.argument) {
         Ok(arguments) => arguments,
         Err(error) => {
             return Stepped::error(Place::Ready(client), argument_refusal(error, reply::BAD_MAIL, reply::BAD_SENDER));
         }
     };
+    // RFC 5321 §4.1.1.11: what is not announced is not known.
+    if !client.remote.takes(&parameters) {
+        return Stepped::error(Place::Ready(client), reply::UNKNOWN_PARAMETER);
+    }
     // RFC 1870 §6.1
     if size_bytes.is_some_and(|size| size > client.remote.rules.message_bytes_max) {
         return Stepped::error(Place::Ready(client), reply::TOO_LARGE);
     }
-    let sender = Arc::new(Sender { address: sender.map(|mailbox| mailbox.address), smtputf8, size_bytes });
+    let sender = Arc::new(Sender { address: sender.map(|mailbox| mailbox.address), smtputf8, size_bytes, parameters });
     let effect = Effect::CheckSender { facts: client.facts(), sender: Arc::clone(&sender) };
     Stepped::well(Place::CheckingSender(client, Transaction { sender, recipients: Vec::new() }), Effects::one(effect))
 }
@@ -51,7 +71,11 @@ pub(super) fn sender_checked<D: Driver>(
     answer: Result<(), Reply>,
 ) -> Stepped<D> {
     match answer {
-        Ok(()) => Stepped::well(Place::InTransaction(client, transaction), Effects::reply(reply::SENDER_OK)),
+        Ok(()) => {
+            let is_too_urgent = transaction.sender.is_too_urgent();
+            let answer = if is_too_urgent { reply::PRIORITY_CHANGED } else { reply::SENDER_OK };
+            Stepped::well(Place::InTransaction(client, transaction), Effects::reply(answer))
+        }
         Err(refusal) => refused(Place::Ready(client), refusal, Count::Error),
     }
 }
@@ -65,6 +89,9 @@ pub(super) fn rcpt<D: Driver>(client: Client<D>, transaction: Transaction<D>, li
             return Stepped::error(Place::InTransaction(client, transaction), refusal);
         }
     };
+    if arguments.options != RcptOptions::default() && !client.remote.offers(Offer::Dsn) {
+        return Stepped::error(Place::InTransaction(client, transaction), reply::UNKNOWN_PARAMETER);
+    }
     // RFC 5321 §4.5.3.1.10: temporary, so that the client sends the rest in another transaction
     if transaction.recipients.len() >= client.remote.rules.recipients_max {
         let effects = Effects::reply(reply::TOO_MANY_RECIPIENTS);
@@ -74,6 +101,7 @@ pub(super) fn rcpt<D: Driver>(client: Client<D>, transaction: Transaction<D>, li
         facts: client.facts(),
         sender: Arc::clone(&transaction.sender),
         recipient: arguments.recipient,
+        options: arguments.options,
     };
     Stepped::well(Place::CheckingRecipient(client, transaction), Effects::one(effect))
 }
@@ -86,8 +114,10 @@ pub(super) fn recipient_checked<D: Driver>(
 ) -> Stepped<D> {
     match answer {
         Ok(recipient) => {
+            let lines = if client.remote.is_verbose { D::leads(&recipient) } else { Vec::new() };
             transaction.recipients.push(recipient);
-            Stepped::well(Place::InTransaction(client, transaction), Effects::reply(reply::RECIPIENT_OK))
+            let answer = at_length(lines, reply::RECIPIENT_OK.into());
+            Stepped::well(Place::InTransaction(client, transaction), Effects::reply(answer))
         }
         Err(refusal) => refused(Place::InTransaction(client, transaction), refusal, Count::Recipient),
     }
@@ -102,10 +132,7 @@ pub(super) fn data<D: Driver>(client: Client<D>, transaction: Transaction<D>, li
     if transaction.recipients.is_empty() {
         return Stepped::error(Place::InTransaction(client, transaction), reply::NO_RECIPIENTS);
     }
-    let line_ends = match client.remote.rules.profile {
-        Profile::Submission => LineEnds::Normalized,
-        Profile::Mx | Profile::Odmr | Profile::Reversed => LineEnds::Strict,
-    };
+    let line_ends = line_ends(client.remote.rules.profile);
     let bytes_max = client.remote.rules.message_bytes_max;
     let go_ahead = Reply::plain(354, "Send the message, end with <CRLF>.<CRLF>");
     let effects = Effects::reply(go_ahead).then(Effect::Flush).then(Effect::ReceiveData {
@@ -114,6 +141,14 @@ pub(super) fn data<D: Driver>(client: Client<D>, transaction: Transaction<D>, li
         bytes_max,
     });
     Stepped::well(Place::Receiving(client, transaction), effects)
+}
+
+/// What is done with line ends that are none.
+pub(super) fn line_ends(profile: Profile) -> LineEnds {
+    match profile {
+        Profile::Submission => LineEnds::Normalized,
+        Profile::Mx | Profile::Odmr | Profile::Reversed => LineEnds::Strict,
+    }
 }
 
 /// The end of data was seen.
@@ -147,8 +182,14 @@ fn faulty<D: Driver>(client: Client<D>, faults: DataFaults) -> Stepped<D> {
 
 /// The message is on disk: the only way to a 250 behind the end of data.
 pub(super) fn committed<D: Driver>(client: Client<D>, receipt: &D::Receipt) -> Stepped<D> {
-    let answer = Reply::new(250, Enhanced(2, 0, 0), format!("{} queued", receipt.message_id()));
+    let lines = if client.remote.is_verbose { receipt.story() } else { Vec::new() };
+    let answer = at_length(lines, Reply::new(250, Enhanced(2, 0, 0), format!("{} queued", receipt.message_id())));
     Stepped::well(Place::Ready(client), Effects::reply(answer)).counted_as(Count::Message)
+}
+
+/// A reply with the lines that VERB asks for behind its own: of the same code, so that no client is led astray.
+fn at_length(lines: Vec<String>, answer: Reply) -> Reply {
+    lines.into_iter().take(limits::VERBOSE_LINES).fold(answer, Reply::and)
 }
 
 /// It is not.

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod auth;
+mod chunk;
 pub mod client;
 mod command;
 mod effect;
@@ -14,6 +15,7 @@ mod hello;
 mod input;
 mod limiter;
 mod mail;
+mod offer;
 mod session;
 mod state;
 mod step;
@@ -22,9 +24,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use effect::{Effect, Effects};
-pub use input::{DataEnd, Driver, Identity, Input, LoginRefusal, Peer, Receipt, SwapAnswer};
+pub use effect::{Effect, Effects, Question};
+pub use input::{ChunkEnd, DataEnd, Driver, Identity, Input, LoginRefusal, Peer, Receipt, SwapAnswer};
 pub use mail::{Sender, Transaction};
-pub use state::{Facts, Hello, Profile, Rules, State};
+pub use state::{Facts, Hello, Profile, Rules, State, Vrfy};
 pub use step::step;
 pub use swap::{Node, SwapRequest};

@@ -1,8 +1,8 @@
 use super::command::Line;
-use super::effect::{Effect, Effects};
+use super::effect::{Effect, Effects, Question};
 use super::input::{Driver, Identity};
-use super::limiter::Stepped;
-use super::state::{Place, Remote};
+use super::limiter::{Count, Stepped};
+use super::state::{Place, Remote, Vrfy};
 use super::table::Row;
 use crate::base::{Enhanced, Reply};
 use crate::smtp::wire::{Verb, reply};
@@ -33,26 +33,60 @@ pub(super) fn vrfy<D: Driver>(place: Place<D>, line: Line<'_>) -> Stepped<D> {
     if line.argument.is_empty() {
         return Stepped::error(place, reply::BAD_VRFY);
     }
-    match place.remote().and_then(|remote| remote.identity.clone()) {
-        None | Some(Identity::Peer(_)) => Stepped::well(place, Effects::reply(reply::NOT_VERIFIED)),
-        Some(Identity::Account(account)) => {
-            let effect = Effect::Verify { account, name: line.argument.to_owned() };
-            Stepped::well(Place::Verifying(Box::new(place)), Effects::one(effect))
-        }
-    }
+    ask(place, line, |identity, question| Effect::Verify { identity, question })
 }
 
-/// What the directory said. The transaction, if one is open, goes on.
-pub(super) fn verified<D: Driver>(place: Place<D>, answer: Reply) -> Stepped<D> {
-    Stepped::well(place, Effects::reply(answer).then(Effect::Flush))
-}
-
-/// The same for lists: members are never told.
+/// The same for lists.
 pub(super) fn expn<D: Driver>(place: Place<D>, line: Line<'_>) -> Stepped<D> {
     if line.argument.is_empty() {
         return Stepped::error(place, reply::BAD_EXPN);
     }
-    Stepped::well(place, Effects::reply(reply::NOT_VERIFIED))
+    ask(place, line, |identity, question| Effect::Expand { identity, question })
+}
+
+fn ask<D: Driver>(
+    place: Place<D>,
+    line: Line<'_>,
+    effect: fn(Option<Identity<D>>, Question) -> Effect<D>,
+) -> Stepped<D> {
+    let (vrfy, identity) =
+        place.remote().map_or((Vrfy::Off, None), |remote| (remote.rules.vrfy, remote.identity.clone()));
+    let is_told = match vrfy {
+        Vrfy::Off | Vrfy::Nobody => false,
+        Vrfy::Known => identity.is_some(),
+        Vrfy::Everybody => true,
+    };
+    if !is_told {
+        return Stepped::well(place, Effects::reply(reply::NOT_VERIFIED));
+    }
+    // RFC 6531 §3.7.4.2: the parameter stands behind the name.
+    let (name, smtputf8) = match line.argument.rsplit_once(' ') {
+        Some((name, last)) if last.eq_ignore_ascii_case("SMTPUTF8") => (name.trim_end_matches(' '), true),
+        _ => (line.argument, false),
+    };
+    let question = Question { name: name.to_owned(), smtputf8 };
+    Stepped::well(Place::Verifying(Box::new(place)), Effects::one(effect(identity, question)))
+}
+
+/// What the directory said. The transaction, if one is open, goes on.
+pub(super) fn verified<D: Driver>(place: Place<D>, answer: Reply) -> Stepped<D> {
+    // A name that is nobody's is one more that was tried.
+    let count = if answer.code() == 550 { Count::Recipient } else { Count::Nothing };
+    Stepped::well(place, Effects::reply(answer).then(Effect::Flush)).counted_as(count)
+}
+
+/// Sendmail's verb, in no RFC: replies that tell more, for those who run the server and for peers.
+pub(super) fn verb<D: Driver>(place: Place<D>, line: Line<'_>) -> Stepped<D> {
+    if !place.remote().is_some_and(Remote::may_be_verbose) {
+        return Stepped::well(place, Effects::reply(reply::NOT_VERBOSE)).counted_as(Count::Junk);
+    }
+    let is_on = match line.argument {
+        "" => true,
+        word if word.eq_ignore_ascii_case("ON") => true,
+        word if word.eq_ignore_ascii_case("OFF") => false,
+        _ => return Stepped::error(place, reply::BAD_VERB),
+    };
+    Stepped::well(place.verbose(is_on), Effects::reply(reply::VERBOSE_OK))
 }
 
 /// RFC 5321 §4.1.1.8: what this session can use, or how one verb is used.
@@ -103,6 +137,6 @@ pub(super) fn starttls<D: Driver>(place: Place<D>, line: Line<'_>) -> Stepped<D>
 
 /// The handshake is done.
 pub(super) fn secured<D: Driver>(remote: Remote<D>) -> Stepped<D> {
-    let remote = Remote { is_secured: true, identity: None, ..remote };
+    let remote = Remote { is_secured: true, identity: None, is_verbose: false, ..remote };
     Stepped::well(Place::Connected(remote), Effects::none())
 }

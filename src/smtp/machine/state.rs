@@ -3,8 +3,9 @@ use std::sync::Arc;
 use super::input::{Driver, Identity, Peer};
 use super::limiter::Counts;
 use super::mail::{Sender, Transaction};
+use crate::base::Timestamp;
 use crate::sasl::{Exchange, Mechanism};
-use crate::smtp::wire::{LineLimit, Verb};
+use crate::smtp::wire::{LineLimit, Verb, reply};
 
 /// Whom a session serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,35 @@ pub struct Rules {
     pub takes_peers: bool,
     /// Whether this client may use ETRN because of where it is.
     pub takes_etrn: bool,
+    /// Up to when a message may be held for a later time, as EHLO tells it; `None`: it may not.
+    pub release_max: Option<Timestamp>,
+    /// What VRFY and EXPN tell whom.
+    pub vrfy: Vrfy,
+}
+
+/// What VRFY and EXPN tell whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vrfy {
+    /// They are not there.
+    Off,
+    /// Nobody anything: 252 for every name.
+    Nobody,
+    /// The truth to those who have logged in, about what is theirs.
+    Known,
+    /// The truth to everybody.
+    Everybody,
+}
+
+impl Vrfy {
+    /// As the setting `smtp.vrfy` says.
+    pub fn of(setting: &str) -> Self {
+        match setting {
+            "off" => Self::Off,
+            "252" => Self::Nobody,
+            "public" => Self::Everybody,
+            _ => Self::Known,
+        }
+    }
 }
 
 /// The other side of the connection.
@@ -45,6 +75,8 @@ pub(super) struct Remote<D: Driver> {
     pub(super) rules: Arc<Rules>,
     pub(super) is_secured: bool,
     pub(super) identity: Option<Identity<D>>,
+    /// VERB was said.
+    pub(super) is_verbose: bool,
     pub(super) counts: Counts,
 }
 
@@ -95,6 +127,12 @@ pub(super) enum Place<D: Driver> {
     Verifying(Box<Place<D>>),
     /// The driver receives the data.
     Receiving(Client<D>, Transaction<D>),
+    /// Between two chunks of a message.
+    InChunks(Client<D>, Transaction<D>, D::Chunks),
+    /// The driver receives a chunk; whether it is the last.
+    ReceivingChunk(Client<D>, Transaction<D>, bool),
+    /// The driver reads a chunk that nobody wants; what is answered then, and where it goes on.
+    Skipping(Box<Place<D>>, reply::Fixed),
     /// The driver commits.
     Committing(Client<D>),
     /// The driver looks whether the roles may be swapped.
@@ -110,13 +148,19 @@ pub(super) enum Place<D: Driver> {
 impl<D: Driver> State<D> {
     /// A session that begins; `is_secured` where TLS came before the first octet (port 465).
     pub fn new(rules: Arc<Rules>, is_secured: bool) -> Self {
-        Self(Place::Connected(Remote { rules, is_secured, identity: None, counts: Counts::default() }))
+        Self(Place::Connected(Remote {
+            rules,
+            is_secured,
+            identity: None,
+            is_verbose: false,
+            counts: Counts::default(),
+        }))
     }
 
     /// A session with a peer that has swapped roles with us: we have dialled it, and know who it is.
     pub fn reversed(rules: Arc<Rules>, is_secured: bool, peer: D::Peer) -> Self {
         let identity = Some(Identity::Peer(peer));
-        Self(Place::Connected(Remote { rules, is_secured, identity, counts: Counts::default() }))
+        Self(Place::Connected(Remote { rules, is_secured, identity, is_verbose: false, counts: Counts::default() }))
     }
 
     /// How long the next line may be.
@@ -130,7 +174,7 @@ impl<D: Driver> State<D> {
     /// The transaction whose data is received.
     pub fn receiving(&self) -> Option<&Transaction<D>> {
         match &self.0 {
-            Place::Receiving(_, transaction) => Some(transaction),
+            Place::Receiving(_, transaction) | Place::ReceivingChunk(_, transaction, _) => Some(transaction),
             _ => None,
         }
     }
@@ -146,6 +190,8 @@ impl<D: Driver> State<D> {
             Place::InTransaction(_, transaction)
             | Place::CheckingSender(_, transaction)
             | Place::CheckingRecipient(_, transaction)
+            | Place::InChunks(_, transaction, _)
+            | Place::ReceivingChunk(_, transaction, _)
             | Place::Receiving(_, transaction) => Some(&transaction.sender),
             _ => None,
         }
@@ -169,10 +215,12 @@ macro_rules! remote_of {
             | Place::CheckingSender(client, _)
             | Place::CheckingRecipient(client, _)
             | Place::Receiving(client, _)
+            | Place::InChunks(client, ..)
+            | Place::ReceivingChunk(client, ..)
             | Place::Committing(client)
             | Place::CheckingSwap(client)
             | Place::CheckingEtrn(client) => Some($($borrow $($mutable)?)? client.remote),
-            Place::Verifying(place) => place.$again(),
+            Place::Verifying(place) | Place::Skipping(place, _) => place.$again(),
             Place::Closed => None,
         }
     };
@@ -192,10 +240,12 @@ impl<D: Driver> Place<D> {
             | Self::CheckingSender(client, _)
             | Self::CheckingRecipient(client, _)
             | Self::Receiving(client, _)
+            | Self::InChunks(client, ..)
+            | Self::ReceivingChunk(client, ..)
             | Self::Committing(client)
             | Self::CheckingSwap(client)
             | Self::CheckingEtrn(client) => Some(client),
-            Self::Verifying(place) => place.client(),
+            Self::Verifying(place) | Self::Skipping(place, _) => place.client(),
             Self::Connected(_) | Self::Securing(_) | Self::Closed => None,
         }
     }
@@ -206,6 +256,14 @@ impl<D: Driver> Place<D> {
 
     fn remote_mut(&mut self) -> Option<&mut Remote<D>> {
         remote_of!(self, remote_mut, &mut)
+    }
+
+    /// The same place, where replies tell more from now on, or no more.
+    pub(super) fn verbose(mut self, is_verbose: bool) -> Self {
+        if let Some(remote) = self.remote_mut() {
+            remote.is_verbose = is_verbose;
+        }
+        self
     }
 
     /// What is left when everything that the client has said is dropped, but for its login.
@@ -222,11 +280,13 @@ impl<D: Driver> Place<D> {
             | Self::CheckingSender(client, _)
             | Self::CheckingRecipient(client, _)
             | Self::Receiving(client, _)
+            | Self::InChunks(client, ..)
+            | Self::ReceivingChunk(client, ..)
             | Self::Committing(client)
             | Self::CheckingSwap(client)
             | Self::CheckingEtrn(client) => Self::Ready(client),
             Self::Securing(remote) => Self::Connected(remote),
-            Self::Verifying(place) => place.without_transaction(),
+            Self::Verifying(place) | Self::Skipping(place, _) => place.without_transaction(),
             Self::Connected(_) | Self::Ready(_) | Self::Closed => self,
         }
     }
@@ -255,6 +315,15 @@ impl<D: Driver> Remote<D> {
     /// Whether ETRN would release anything for this client.
     pub(super) fn may_etrn(&self) -> bool {
         self.rules.takes_etrn || self.is_peer_for(Verb::Etrn)
+    }
+
+    /// Whether VERB would be taken: it shows where mail goes.
+    pub(super) fn may_be_verbose(&self) -> bool {
+        match &self.identity {
+            Some(Identity::Account(account)) => D::runs_the_server(account),
+            Some(Identity::Peer(_)) => self.rules.profile != Profile::Reversed,
+            None => false,
+        }
     }
 
     /// Whether a password may cross this connection.

@@ -2,7 +2,7 @@ use super::effect::{Effect, Effects};
 use super::input::{Driver, Input};
 use super::limiter::Stepped;
 use super::state::{Place, State};
-use super::{auth, command, mail, session, swap};
+use super::{auth, chunk, command, mail, session, swap};
 use crate::base::{Enhanced, Reply};
 use crate::smtp::wire::reply;
 
@@ -39,6 +39,10 @@ pub fn step<D: Driver>(state: State<D>, input: Input<'_, D>) -> (State<D>, Effec
         }
         (Place::Verifying(place), Input::Verified(answer)) => session::verified(*place, answer),
         (Place::Receiving(client, transaction), Input::Data(end)) => mail::received(client, transaction, end),
+        (Place::ReceivingChunk(client, transaction, is_last), Input::Chunk(end)) => {
+            chunk::received(client, transaction, is_last, end)
+        }
+        (Place::Skipping(place, refusal), Input::Skipped) => chunk::skipped(*place, refusal),
         (Place::Committing(client), Input::Committed(receipt)) => mail::committed(client, &receipt),
         (Place::Committing(client), Input::NotCommitted(refusal)) => mail::not_committed(client, refusal),
         (Place::CheckingSwap(client), Input::Swap(answer)) => swap::swap_checked(client, answer),
@@ -57,7 +61,7 @@ fn greeting<D: Driver>(place: Place<D>) -> Stepped<D> {
 }
 
 fn takes_lines<D: Driver>(place: &Place<D>) -> bool {
-    matches!(place, Place::Connected(_) | Place::Ready(_) | Place::InTransaction(..))
+    matches!(place, Place::Connected(_) | Place::Ready(_) | Place::InTransaction(..) | Place::InChunks(..))
 }
 
 /// An event that ends the session. In the middle of a TLS handshake there is nobody who could read a reply.
@@ -65,7 +69,7 @@ fn end<D: Driver>(place: Place<D>, last: reply::Fixed) -> Stepped<D> {
     if matches!(place, Place::Securing(_)) { Stepped::drop_connection() } else { Stepped::close(last) }
 }
 
-fn end_by_fault<D: Driver>() -> Stepped<D> {
+pub(super) fn end_by_fault<D: Driver>() -> Stepped<D> {
     let last = Reply::our_fault(421, Enhanced(4, 3, 0), "Temporary server error", "the driver gave the wrong answer");
     Stepped::well(Place::Closed, Effects::reply(last).then(Effect::Close))
 }

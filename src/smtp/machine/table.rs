@@ -2,8 +2,8 @@ use super::command::Line;
 use super::input::Driver;
 use super::limiter::Stepped;
 use super::mail::Transaction;
-use super::state::{Client, Place, Profile, Remote};
-use super::{auth, hello, mail, session, swap};
+use super::state::{Client, Place, Profile, Remote, Vrfy};
+use super::{auth, chunk, hello, mail, session, swap};
 use crate::smtp::wire::Verb;
 
 /// What is known of a verb.
@@ -61,8 +61,8 @@ impl<D: Driver> Row<D> {
     pub(super) const ALL: &'static [Self] = &[
         Self { verb: Verb::Ehlo, syntax: "host.name", is_last_in_group: true, is_junk: true, handler: Handler::Anywhere(hello::ehlo), ..Self::DEFAULT },
         Self { verb: Verb::Helo, syntax: "host.name", is_last_in_group: true, is_junk: true, handler: Handler::Anywhere(hello::helo), ..Self::DEFAULT },
-        Self { verb: Verb::Mail, profiles: INWARD, syntax: "FROM:<address> [SIZE=n] [BODY=8BITMIME] [SMTPUTF8]", needs_login: true, handler: Handler::Ready(mail::mail), ..Self::DEFAULT },
-        Self { verb: Verb::Rcpt, profiles: INWARD, syntax: "TO:<address>", handler: Handler::InTransaction(mail::rcpt), ..Self::DEFAULT },
+        Self { verb: Verb::Mail, profiles: INWARD, syntax: "FROM:<address> [SIZE=n] [BODY=8BITMIME] [SMTPUTF8] [those of other keywords of EHLO]", needs_login: true, handler: Handler::Ready(mail::mail), ..Self::DEFAULT },
+        Self { verb: Verb::Rcpt, profiles: INWARD, syntax: "TO:<address> [NOTIFY=NEVER|SUCCESS,FAILURE,DELAY] [ORCPT=type;address]", handler: Handler::InTransaction(mail::rcpt), ..Self::DEFAULT },
         Self { verb: Verb::Data, profiles: INWARD, is_last_in_group: true, handler: Handler::InTransaction(mail::data), ..Self::DEFAULT },
         Self { verb: Verb::Rset, is_junk: true, handler: Handler::Anywhere(session::rset), ..Self::DEFAULT },
         Self { verb: Verb::Noop, syntax: "[anything]", is_last_in_group: true, is_junk: true, handler: Handler::Anywhere(session::noop), ..Self::DEFAULT },
@@ -70,12 +70,13 @@ impl<D: Driver> Row<D> {
         Self { verb: Verb::Help, profiles: DIALLED, syntax: "[verb]", is_last_in_group: true, is_junk: true, handler: Handler::Anywhere(session::help), ..Self::DEFAULT },
         Self { verb: Verb::Starttls, profiles: DIALLED, is_last_in_group: true, handler: Handler::Anywhere(session::starttls), ..Self::DEFAULT },
         Self { verb: Verb::Auth, profiles: DIALLED, syntax: "mechanism [initial-response]", needs_tls: true, is_last_in_group: true, is_junk: true, handler: Handler::Ready(auth::auth), ..Self::DEFAULT },
-        Self { verb: Verb::Vrfy, profiles: OLD, syntax: "address", is_last_in_group: true, is_junk: true, handler: Handler::Anywhere(session::vrfy), ..Self::DEFAULT },
-        Self { verb: Verb::Expn, profiles: OLD, syntax: "list", is_last_in_group: true, is_junk: true, handler: Handler::Anywhere(session::expn), ..Self::DEFAULT },
+        Self { verb: Verb::Vrfy, profiles: OLD, syntax: "name [SMTPUTF8]", is_last_in_group: true, is_junk: true, handler: Handler::Anywhere(session::vrfy), ..Self::DEFAULT },
+        Self { verb: Verb::Expn, profiles: OLD, syntax: "list [SMTPUTF8]", is_last_in_group: true, is_junk: true, handler: Handler::Anywhere(session::expn), ..Self::DEFAULT },
         Self { verb: Verb::Turn, profiles: DIALLED, is_last_in_group: true, handler: Handler::Ready(swap::turn), ..Self::DEFAULT },
         Self { verb: Verb::Atrn, profiles: DIALLED, syntax: "[domain[,domain...]]", is_last_in_group: true, handler: Handler::Ready(swap::atrn), ..Self::DEFAULT },
         Self { verb: Verb::Etrn, profiles: OLD, syntax: "domain|@domain|#peer", is_junk: true, handler: Handler::Ready(swap::etrn), ..Self::DEFAULT },
-        Self { verb: Verb::Bdat, profiles: OLD, ..Self::DEFAULT },
+        Self { verb: Verb::Bdat, profiles: INWARD, syntax: "octets [LAST]", handler: Handler::Anywhere(chunk::bdat), ..Self::DEFAULT },
+        Self { verb: Verb::Verb, profiles: DIALLED, syntax: "[ON|OFF]", is_last_in_group: true, is_junk: true, handler: Handler::Anywhere(session::verb), ..Self::DEFAULT },
         Self { verb: Verb::Send, profiles: OLD, ..Self::DEFAULT },
         Self { verb: Verb::Soml, profiles: OLD, ..Self::DEFAULT },
         Self { verb: Verb::Saml, profiles: OLD, ..Self::DEFAULT },
@@ -97,6 +98,8 @@ impl<D: Driver> Row<D> {
                 Verb::Atrn if remote.identity.is_none() => remote.rules.profile == Profile::Odmr,
                 Verb::Atrn => remote.is_peer_for(Verb::Atrn),
                 Verb::Etrn => remote.may_etrn(),
+                Verb::Vrfy | Verb::Expn => remote.rules.vrfy != Vrfy::Off,
+                Verb::Verb => remote.may_be_verbose(),
                 _ => !matches!(self.handler, Handler::NotBuilt),
             }
     }

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
 use super::{
-    DataEnd, Driver, Effect, Identity, Input, LoginRefusal, Node, Peer, Profile, Receipt, Rules, State, SwapAnswer,
-    SwapRequest, step,
+    ChunkEnd, DataEnd, Driver, Effect, Identity, Input, LoginRefusal, Node, Peer, Profile, Receipt, Rules, State,
+    SwapAnswer, SwapRequest, Vrfy, step,
 };
 use crate::base::{Enhanced, MessageId, Random, Reply, SeededRandom, limits};
 use crate::smtp::wire::{DataFaults, ForwardPath, Verb};
@@ -14,11 +14,17 @@ use crate::smtp::wire::{DataFaults, ForwardPath, Verb};
 /// A driver whose answers are simple: recipients at `x.test` are ours, `us` is the password, the log is what it did.
 struct Script;
 
+mod extensions;
+
 struct Proof;
 
 impl Receipt for Proof {
     fn message_id(&self) -> MessageId {
         MessageId(0)
+    }
+
+    fn story(&self) -> Vec<String> {
+        vec!["to disk".into()]
     }
 }
 
@@ -28,7 +34,17 @@ impl Driver for Script {
     type Swap = String;
     type Recipient = String;
     type Body = ();
+    /// Octets that have come.
+    type Chunks = u64;
     type Receipt = Proof;
+
+    fn runs_the_server(account: &String) -> bool {
+        account == "root"
+    }
+
+    fn leads(recipient: &String) -> Vec<String> {
+        vec![format!("to {recipient}")]
+    }
 }
 
 /// A peer and the verbs that it may use.
@@ -60,6 +76,8 @@ impl Session {
             allows_cleartext_login: false,
             takes_peers: false,
             takes_etrn: false,
+            release_max: None,
+            vrfy: Vrfy::Known,
         };
         Self::with(State::new(Arc::new(rules), is_secured))
     }
@@ -75,6 +93,8 @@ impl Session {
             allows_cleartext_login: false,
             takes_peers: true,
             takes_etrn,
+            release_max: None,
+            vrfy: Vrfy::Known,
         };
         Self::with(State::new(Arc::new(rules), is_secured)).0
     }
@@ -139,9 +159,27 @@ impl Session {
                         _ => Err(LoginRefusal::Wrong),
                     })
                 }
-                Effect::Verify { account: identity, name } => {
-                    Input::Verified(Reply::new(250, Enhanced(2, 1, 5), format!("{name} for {identity}")))
+                Effect::Verify { identity, question } | Effect::Expand { identity, question } => {
+                    let who = match identity {
+                        Some(Identity::Account(account)) => account,
+                        Some(Identity::Peer(_)) => "a peer".into(),
+                        None => "a stranger".into(),
+                    };
+                    let utf8 = if question.smtputf8 { " in UTF-8" } else { "" };
+                    Input::Verified(match question.name.as_str() {
+                        "nobody" => Reply::new(550, Enhanced(5, 1, 1), "no such user"),
+                        name => Reply::new(250, Enhanced(2, 1, 5), format!("{name} for {who}{utf8}")),
+                    })
                 }
+                Effect::ReceiveChunk { before, chunk, bytes_max, .. } => {
+                    let bytes = before.unwrap_or_default() + chunk.bytes;
+                    Input::Chunk(match (self.data)() {
+                        _ if bytes > bytes_max => ChunkEnd::End(DataEnd::TooLarge),
+                        DataEnd::Taken(()) if !chunk.is_last => ChunkEnd::More(bytes),
+                        end => ChunkEnd::End(end),
+                    })
+                }
+                Effect::SkipChunk(_) => Input::Skipped,
                 Effect::ReceiveData { .. } => Input::Data((self.data)()),
                 Effect::Commit { transaction, .. } => {
                     let sender = transaction.sender.address.as_ref().map_or(String::new(), ToString::to_string);
@@ -292,7 +330,7 @@ fn verbs_and_arguments_are_refused_as_the_table_says() {
         ],
     );
     assert!(session.is_closed());
-    for verb in ["TURN", "ATRN", "ATRN x.test", "ATRN !", "BDAT 1 LAST", "SEND x", "SOML x", "SAML x"] {
+    for verb in ["TURN", "ATRN", "ATRN x.test", "ATRN !", "SEND x", "SOML x", "SAML x"] {
         check(Profile::Mx, false, &[(verb, "502 5.5.1")]);
     }
 }
@@ -307,7 +345,7 @@ fn nobody_submits_without_login() {
         &[
             (
                 "EHLO c.test",
-                "250-mx.test|250-PIPELINING|250-SIZE 1000|250-8BITMIME|250-ENHANCEDSTATUSCODES|250-SMTPUTF8|250-STARTTLS|250-VRFY|250 HELP",
+                "250-mx.test|250-PIPELINING|250-SIZE 1000|250-8BITMIME|250-ENHANCEDSTATUSCODES|250-SMTPUTF8|250-CHUNKING|250-LIMITS RCPTMAX=3|250-DSN|250-DELIVERBY|250-MT-PRIORITY MIXER|250-STARTTLS|250-VRFY|250-EXPN|250 HELP",
             ),
             ("MAIL FROM:<a@y.test>", "530 5.7.0"),
             (&login, "538 5.7.11"),
@@ -315,7 +353,7 @@ fn nobody_submits_without_login() {
             (&login, "503 5.5.1"),
             (
                 "EHLO c.test",
-                "250-mx.test|250-PIPELINING|250-SIZE 1000|250-8BITMIME|250-ENHANCEDSTATUSCODES|250-SMTPUTF8|250-AUTH PLAIN LOGIN|250-VRFY|250 HELP",
+                "250-mx.test|250-PIPELINING|250-SIZE 1000|250-8BITMIME|250-ENHANCEDSTATUSCODES|250-SMTPUTF8|250-CHUNKING|250-LIMITS RCPTMAX=3|250-DSN|250-REQUIRETLS|250-DELIVERBY|250-MT-PRIORITY MIXER|250-AUTH PLAIN LOGIN|250-VRFY|250-EXPN|250 HELP",
             ),
             ("STARTTLS", "503 5.5.1"),
             (&login, "235 2.7.0"),
@@ -370,8 +408,11 @@ fn a_peer_swaps_roles_once_and_alone() {
     let peer = || {
         let session = Session::among_peers(Profile::Mx, true, false);
         let announced = "250-mx.test|250-PIPELINING|250-SIZE 1000|250-8BITMIME|250-ENHANCEDSTATUSCODES|250-SMTPUTF8|\
-                         250-AUTH PLAIN LOGIN|250-VRFY|250 HELP";
-        let after = announced.replace("250-AUTH PLAIN LOGIN", "250-ETRN|250-ATRN|250-TURN");
+                         250-CHUNKING|250-LIMITS RCPTMAX=3|250-REQUIRETLS|250-AUTH PLAIN LOGIN|250-VRFY|250-EXPN|250 HELP";
+        let after = announced
+            .replace("250-REQUIRETLS", "250-DSN|250-REQUIRETLS|250-DELIVERBY|250-MT-PRIORITY MIXER")
+            .replace("250-AUTH PLAIN LOGIN", "250-ETRN|250-ATRN|250-TURN")
+            .replace("250-EXPN", "250-EXPN|250-VERB");
         converse(session, &[("EHLO c.test", announced), ("TURN", "502"), (&login, "235"), ("EHLO c.test", &after)])
     };
     let session = converse(peer(), &[("TURN x", "501 5.5.4"), ("TURN", "250 2.0.0,swap turn"), ("NOOP", "")]);
@@ -385,7 +426,15 @@ fn a_peer_swaps_roles_once_and_alone() {
     // Nothing waits: the session goes on, and may ask again.
     converse(
         peer(),
-        &[("ATRN", "453 4.3.0"), MAIL, RCPT, DATA, ("ATRN", "453"), ("VRFY b", "252"), ("QUIT", "221,close")],
+        &[
+            ("ATRN", "453 4.3.0"),
+            MAIL,
+            RCPT,
+            DATA,
+            ("ATRN", "453"),
+            ("VRFY b", "250 2.1.5 b for a peer"),
+            ("QUIT", "221,close"),
+        ],
     );
     // What has come behind it is not read as the greeting of a server.
     converse(peer(), &[("ATRN late.test", "503 5.5.1,close"), ("NOOP", "")]);
@@ -427,7 +476,7 @@ fn strangers_see_no_peer() {
     // Where ETRN may be used from, it is announced.
     let near = converse(Session::among_peers(Profile::Mx, false, true), &[]);
     let announced = "250-mx.test|250-PIPELINING|250-SIZE 1000|250-8BITMIME|250-ENHANCEDSTATUSCODES|250-SMTPUTF8|\
-                     250-STARTTLS|250-ETRN|250-VRFY|250 HELP";
+                     250-CHUNKING|250-LIMITS RCPTMAX=3|250-STARTTLS|250-ETRN|250-VRFY|250-EXPN|250 HELP";
     converse(near, &[("ETRN a.test", "503 5.5.1 Send HELO"), ("EHLO c.test", announced)]);
 }
 
@@ -476,10 +525,13 @@ fn a_peer_behind_a_swap_sends_and_does_nothing_else() {
         allows_cleartext_login: true,
         takes_peers: true,
         takes_etrn: true,
+        release_max: None,
+        vrfy: Vrfy::Known,
     };
     let all = Branch(vec![Verb::Turn, Verb::Atrn, Verb::Etrn]);
     let (session, _) = Session::with(State::reversed(Arc::new(rules), false, all));
-    let announced = "250-mx.test|250-PIPELINING|250-SIZE 1000|250-8BITMIME|250-ENHANCEDSTATUSCODES|250 SMTPUTF8";
+    let announced = "250-mx.test|250-PIPELINING|250-SIZE 1000|250-8BITMIME|250-ENHANCEDSTATUSCODES|\
+                     250-SMTPUTF8|250-CHUNKING|250 LIMITS RCPTMAX=3";
     let login = plain("branch", "branch");
     let mut dialogue = vec![("MAIL FROM:<a@y.test>", "503 5.5.1 Send HELO"), ("EHLO c.test", announced)];
     let others = ["STARTTLS", login.as_str(), "TURN", "ATRN", "ATRN a.test", "ETRN a.test", "VRFY b", "EXPN b", "HELP"];

@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
+use super::context::Context;
 use super::session::{Session, Smtp};
 use super::{policy, report, submission};
 use crate::base::{Enhanced, MessageId, Reply, Timestamp};
+use crate::dkim::{BodyHash, Unsigned};
 use crate::intake::{self, Accept, Accepted, Body, Origin, Received, Recipient, Refused};
 use crate::message::{Scan, Scanned, Summary};
 use crate::queue::Notify;
@@ -21,6 +23,8 @@ pub(super) struct Taken {
     pub(super) bytes: u64,
     /// Some of them are above 127.
     pub(super) eight_bit: bool,
+    /// Of the body, of a submission.
+    pub(super) body_hash: Option<BodyHash>,
 }
 
 impl Session {
@@ -36,7 +40,7 @@ impl Session {
             return Err(Reply::new(451, Enhanced(4, 7, 0), "Your login has ended: log in again"));
         }
         let context = Arc::clone(&self.context);
-        let Taken { mut header_block, body, scanned, bytes, eight_bit } = taken;
+        let Taken { mut header_block, body, scanned, bytes, eight_bit, body_hash } = taken;
         let scan = Scan::of(&header_block);
         // RFC 5321 §6.3
         if scan.is_looping() {
@@ -52,6 +56,8 @@ impl Session {
             trace_fields.push_str(&added.text);
             message_id_field = message_id_field.or(added.message_id);
             header_block = submission::without_bcc(header_block);
+            let fields = sign(&context, &scan, &[trace_fields.as_bytes(), &header_block].concat(), body_hash, at)?;
+            trace_fields.insert_str(0, &fields);
         }
         let report = report::Summary::of(self, facts, &transaction, bytes);
         let written = context
@@ -77,6 +83,7 @@ impl Session {
                 body: body.map(Body::Staged),
                 message_id_field,
                 eight_bit,
+                options: transaction.sender.options(at),
                 outbound: Arc::clone(&context.outbound),
             })
             .await;
@@ -118,6 +125,17 @@ impl Session {
             at,
         })
     }
+}
+
+/// The signatures of a submission, in the name of its author: by now that is known to be whoever is logged in.
+fn sign(context: &Context, scan: &Scan, head: &[u8], body: Option<BodyHash>, at: Timestamp) -> Result<String, Reply> {
+    let (Some(author), Some(body)) = (scan.author().and_then(|author| author.host.name()), body) else {
+        return Ok(String::new());
+    };
+    let unsigned = Unsigned { author, head, body, at };
+    let fields = policy::with_view(context, |view| context.outbound.signers.sign(view, &unsigned))?;
+    // All of it is ASCII.
+    Ok(String::from_utf8(fields).unwrap_or_default())
 }
 
 /// Whether the header can't be sent without SMTPUTF8, whatever MAIL said: many clients give the parameter with each

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::base::{Clock, DomainName, MessageIds};
 use crate::directory::Authenticator;
 use crate::intake::{Outbound, Sessions};
+use crate::smtp::machine::Vrfy;
 use crate::store::Store;
 use crate::turn::{Flushes, Leases};
 
@@ -37,6 +38,8 @@ pub struct Context {
     pub message_bytes_max: u64,
     /// Recipients of one message.
     pub recipients_max: usize,
+    /// What VRFY and EXPN tell whom.
+    pub vrfy: Vrfy,
     /// How long a client may be silent.
     pub idle: Duration,
     /// How long a refusal is held back behind a soft limit.

@@ -6,11 +6,12 @@ use tokio::time::Instant;
 use super::budget::Pace;
 use super::commit::Taken;
 use super::policy;
-use super::session::{End, Session};
+use super::session::{End, Session, Smtp};
 use crate::base::{Enhanced, Reply};
+use crate::dkim::BodyHasher;
 use crate::message::{HeaderError, HeaderSplitter, StructureScanner};
-use crate::smtp::machine::DataEnd;
-use crate::smtp::wire::{DataDecoder, DataFaults, LineEnds};
+use crate::smtp::machine::{ChunkEnd, DataEnd, Profile};
+use crate::smtp::wire::{Chunk, DataDecoder, DataFaults, LineEnds};
 use crate::store::{BlobWriter, Store, WriteError};
 
 /// Octets of a decode buffer to begin with: one read of the connection.
@@ -20,11 +21,19 @@ const DECODED_BYTES: usize = 16 * 1024;
 struct Incoming {
     splitter: HeaderSplitter,
     body: Option<Body>,
+    /// For the signature of what one of our own sends.
+    hasher: Option<BodyHasher>,
     bytes: u64,
     bytes_max: u64,
     eight_bit: bool,
     /// Why nothing more is kept.
     refused: Option<DataEnd<Taken>>,
+}
+
+/// A message that comes in chunks, as far as it has come.
+pub(super) struct Chunks {
+    decoder: DataDecoder,
+    incoming: Incoming,
 }
 
 /// A body on its way in.
@@ -38,7 +47,7 @@ impl Session {
     /// command.
     pub(super) async fn receive(&mut self, line_ends: LineEnds, bytes_max: u64) -> Result<DataEnd<Taken>, End> {
         let mut decoder = DataDecoder::new(line_ends);
-        let mut incoming = Incoming::new(bytes_max);
+        let mut incoming = Incoming::new(bytes_max, self.hasher());
         let mut text = Vec::with_capacity(DECODED_BYTES);
         let mut pace = Pace::new(Instant::now());
         loop {
@@ -59,11 +68,86 @@ impl Session {
             self.fill(Instant::now(), pace.deadline()).await?;
         }
     }
+
+    /// For the signature of what one of our own sends.
+    fn hasher(&self) -> Option<BodyHasher> {
+        (self.profile == Profile::Submission).then(BodyHasher::default)
+    }
+
+    /// Reads a chunk: exactly its octets, also where the message can't be taken.
+    // RFC 3030 §2
+    pub(super) async fn receive_chunk(
+        &mut self,
+        before: Option<Box<Chunks>>,
+        chunk: Chunk,
+        line_ends: LineEnds,
+        bytes_max: u64,
+    ) -> Result<ChunkEnd<Smtp>, End> {
+        let first =
+            || Chunks { decoder: DataDecoder::of_chunks(line_ends), incoming: Incoming::new(bytes_max, self.hasher()) };
+        let Chunks { mut decoder, mut incoming } = before.map_or_else(first, |before| *before);
+        if chunk.bytes > bytes_max.saturating_sub(incoming.bytes) {
+            // It is known before the first octet of it is here.
+            incoming.refuse(DataEnd::TooLarge);
+        }
+        let mut text = Vec::with_capacity(DECODED_BYTES);
+        let (mut pace, mut left) = (Pace::new(Instant::now()), chunk.bytes);
+        loop {
+            let input = self.connection.buffered();
+            let here = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
+            decoder.decode(&input[..here], &mut text);
+            pace.add(here);
+            self.connection.consume(here);
+            left -= here as u64;
+            if left == 0 && chunk.is_last {
+                decoder.finish(&mut text);
+            }
+            let faults = decoder.faults();
+            if faults != DataFaults::default() {
+                incoming.refuse(DataEnd::Faulty(faults));
+            }
+            pace.excuse(incoming.take(&text, &self.context.store).await);
+            text.clear();
+            if left == 0 {
+                break;
+            }
+            self.wait_in_chunk(&pace).await?;
+        }
+        let is_over = chunk.is_last || incoming.refused.is_some();
+        Ok(if is_over {
+            ChunkEnd::End(incoming.finish(decoder.faults()).await)
+        } else {
+            ChunkEnd::More(Box::new(Chunks { decoder, incoming }))
+        })
+    }
+
+    /// Reads so many octets, and forgets them.
+    pub(super) async fn skip_chunk(&mut self, bytes: u64) -> Result<(), End> {
+        let (mut pace, mut left) = (Pace::new(Instant::now()), bytes);
+        loop {
+            let here = self.connection.buffered().len();
+            let here = usize::try_from(left).map_or(here, |left| left.min(here));
+            pace.add(here);
+            self.connection.consume(here);
+            left -= here as u64;
+            if left == 0 {
+                return Ok(());
+            }
+            self.wait_in_chunk(&pace).await?;
+        }
+    }
+
+    /// Waits for more of a chunk. A client may wait for the replies to its group before it sends the chunk's octets.
+    async fn wait_in_chunk(&mut self, pace: &Pace) -> Result<(), End> {
+        self.connection.flush(self.context.idle).await?;
+        self.fill(Instant::now(), pace.deadline()).await
+    }
 }
 
 impl Incoming {
-    fn new(bytes_max: u64) -> Self {
-        Self { splitter: HeaderSplitter::new(), body: None, bytes: 0, bytes_max, eight_bit: false, refused: None }
+    fn new(bytes_max: u64, hasher: Option<BodyHasher>) -> Self {
+        let splitter = HeaderSplitter::new();
+        Self { splitter, body: None, hasher, bytes: 0, bytes_max, eight_bit: false, refused: None }
     }
 
     fn refuse(&mut self, end: DataEnd<Taken>) {
@@ -96,6 +180,9 @@ impl Incoming {
             scanner: StructureScanner::new(self.splitter.header()),
         });
         incoming.scanner.push(body);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.push(body);
+        }
         let began = Instant::now();
         let written = incoming.writer.write(body).await;
         if let Err(error) = written {
@@ -111,7 +198,8 @@ impl Incoming {
         if let Some(end) = self.refused {
             return end;
         }
-        let Self { bytes, eight_bit, .. } = self;
+        let Self { bytes, eight_bit, hasher, .. } = self;
+        let body_hash = hasher.map(BodyHasher::finish);
         let header_block = self.splitter.into_header();
         let (body, scanner) = match self.body {
             None => (None, StructureScanner::new(&header_block)),
@@ -120,7 +208,7 @@ impl Incoming {
                 Err(error) => return DataEnd::Refused(write_refusal(&error)),
             },
         };
-        DataEnd::Taken(Taken { header_block, body, scanned: scanner.finish(), bytes, eight_bit })
+        DataEnd::Taken(Taken { header_block, body, scanned: scanner.finish(), bytes, eight_bit, body_hash })
     }
 }
 

@@ -9,6 +9,7 @@ mod commit;
 mod context;
 mod data;
 mod listen;
+mod names;
 mod policy;
 mod record;
 #[cfg(test)]
@@ -23,7 +24,7 @@ mod told;
 
 use std::sync::Arc;
 
-pub use crate::smtp::machine::Profile;
+pub use crate::smtp::machine::{Profile, Vrfy};
 pub use context::Context;
 pub use swap::{Ended, Served, Turned};
 
@@ -50,4 +51,9 @@ pub fn refusal(crowded: Crowded) -> &'static [u8] {
         Crowded::Total => b"421 4.3.2 Too many connections, try again later\r\n",
         Crowded::Address | Crowded::Network => b"421 4.3.2 Too many connections from your address\r\n",
     }
+}
+
+/// What a client is told that comes while the server is not ready for it. RFC 5321 §3.8
+pub fn refusal_early(why: &str) -> String {
+    format!("421 4.3.2 {why}, try again later\r\n")
 }

@@ -1,6 +1,6 @@
 use super::context::Context;
 use super::session::Smtp;
-use crate::base::{Address, Enhanced, Host, LocalPart, Reply};
+use crate::base::{Address, Enhanced, Host, RcptOptions, Reply, limits};
 use crate::directory::{self, Resolution};
 use crate::intake::Recipient;
 use crate::mailbox;
@@ -16,12 +16,28 @@ pub(super) fn check_sender(context: &Context, facts: &Facts<Smtp>, sender: &Send
     if context.store.health().full {
         return Err(disk_full());
     }
+    check_times(context, sender)?;
     let (Some(Identity::Account(identity)), Some(address)) = (&facts.identity, &sender.address) else {
         return Ok(());
     };
     match with_view(context, |view| directory::may_send_as(view, identity.account, address))? {
         true => Ok(()),
         false => Err(not_yours(identity)),
+    }
+}
+
+/// What is put off may not be for too long, nor beyond the time by which it is to be delivered.
+// RFC 4865 §4
+fn check_times(context: &Context, sender: &Sender) -> Result<(), Reply> {
+    let now = context.clock.now();
+    let options = sender.options(now);
+    let Some(release_at) = options.release_at else { return Ok(()) };
+    if release_at > now.plus_ms(u64::from(limits::FUTURE_RELEASE_S) * 1000) {
+        return Err(reply::HELD_TOO_LONG.into());
+    }
+    match options.deliver_by {
+        Some(by) if by.at <= release_at => Err(reply::DUE_BEFORE_RELEASE.into()),
+        _ => Ok(()),
     }
 }
 
@@ -75,6 +91,7 @@ pub(super) fn check_recipient(
         let is_kept = resolution == Resolution::NotLocal && facts.identity.is_none() && is_kept(view, &given.host)?;
         Ok((given, resolution, has_room, is_kept))
     })?;
+    let options = RcptOptions::default();
     match resolution {
         Resolution::InternalOnly(_) | Resolution::Forwards { internal_only: true, .. } if !is_known => {
             Err(Reply::new(550, Enhanced(5, 7, 1), "This address takes mail from our own users only"))
@@ -83,11 +100,11 @@ pub(super) fn check_recipient(
             Err(over_quota())
         }
         Resolution::Local(deliveries) | Resolution::InternalOnly(deliveries) => {
-            Ok(Recipient { given, deliveries, remote: Vec::new() })
+            Ok(Recipient { given, deliveries, remote: Vec::new(), options })
         }
-        Resolution::Forwards { local, remote, .. } => Ok(Recipient { given, deliveries: local, remote }),
+        Resolution::Forwards { local, remote, .. } => Ok(Recipient { given, deliveries: local, remote, options }),
         Resolution::NotLocal if may_relay(facts) || is_kept => {
-            Ok(Recipient { remote: vec![given.clone()], given, deliveries: Vec::new() })
+            Ok(Recipient { remote: vec![given.clone()], given, deliveries: Vec::new(), options })
         }
         Resolution::NotLocal => Err(Reply::new(550, Enhanced(5, 7, 1), "Relaying denied: this domain is not here")),
         Resolution::Unknown => Err(Reply::new(550, Enhanced(5, 1, 1), "No such user here")),
@@ -113,25 +130,6 @@ fn has_room(view: &View, sender: &Sender, resolution: &Resolution) -> Result<boo
         }
     }
     Ok(true)
-}
-
-/// VRFY for somebody who has logged in: the truth about its own domain, nothing about others.
-// RFC 5321 §3.5.1
-pub(super) fn verify(context: &Context, identity: &directory::Identity, name: &str) -> Reply {
-    let name = name.strip_prefix('<').and_then(|name| name.strip_suffix('>')).unwrap_or(name);
-    let in_domain = |local| Address { local, host: identity.login.host.clone() };
-    let Ok(address) = Address::parse(name).or_else(|_| LocalPart::parse(name).map(in_domain)) else {
-        return reply::NOT_VERIFIED.into();
-    };
-    if address.host != identity.login.host {
-        return reply::NOT_VERIFIED.into();
-    }
-    match with_view(context, |view| directory::resolve(view, &address)) {
-        Ok(Resolution::Unknown | Resolution::Disabled) => Reply::new(550, Enhanced(5, 1, 1), "No such user here"),
-        Ok(Resolution::NotLocal | Resolution::TooFar) => reply::NOT_VERIFIED.into(),
-        Ok(_) => Reply::new(250, Enhanced(2, 1, 5), format!("<{address}>")),
-        Err(refusal) => refusal,
-    }
 }
 
 /// The sender, or an author in From, is not one of the account's addresses.

@@ -13,7 +13,7 @@ use crate::base::{AccountId, Address, Host, Timestamp};
 use crate::directory::{self, AliasFields, Precondition, PutAlias};
 use crate::queue::{self, Notify};
 use crate::smtp::machine::{Facts, Hello, Identity, Sender};
-use crate::smtp::wire::rcpt_arguments;
+use crate::smtp::wire::{MailParameters, rcpt_arguments};
 
 /// A server with two groups that lead elsewhere, one of them for our own users alone.
 async fn with_groups() -> Context {
@@ -33,7 +33,12 @@ fn facts(identity: Option<Identity<Smtp>>) -> Facts<Smtp> {
 }
 
 fn sender(text: Option<&str>) -> Sender {
-    Sender { address: text.map(|text| Address::parse(text).unwrap()), smtputf8: true, size_bytes: None }
+    Sender {
+        address: text.map(|text| Address::parse(text).unwrap()),
+        smtputf8: true,
+        size_bytes: None,
+        parameters: MailParameters::default(),
+    }
 }
 
 /// The addresses elsewhere that a RCPT leads to; `None` when it is refused or is no RCPT.

@@ -6,17 +6,19 @@ use tokio::time::Instant;
 use super::budget::Budget;
 use super::commit::Taken;
 use super::context::Context;
+use super::data::Chunks;
 use super::report::Asked;
 use super::swap::{Ended, Served, Turned};
 use super::told::Told;
-use super::{policy, report};
+use super::{names, policy, report};
 use crate::base::{Fault, Reply, limits};
-use crate::directory::{LoginError, Presence, Protocol};
+use crate::directory::{LoginError, Presence, Protocol, Role};
 use crate::intake::{self, Accepted, Confirm};
 use crate::net::{Connection, ConnectionError, Transcript};
 use crate::sasl::{Credentials, Mechanism};
 use crate::smtp::machine::{
-    Driver, Effect, Effects, Facts, Identity, Input, LoginRefusal, Peer, Profile, Receipt, Rules, Sender, State, step,
+    ChunkEnd, Driver, Effect, Effects, Facts, Identity, Input, LoginRefusal, Peer, Profile, Receipt, Rules, Sender,
+    State, step,
 };
 use crate::smtp::wire::{self, ForwardPath, Framer, Mask, reply};
 use crate::store::Committed;
@@ -32,12 +34,31 @@ impl Driver for Smtp {
     type Swap = Turned;
     type Recipient = intake::Recipient;
     type Body = Taken;
+    type Chunks = Box<Chunks>;
     type Receipt = Committed<Accepted>;
+
+    fn runs_the_server(account: &Self::Account) -> bool {
+        account.roles.contains(&Role::Admin)
+    }
+
+    fn leads(recipient: &Self::Recipient) -> Vec<String> {
+        let here = recipient.deliveries.iter().map(|delivery| format!("to the INBOX of {}", delivery.address));
+        let elsewhere = recipient.remote.iter().map(|address| format!("to {address}, which is elsewhere"));
+        here.chain(elsewhere).collect()
+    }
 }
 
 impl Receipt for Committed<Accepted> {
     fn message_id(&self) -> crate::base::MessageId {
         self.id
+    }
+
+    fn story(&self) -> Vec<String> {
+        if self.again {
+            return vec!["it was here already, and is not stored twice".to_owned()];
+        }
+        let queued = self.queued.iter().map(|(given, id)| format!("for {given} queued as {id}"));
+        std::iter::once("on disk".to_owned()).chain(queued).collect()
     }
 }
 
@@ -198,6 +219,9 @@ impl Session {
             allows_cleartext_login: self.connection.is_loopback(),
             takes_peers: welcome.login,
             takes_etrn: welcome.etrn,
+            release_max: (self.profile == Profile::Submission)
+                .then(|| self.context.clock.now().plus_ms(u64::from(limits::FUTURE_RELEASE_S) * 1000)),
+            vrfy: self.context.vrfy,
         })
     }
 
@@ -228,14 +252,20 @@ impl Session {
                     self.copies = 0;
                     Input::Sender(policy::check_sender(&context, &facts, &sender))
                 }
-                Effect::CheckRecipient { facts, sender, recipient } => {
+                Effect::CheckRecipient { facts, sender, recipient, options } => {
                     self.asked = Some(Asked::rcpt(&facts, &sender, &recipient));
                     let answer = self.check_recipient(&facts, &sender, recipient);
+                    let answer = answer.map(|recipient| intake::Recipient { options, ..recipient });
                     // A group takes a while, and there may be hundreds in the buffer: others get their turn between.
                     tokio::task::yield_now().await;
                     Input::Recipient(answer)
                 }
-                Effect::Verify { account, name } => Input::Verified(policy::verify(&context, &account, &name)),
+                Effect::Verify { identity, question } => {
+                    Input::Verified(names::verify(&context, identity.as_ref(), &question))
+                }
+                Effect::Expand { identity, question } => {
+                    Input::Verified(names::expand(&context, identity.as_ref(), &question))
+                }
                 Effect::Authenticate { mechanism, credentials } => {
                     self.asked = state.facts().map(|facts| Asked::login(&facts, &credentials.login, mechanism.name()));
                     let login = self.authenticate(mechanism, credentials).await;
@@ -245,23 +275,29 @@ impl Session {
                 }
                 Effect::ReceiveData { facts, line_ends, bytes_max } => {
                     self.asked = state.receiving().map(|transaction| Asked::data(&facts, transaction));
-                    match self.receive(line_ends, bytes_max).await {
-                        Ok(end) => {
-                            self.spoken = Some(("end_of_data", Instant::now()));
-                            self.note_data(&end);
-                            Input::Data(end)
+                    let received = self.receive(line_ends, bytes_max).await.map(|end| {
+                        self.spoken = Some(("end_of_data", Instant::now()));
+                        self.note_data(&end);
+                        Input::Data(end)
+                    });
+                    self.heard_out(received)?
+                }
+                Effect::ReceiveChunk { facts, before, chunk, line_ends, bytes_max } => {
+                    self.asked = state.receiving().map(|transaction| Asked::data(&facts, transaction));
+                    let received = self.receive_chunk(before, chunk, line_ends, bytes_max).await.map(|end| {
+                        self.spoken = Some((if chunk.is_last { "end_of_data" } else { "BDAT" }, Instant::now()));
+                        match &end {
+                            ChunkEnd::End(end) => self.note_data(end),
+                            // It is answered, and no refusal: nothing is to be told of it.
+                            ChunkEnd::More(_) => self.asked = None,
                         }
-                        Err(End::Connection(ConnectionError::TimedOut)) => {
-                            self.asked = self.asked.take().map(|asked| asked.aborted("the sender took too long"));
-                            if self.budget.is_spent(Instant::now()) { Input::Exhausted } else { Input::Idle }
-                        }
-                        Err(end) => {
-                            if let Some(asked) = self.asked.take() {
-                                report::aborted(self, asked, &end);
-                            }
-                            return Err(end);
-                        }
-                    }
+                        Input::Chunk(end)
+                    });
+                    self.heard_out(received)?
+                }
+                Effect::SkipChunk(bytes) => {
+                    let skipped = self.skip_chunk(bytes).await;
+                    self.heard_out(skipped.map(|()| Input::Skipped))?
                 }
                 Effect::Commit { facts, transaction, body } => match self.commit(&facts, transaction, body).await {
                     Ok(receipt) => Input::Committed(receipt),
@@ -277,6 +313,23 @@ impl Session {
             return Ok(Done::Answer(answer));
         }
         Ok(Done::Listen)
+    }
+
+    /// What came of waiting for a message: where its sender was too slow, the session ends with a word.
+    fn heard_out(&mut self, received: Result<Input<'static, Smtp>, End>) -> Result<Input<'static, Smtp>, End> {
+        match received {
+            Err(End::Connection(ConnectionError::TimedOut)) => {
+                self.asked = self.asked.take().map(|asked| asked.aborted("the sender took too long"));
+                Ok(if self.budget.is_spent(Instant::now()) { Input::Exhausted } else { Input::Idle })
+            }
+            Err(end) => {
+                if let Some(asked) = self.asked.take() {
+                    report::aborted(self, asked, &end);
+                }
+                Err(end)
+            }
+            received => received,
+        }
     }
 
     /// Writes a reply down. What it refuses goes to the trace, what is our fault to the log.

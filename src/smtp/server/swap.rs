@@ -88,8 +88,8 @@ impl Session {
             return Ok(SwapAnswer::Refused(reply::PEER_BUSY.into()));
         };
         if verb == Verb::Atrn {
-            let domains = allowed.clone();
-            match self.context.store.read(move |view| turn::has_mail(view, &domains)).await {
+            let (domains, now) = (allowed.clone(), self.context.clock.now());
+            match self.context.store.read(move |view| turn::has_mail(view, &domains, now)).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(SwapAnswer::Refused(reply::NO_MAIL.into())),
                 Err(error) => return Ok(SwapAnswer::Refused(policy::broken(error.to_string()))),

@@ -1,5 +1,6 @@
+use super::parameters::{self, MailParameters, xtext};
 use super::path::{self, ForwardPath, Mailbox, PathError};
-use crate::base::{Address, limits};
+use crate::base::{Address, RcptOptions, limits};
 
 /// What MAIL says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +11,8 @@ pub struct MailArguments {
     pub size_bytes: Option<u64>,
     /// RFC 6531 §3.4
     pub smtputf8: bool,
+    /// What is asked for besides. Whether the session offers it is for the machine to say.
+    pub parameters: MailParameters,
 }
 
 /// What RCPT says.
@@ -17,6 +20,8 @@ pub struct MailArguments {
 pub struct RcptArguments {
     /// The forward-path.
     pub recipient: ForwardPath,
+    /// What is asked for besides.
+    pub options: RcptOptions,
 }
 
 /// Why an argument is refused.
@@ -58,36 +63,67 @@ pub fn mail_arguments(argument: &str) -> Result<MailArguments, ArgumentError> {
     let sender = path::reverse(inside)?;
     let mut size_bytes = None;
     let mut smtputf8 = false;
-    let mut seen: u8 = 0;
+    let mut wished = MailParameters::default();
+    let mut seen = Seen::default();
     for parameter in parameters(rest)? {
-        let (name, value) = parameter.split_once('=').map_or((parameter, None), |(name, value)| (name, Some(value)));
-        let bit = if name.eq_ignore_ascii_case("SIZE") {
-            size_bytes = Some(size(value)?);
-            1
-        } else if name.eq_ignore_ascii_case("BODY") {
-            body(value)?;
-            2
-        } else if name.eq_ignore_ascii_case("SMTPUTF8") {
-            smtputf8 = value.is_none();
-            smtputf8.then_some(4).ok_or(ArgumentError::ParameterValue)?
-        } else if name.eq_ignore_ascii_case("AUTH") {
-            submitter(value)?;
-            8
-        } else {
-            return Err(ArgumentError::UnknownParameter);
+        let Parameter { name, value } = Parameter::of(parameter);
+        let bit = match name.as_str() {
+            "SIZE" => {
+                size_bytes = Some(size(value)?);
+                1
+            }
+            "BODY" => {
+                body(value)?;
+                2
+            }
+            "SMTPUTF8" => {
+                smtputf8 = flag(value)?;
+                4
+            }
+            "AUTH" => {
+                submitter(value)?;
+                8
+            }
+            "RET" => {
+                wished.ret = Some(parameters::ret(value)?);
+                16
+            }
+            "ENVID" => {
+                wished.envelope_id = Some(parameters::envelope_id(value)?);
+                32
+            }
+            "REQUIRETLS" => {
+                wished.require_tls = flag(value)?;
+                64
+            }
+            // RFC 4865 §3: one of the two
+            "HOLDFOR" => {
+                wished.hold = Some(parameters::hold_for(value)?);
+                128
+            }
+            "HOLDUNTIL" => {
+                wished.hold = Some(parameters::hold_until(value)?);
+                128
+            }
+            "BY" => {
+                wished.by = Some(parameters::by(value)?);
+                256
+            }
+            "MT-PRIORITY" => {
+                wished.priority = Some(parameters::priority(value)?);
+                512
+            }
+            _ => return Err(ArgumentError::UnknownParameter),
         };
-        if seen & bit != 0 {
-            return Err(ArgumentError::ParameterValue);
-        }
-        seen |= bit;
+        seen.add(bit)?;
     }
     if !smtputf8 && sender.as_ref().is_some_and(|mailbox| !mailbox.is_ascii) {
         return Err(ArgumentError::NeedsSmtpUtf8);
     }
-    Ok(MailArguments { sender, size_bytes, smtputf8 })
+    Ok(MailArguments { sender, size_bytes, smtputf8, parameters: wished })
 }
 
-/// Reads the argument of RCPT: `TO:<path>`. It has no parameters: DSN is not announced.
+/// Reads the argument of RCPT: `TO:<path> [parameters]`.
 ///
 /// # Errors
 /// [`ArgumentError`].
@@ -95,12 +131,26 @@ pub fn mail_arguments(argument: &str) -> Result<MailArguments, ArgumentError> {
 pub fn rcpt_arguments(argument: &str, smtputf8: bool) -> Result<RcptArguments, ArgumentError> {
     let (inside, rest) = path::split(behind_keyword(argument, "TO:")?)?;
     let recipient = path::forward(inside)?;
-    if parameters(rest)?.next().is_some() {
-        return Err(ArgumentError::UnknownParameter);
+    let mut options = RcptOptions::default();
+    let mut seen = Seen::default();
+    for parameter in parameters(rest)? {
+        let Parameter { name, value } = Parameter::of(parameter);
+        let bit = match name.as_str() {
+            "NOTIFY" => {
+                options.notify = Some(parameters::notify(value)?);
+                1
+            }
+            "ORCPT" => {
+                options.original = Some(parameters::original_recipient(value)?);
+                2
+            }
+            _ => return Err(ArgumentError::UnknownParameter),
+        };
+        seen.add(bit)?;
     }
     match &recipient {
         ForwardPath::Mailbox(mailbox) if !mailbox.is_ascii && !smtputf8 => Err(ArgumentError::NeedsSmtpUtf8),
-        _ => Ok(RcptArguments { recipient }),
+        _ => Ok(RcptArguments { recipient, options }),
     }
 }
 
@@ -120,6 +170,37 @@ pub fn client_name(argument: &str) -> Result<&str, ArgumentError> {
 fn behind_keyword<'a>(argument: &'a str, keyword: &str) -> Result<&'a str, ArgumentError> {
     let (found, rest) = argument.split_at_checked(keyword.len()).ok_or(ArgumentError::Syntax)?;
     if found.eq_ignore_ascii_case(keyword) { Ok(rest.trim_start_matches(' ')) } else { Err(ArgumentError::Syntax) }
+}
+
+/// A parameter: its name in upper case, and its value.
+struct Parameter<'a> {
+    name: String,
+    value: Option<&'a str>,
+}
+
+impl<'a> Parameter<'a> {
+    // RFC 5321 §2.4: in any case
+    fn of(parameter: &'a str) -> Self {
+        let (name, value) = parameter.split_once('=').map_or((parameter, None), |(name, value)| (name, Some(value)));
+        Self { name: name.to_ascii_uppercase(), value }
+    }
+}
+
+/// Parameters that were given: each may be once.
+#[derive(Default)]
+struct Seen(u16);
+
+impl Seen {
+    fn add(&mut self, bit: u16) -> Result<(), ArgumentError> {
+        let is_new = self.0 & bit == 0;
+        self.0 |= bit;
+        is_new.then_some(()).ok_or(ArgumentError::ParameterValue)
+    }
+}
+
+/// A parameter that has no value.
+fn flag(value: Option<&str>) -> Result<bool, ArgumentError> {
+    value.is_none().then_some(true).ok_or(ArgumentError::ParameterValue)
 }
 
 fn parameters(rest: &str) -> Result<impl Iterator<Item = &str>, ArgumentError> {
@@ -151,31 +232,11 @@ fn submitter(value: Option<&str>) -> Result<(), ArgumentError> {
     is_right.then_some(()).ok_or(ArgumentError::ParameterValue)
 }
 
-// RFC 3461 §4
-fn xtext(value: &str) -> Option<String> {
-    let mut bytes = value.bytes();
-    let mut out = Vec::with_capacity(value.len());
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'+' => {
-                let digit = |b: u8| match b {
-                    b'0'..=b'9' => Some(b - b'0'),
-                    b'A'..=b'F' => Some(b - b'A' + 10),
-                    _ => None,
-                };
-                digit(bytes.next()?)? << 4 | digit(bytes.next()?)?
-            }
-            b'=' => return None,
-            b'!'..=b'~' => byte,
-            _ => return None,
-        });
-    }
-    String::from_utf8(out).ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::parameters::{By, Hold};
     use super::*;
+    use crate::base::{ByMode, Ret};
 
     fn check_mail(argument: &str, expected: Result<(&str, Option<u64>, bool), ArgumentError>) {
         let seen = mail_arguments(argument).map(|arguments| {
@@ -207,7 +268,7 @@ mod tests {
         for wrong in ["FROM:<a>", "FROM:<a@x.test.>", "FROM:<postmaster>"] {
             check_mail(wrong, Err(Address));
         }
-        for wrong in ["RET=FULL", "X", "SIZE2=1", "=1"] {
+        for wrong in ["COLOUR=blue", "X", "SIZE2=1", "=1", "NOTIFY=NEVER"] {
             check_mail(&format!("FROM:<a@x.test> {wrong}"), Err(UnknownParameter));
         }
         for wrong in [
@@ -225,20 +286,45 @@ mod tests {
             "AUTH=a+4@x.test",
             "AUTH=nobody",
             "AUTH=a=b@x.test",
+            "RET=ALL",
+            "RET=FULL RET=FULL",
+            "ENVID",
+            "REQUIRETLS=yes",
+            "HOLDFOR=1 HOLDUNTIL=2026-11-22T10:05:00Z",
+            "BY=0;R",
+            "MT-PRIORITY=10",
         ] {
             check_mail(&format!("FROM:<a@x.test> {wrong}"), Err(ParameterValue));
         }
     }
 
     #[test]
-    fn rcpt_has_a_recipient_and_no_parameters() {
+    fn mail_asks_for_more_than_delivery() {
+        let argument = "FROM:<a@x.test> ret=hdrs ENVID=a+2Bb requiretls HOLDFOR=60 BY=120;R MT-PRIORITY=-3";
+        let parameters = mail_arguments(argument).unwrap().parameters;
+        let expected = MailParameters {
+            ret: Some(Ret::Headers),
+            envelope_id: Some("a+b".into()),
+            require_tls: true,
+            hold: Some(Hold::For(60)),
+            by: Some(By { seconds: 120, mode: ByMode::Return, trace: false }),
+            priority: Some(-3),
+        };
+        assert_eq!(parameters, expected);
+    }
+
+    #[test]
+    fn rcpt_has_a_recipient_and_parameters() {
         let check = |argument: &str, expected| {
             assert_eq!(rcpt_arguments(argument, false).map(|_| ()), expected, "{argument}");
         };
         check("TO:<a@x.test>", Ok(()));
         check("to: <postmaster>", Ok(()));
         check("TO:<>", Err(ArgumentError::Address));
-        check("TO:<a@x.test> NOTIFY=NEVER", Err(ArgumentError::UnknownParameter));
+        check("TO:<a@x.test> notify=success,delay ORCPT=rfc822;b@y.test", Ok(()));
+        check("TO:<a@x.test> RET=FULL", Err(ArgumentError::UnknownParameter));
+        check("TO:<a@x.test> NOTIFY=SOON", Err(ArgumentError::ParameterValue));
+        check("TO:<a@x.test> NOTIFY=NEVER NOTIFY=NEVER", Err(ArgumentError::ParameterValue));
         check("TO:<é@x.test>", Err(ArgumentError::NeedsSmtpUtf8));
         assert!(rcpt_arguments("TO:<é@x.test>", true).is_ok());
     }

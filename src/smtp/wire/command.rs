@@ -22,9 +22,10 @@ pub enum Verb {
     Send,
     Soml,
     Saml,
+    Verb,
 }
 
-const VERBS: [(Verb, &str); 20] = [
+const VERBS: [(Verb, &str); 21] = [
     (Verb::Mail, "MAIL"),
     (Verb::Rcpt, "RCPT"),
     (Verb::Data, "DATA"),
@@ -45,6 +46,7 @@ const VERBS: [(Verb, &str); 20] = [
     (Verb::Send, "SEND"),
     (Verb::Soml, "SOML"),
     (Verb::Saml, "SAML"),
+    (Verb::Verb, "VERB"),
 ];
 
 /// What a browser or a script in one would say to us (the cross-protocol attacks that ALPACA describes).

@@ -33,9 +33,13 @@ pub struct Decoded {
 
 /// Takes the dots off the content of DATA and finds its end, which is CRLF.CRLF and nothing else (RFC 5321 §4.1.1.4,
 /// §4.5.2). Octets come in pieces of any size; the message goes out to a buffer of the caller.
+///
+/// [`DataDecoder::of_chunks`] reads the content of BDAT instead: every octet is the message's own, no dot goes and none
+/// ends it (RFC 3030 §2), and the rules for line ends are the same.
 #[derive(Debug)]
 pub struct DataDecoder {
     line_ends: LineEnds,
+    has_dots: bool,
     place: Place,
     line_bytes: usize,
     faults: DataFaults,
@@ -59,7 +63,23 @@ enum Place {
 impl DataDecoder {
     /// A decoder for the octets behind the DATA line.
     pub fn new(line_ends: LineEnds) -> Self {
-        Self { line_ends, place: Place::Start, line_bytes: 0, faults: DataFaults::default() }
+        Self { line_ends, has_dots: true, place: Place::Start, line_bytes: 0, faults: DataFaults::default() }
+    }
+
+    /// A decoder for the octets of all chunks of a message. It sees no end: [`DataDecoder::finish`] is told of it.
+    pub fn of_chunks(line_ends: LineEnds) -> Self {
+        Self { has_dots: false, ..Self::new(line_ends) }
+    }
+
+    /// The last chunk has ended: so does the last line.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        if self.place == Place::Cr {
+            self.bare(b'\r', out);
+        }
+        // A line end that was made whole has begun a new line.
+        if self.place == Place::Inside && self.line_bytes > 0 {
+            self.end_line(out);
+        }
     }
 
     /// What is wrong with the message so far.
@@ -72,7 +92,7 @@ impl DataDecoder {
         let mut rest = input;
         while let Some((&first, behind)) = rest.split_first() {
             match self.place {
-                Place::Start if first == b'.' => {
+                Place::Start if first == b'.' && self.has_dots => {
                     self.place = Place::Dot;
                     rest = behind;
                 }
@@ -244,6 +264,37 @@ mod tests {
         check("a\r\r\n.\r\n", "a\r\n\r\n");
         check("a\n\r\n.\r\n", "a\r\n\r\n");
         check(".\r\r\n.\r\n", "\r\n\r\n");
+    }
+
+    #[test]
+    fn chunks_have_no_dots_and_no_end() {
+        let check = |line_ends, input: &str, expected: &str, bare_line_end| {
+            for cut in 0..=input.len() {
+                let (a, b) = input.as_bytes().split_at(cut);
+                let (mut decoder, mut text) = (DataDecoder::of_chunks(line_ends), Vec::new());
+                for piece in [a, b] {
+                    assert_eq!(decoder.decode(piece, &mut text), Decoded { consumed: piece.len(), ended: false });
+                }
+                decoder.finish(&mut text);
+                let faults = DataFaults { bare_line_end, ..DataFaults::default() };
+                assert_eq!(
+                    (String::from_utf8_lossy(&text).as_ref(), decoder.faults()),
+                    (expected, faults),
+                    "{input:?}"
+                );
+            }
+        };
+        for line_ends in [LineEnds::Strict, LineEnds::Normalized] {
+            check(line_ends, "", "", false);
+            check(line_ends, ".\r\n", ".\r\n", false);
+            check(line_ends, "a\r\n.\r\nMAIL FROM:<b@x.test>\r\n", "a\r\n.\r\nMAIL FROM:<b@x.test>\r\n", false);
+            check(line_ends, "..a", "..a\r\n", false);
+        }
+        check(LineEnds::Normalized, "a\nb\r", "a\r\nb\r\n", false);
+        check(LineEnds::Normalized, "a\n", "a\r\n", false);
+        check(LineEnds::Normalized, "a\n\n", "a\r\n\r\n", false);
+        check(LineEnds::Strict, "a\nb", "a\nb\r\n", true);
+        check(LineEnds::Strict, "a\r", "a\r\r\n", true);
     }
 
     #[test]

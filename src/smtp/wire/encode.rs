@@ -81,6 +81,47 @@ impl DataEncoder {
     }
 }
 
+/// Looks at what goes out as it is, in a chunk of BDAT: there is no dot to double, and still no CR or LF may stand alone,
+/// since the server may send it on by DATA.
+#[derive(Debug, Default)]
+pub struct ChunkGuard {
+    /// Behind a CR.
+    after_cr: bool,
+}
+
+impl ChunkGuard {
+    /// Looks at a piece.
+    ///
+    /// # Errors
+    /// [`BareLineEnd`]
+    pub fn pass(&mut self, piece: &[u8]) -> Result<(), BareLineEnd> {
+        let mut rest = piece;
+        while let Some((&first, behind)) = rest.split_first() {
+            match (std::mem::take(&mut self.after_cr), first) {
+                (true, b'\n') => rest = behind,
+                (true, _) | (false, b'\n') => return Err(BareLineEnd),
+                (false, b'\r') => {
+                    self.after_cr = true;
+                    rest = behind;
+                }
+                (false, _) => {
+                    let run = memchr2(b'\r', b'\n', rest).and_then(|at| rest.split_at_checked(at));
+                    (_, rest) = run.unwrap_or((rest, &[]));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The message has ended.
+    ///
+    /// # Errors
+    /// [`BareLineEnd`]
+    pub fn finish(self) -> Result<(), BareLineEnd> {
+        if self.after_cr { Err(BareLineEnd) } else { Ok(()) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::data::{DataDecoder, DataFaults, LineEnds};
@@ -172,6 +213,9 @@ mod tests {
             }
             prop_assert!(!out.starts_with(b".\r\n") && !out.windows(5).any(|w| w == b"\r\n.\r\n"));
             prop_assert_eq!(is_good && encoder.finish(&mut out).is_ok(), is_canonical(&message));
+            let mut guard = ChunkGuard::default();
+            let is_good = pieces(&message, &cuts).iter().all(|piece| guard.pass(piece).is_ok());
+            prop_assert_eq!(is_good && guard.finish().is_ok(), is_canonical(&message));
         }
     }
 

@@ -16,6 +16,29 @@ pub struct Extensions {
     pub auth: Vec<Mechanism>,
     /// RFC 6531
     pub smtputf8: bool,
+    /// RFC 3030
+    pub chunking: bool,
+    /// RFC 3461
+    pub dsn: bool,
+    /// RFC 8689
+    pub require_tls: bool,
+    /// RFC 2852
+    pub deliver_by: bool,
+    /// RFC 6710
+    pub mt_priority: bool,
+    /// RFC 9422
+    pub limits: Limits,
+}
+
+/// What LIMITS says: how much one session, and one transaction, may bring. `None`: it does not say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// MAILMAX: transactions of a session.
+    pub mails: Option<usize>,
+    /// RCPTMAX: recipients of a transaction.
+    pub recipients: Option<usize>,
+    /// RCPTDOMAINMAX: domains of a transaction's recipients.
+    pub domains: Option<usize>,
 }
 
 /// What SIZE says.
@@ -49,6 +72,12 @@ impl Extensions {
             "8BITMIME" => self.eight_bit_mime = true,
             "STARTTLS" => self.starttls = true,
             "SMTPUTF8" => self.smtputf8 = true,
+            "CHUNKING" => self.chunking = true,
+            "DSN" => self.dsn = true,
+            "REQUIRETLS" => self.require_tls = true,
+            "DELIVERBY" => self.deliver_by = true,
+            "MT-PRIORITY" => self.mt_priority = true,
+            "LIMITS" => words.for_each(|word| self.limits.add(word)),
             "SIZE" => self.size = size(words.next()),
             "AUTH" => self.add_mechanisms(words),
             // Servers of the nineties write AUTH=LOGIN for clients of their time.
@@ -66,6 +95,22 @@ impl Extensions {
                 self.auth.push(mechanism);
             }
         }
+    }
+}
+
+impl Limits {
+    // RFC 9422 §4: what is not known, or no number from 1 on, is passed over.
+    fn add(&mut self, word: &str) {
+        let Some((name, value)) = word.split_once('=') else { return };
+        let digits = Some(value).filter(|value| value.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = digits.and_then(|digits| digits.parse().ok()).filter(|number| *number > 0);
+        let place = match name.to_ascii_uppercase().as_str() {
+            "MAILMAX" => &mut self.mails,
+            "RCPTMAX" => &mut self.recipients,
+            "RCPTDOMAINMAX" => &mut self.domains,
+            _ => return,
+        };
+        *place = number.or(*place);
     }
 }
 
@@ -112,6 +157,26 @@ mod tests {
             ("SIZE 99999999999999999999", Size::Max(u64::MAX)),
         ] {
             check(&[line], &Extensions { size, ..none.clone() });
+        }
+        check(
+            &["CHUNKING", "dsn", "REQUIRETLS", "DELIVERBY 10", "MT-PRIORITY MIXER"],
+            &Extensions {
+                chunking: true,
+                dsn: true,
+                require_tls: true,
+                deliver_by: true,
+                mt_priority: true,
+                ..none.clone()
+            },
+        );
+        let limits = |mails, recipients, domains| Limits { mails, recipients, domains };
+        for (line, limits) in [
+            ("LIMITS", limits(None, None, None)),
+            ("LIMITS MAILMAX=10 RCPTMAX=1000 RCPTDOMAINMAX=1", limits(Some(10), Some(1000), Some(1))),
+            ("limits rcptmax=5 COLOURMAX=3 MAILMAX", limits(None, Some(5), None)),
+            ("LIMITS MAILMAX=0 RCPTMAX=-1 RCPTDOMAINMAX=99999999999999999999", limits(None, None, None)),
+        ] {
+            check(&[line], &Extensions { limits, ..none.clone() });
         }
         let auth = vec![Mechanism::Login, Mechanism::Plain];
         check(&["AUTH CRAM-MD5 login PLAIN"], &Extensions { auth: auth.clone(), ..none.clone() });

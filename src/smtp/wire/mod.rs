@@ -8,6 +8,7 @@
 
 mod answer;
 mod arguments;
+mod chunk;
 mod command;
 mod data;
 mod encode;
@@ -15,16 +16,19 @@ mod extensions;
 mod framer;
 mod mask;
 mod outgoing;
+mod parameters;
 mod path;
 pub mod reply;
 
 pub use answer::{Answer, AnswerError, AnswerReader};
 pub use arguments::{ArgumentError, MailArguments, RcptArguments, client_name, mail_arguments, rcpt_arguments};
+pub use chunk::{Chunk, bdat};
 pub use command::{CommandError, Request, Verb, parse};
 pub use data::{DataDecoder, DataFaults, Decoded, LineEnds};
-pub use encode::{BareLineEnd, DataEncoder, END_OF_DATA};
-pub use extensions::{Extensions, Size};
+pub use encode::{BareLineEnd, ChunkGuard, DataEncoder, END_OF_DATA};
+pub use extensions::{Extensions, Limits, Size};
 pub use framer::{Frame, Framed, Framer, LineLimit};
 pub use mask::Mask;
-pub use outgoing::Outgoing;
+pub use outgoing::{Outgoing, Wishes};
+pub use parameters::{By, Hold, MailParameters};
 pub use path::{ForwardPath, Mailbox, PathError};

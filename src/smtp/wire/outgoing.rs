@@ -1,4 +1,5 @@
-use crate::base::{Address, DomainName, Secret};
+use super::parameters::{By, original_recipient_text, to_xtext};
+use crate::base::{Address, DomainName, RcptOptions, Ret, Secret};
 use crate::sasl::Mechanism;
 
 /// A line that a client sends. It is made of values that hold no line end, so it is always one line.
@@ -25,11 +26,15 @@ pub enum Outgoing {
         eight_bit: bool,
         /// RFC 6531 §3.4
         smtputf8: bool,
+        /// What is asked for besides.
+        wishes: Wishes,
     },
-    /// RFC 5321 §4.1.1.3
-    Rcpt(Address),
+    /// RFC 5321 §4.1.1.3, with the parameters of RFC 3461 §4 where the server has them.
+    Rcpt(Address, RcptOptions),
     /// RFC 5321 §4.1.1.4
     Data,
+    /// RFC 3030 §2: so many octets follow, and they are the last of the message.
+    BdatLast(u64),
     /// RFC 5321 §4.1.1.5
     Rset,
     /// RFC 5321 §4.1.1.10
@@ -40,6 +45,21 @@ pub enum Outgoing {
     Atrn(Vec<DomainName>),
     /// RFC 1985 §5.1
     Etrn(DomainName),
+}
+
+/// What MAIL asks of a server besides taking the message, as far as it has said that it knows how.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wishes {
+    /// RFC 3461 §4.3
+    pub ret: Option<Ret>,
+    /// RFC 3461 §4.4
+    pub envelope_id: Option<String>,
+    /// RFC 8689 §2
+    pub require_tls: bool,
+    /// RFC 2852 §4
+    pub by: Option<By>,
+    /// RFC 6710 §4.1
+    pub priority: Option<i8>,
 }
 
 impl Outgoing {
@@ -62,7 +82,7 @@ impl Outgoing {
             Self::Auth(mechanism, None) => format!("AUTH {}", mechanism.name()),
             Self::Auth(mechanism, Some(initial)) => format!("AUTH {} {}", mechanism.name(), reveal(initial)),
             Self::Response(response) => reveal(response),
-            Self::Mail { sender, size_bytes, eight_bit, smtputf8 } => {
+            Self::Mail { sender, size_bytes, eight_bit, smtputf8, wishes } => {
                 let mut line = match sender {
                     Some(sender) => format!("MAIL FROM:<{sender}>"),
                     None => "MAIL FROM:<>".to_owned(),
@@ -76,10 +96,17 @@ impl Outgoing {
                 if *smtputf8 {
                     line.push_str(" SMTPUTF8");
                 }
+                line.push_str(&wishes.text());
                 line
             }
-            Self::Rcpt(recipient) => format!("RCPT TO:<{recipient}>"),
+            Self::Rcpt(recipient, options) => {
+                let notify = options.notify.map(|notify| format!(" NOTIFY={notify}")).unwrap_or_default();
+                let original = options.original.as_ref().map(original_recipient_text);
+                let original = original.map(|text| format!(" ORCPT={text}")).unwrap_or_default();
+                format!("RCPT TO:<{recipient}>{notify}{original}")
+            }
             Self::Data => "DATA".to_owned(),
+            Self::BdatLast(bytes) => format!("BDAT {bytes} LAST"),
             Self::Rset => "RSET".to_owned(),
             Self::Quit => "QUIT".to_owned(),
             Self::Turn => "TURN".to_owned(),
@@ -92,10 +119,33 @@ impl Outgoing {
     }
 }
 
+impl Wishes {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        if let Some(ret) = self.ret {
+            text.push_str(if ret == Ret::Full { " RET=FULL" } else { " RET=HDRS" });
+        }
+        if let Some(id) = &self.envelope_id {
+            text.push_str(&format!(" ENVID={}", to_xtext(id)));
+        }
+        if self.require_tls {
+            text.push_str(" REQUIRETLS");
+        }
+        if let Some(by) = self.by {
+            text.push_str(&format!(" BY={}", by.text()));
+        }
+        if let Some(priority) = self.priority {
+            text.push_str(&format!(" MT-PRIORITY={priority}"));
+        }
+        text
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{ForwardPath, Verb, mail_arguments, parse, rcpt_arguments};
     use super::*;
+    use crate::base::{ByMode, NotifyOn, OriginalRecipient};
     use proptest::prelude::*;
 
     fn check(outgoing: &Outgoing, line: &str, masked: &str) {
@@ -122,11 +172,32 @@ mod tests {
             size_bytes,
             eight_bit,
             smtputf8,
+            wishes: Wishes::default(),
         };
         plain(&mail(None, None, false, false), "MAIL FROM:<>");
         plain(&mail(Some("a@x.test"), Some(12), true, true), "MAIL FROM:<a@x.test> SIZE=12 BODY=8BITMIME SMTPUTF8");
         plain(&mail(Some("\"a b\"@[192.0.2.1]"), None, false, false), "MAIL FROM:<\"a b\"@[192.0.2.1]>");
-        plain(&Outgoing::Rcpt(address("é@bücher.example")), "RCPT TO:<é@xn--bcher-kva.example>");
+        let wishes = Wishes {
+            ret: Some(Ret::Headers),
+            envelope_id: Some("a+b c".into()),
+            require_tls: true,
+            by: Some(By { seconds: -3, mode: ByMode::Notify, trace: true }),
+            priority: Some(-4),
+        };
+        plain(
+            &Outgoing::Mail { sender: None, size_bytes: None, eight_bit: false, smtputf8: false, wishes },
+            "MAIL FROM:<> RET=HDRS ENVID=a+2Bb+20c REQUIRETLS BY=-3;NT MT-PRIORITY=-4",
+        );
+        let rcpt = |text: &str| Outgoing::Rcpt(address(text), RcptOptions::default());
+        plain(&rcpt("é@bücher.example"), "RCPT TO:<é@xn--bcher-kva.example>");
+        let options = RcptOptions {
+            notify: Some(NotifyOn { success: true, failure: true, delay: false }),
+            original: Some(OriginalRecipient { kind: "rfc822".into(), address: "a+b@x.test".into() }),
+        };
+        let line = "RCPT TO:<a@x.test> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a+2Bb@x.test";
+        plain(&Outgoing::Rcpt(address("a@x.test"), options.clone()), line);
+        assert_eq!(rcpt_arguments(line.strip_prefix("RCPT ").unwrap(), false).unwrap().options, options);
+        plain(&Outgoing::BdatLast(86), "BDAT 86 LAST");
         for (outgoing, line) in
             [(Outgoing::Data, "DATA"), (Outgoing::Rset, "RSET"), (Outgoing::Quit, "QUIT"), (Outgoing::Turn, "TURN")]
         {
@@ -144,7 +215,7 @@ mod tests {
             let text = if quoted { format!("\"{}\"@x.test", local.replace('\\', "\\\\").replace('"', "\\\"")) } else { format!("{local}@x.test") };
             if let Ok(address) = text.parse::<Address>() {
                 let mut out = Vec::new();
-                Outgoing::Rcpt(address.clone()).write_to(&mut out);
+                Outgoing::Rcpt(address.clone(), RcptOptions::default()).write_to(&mut out);
                 let line = out.strip_suffix(b"\r\n").unwrap();
                 prop_assert!(!line.contains(&b'\r') && !line.contains(&b'\n'));
                 let request = parse(line).unwrap();
@@ -152,7 +223,7 @@ mod tests {
                 let ForwardPath::Mailbox(seen) = rcpt_arguments(request.argument, true).unwrap().recipient else { panic!("{request:?}") };
                 prop_assert_eq!(&seen.address, &address);
                 let mut out = Vec::new();
-                Outgoing::Mail { sender: Some(address.clone()), size_bytes: Some(7), eight_bit: true, smtputf8: true }.write_to(&mut out);
+                Outgoing::Mail { sender: Some(address.clone()), size_bytes: Some(7), eight_bit: true, smtputf8: true, wishes: Wishes::default() }.write_to(&mut out);
                 let line = out.strip_suffix(b"\r\n").unwrap().to_vec();
                 let seen = mail_arguments(parse(&line).unwrap().argument).unwrap();
                 prop_assert_eq!((seen.sender.map(|mailbox| mailbox.address), seen.size_bytes), (Some(address), Some(7)));

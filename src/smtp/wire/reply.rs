@@ -34,12 +34,22 @@ replies! {
     SENDER_OK = 250 (2 1 0) "Sender OK";
     /// RCPT.
     RECIPIENT_OK = 250 (2 1 5) "Recipient OK";
+    /// MAIL, with a priority that this sender may not have.
+    PRIORITY_CHANGED = 250 (2 3 6) "Sender OK, with a priority of 4";
+    /// BDAT, but for the last chunk.
+    CHUNK_OK = 250 (2 0 0) "Chunk received";
     /// STARTTLS.
     READY_FOR_TLS = 220 (2 0 0) "Ready to start TLS";
     /// AUTH.
     LOGGED_IN = 235 (2 7 0) "Authentication succeeded";
     /// VRFY and EXPN: the same for every name, so that nobody learns which exist.
     NOT_VERIFIED = 252 (2 5 0) "Cannot verify that name, but will take mail for it if it exists";
+    /// VERB.
+    VERBOSE_OK = 250 (2 0 0) "OK";
+    /// VERB from somebody who is neither an administrator nor a peer.
+    NOT_VERBOSE = 502 (5 7 0) "Command not allowed";
+    /// EXPN of a list whose members the caller may not see.
+    EXPANSION_REFUSED = 550 (5 7 2) "Mailing list expansion prohibited";
     /// A verb that is not known.
     UNKNOWN_COMMAND = 500 (5 5 1) "Unknown command";
     /// A control character in a command, or not UTF-8.
@@ -58,6 +68,10 @@ replies! {
     BAD_RCPT = 501 (5 5 2) "Syntax: RCPT TO:<address>";
     /// AUTH that can't be read.
     BAD_AUTH = 501 (5 5 4) "Syntax: AUTH mechanism [initial-response]";
+    /// BDAT that can't be read: nobody knows where the next command begins.
+    BAD_BDAT = 501 (5 5 4) "Syntax: BDAT octets [LAST]";
+    /// VERB with something else.
+    BAD_VERB = 501 (5 5 4) "Syntax: VERB [ON|OFF]";
     /// VRFY without an argument.
     BAD_VRFY = 501 (5 5 4) "Syntax: VRFY address";
     /// EXPN without an argument.
@@ -84,6 +98,12 @@ replies! {
     IN_TRANSACTION = 503 (5 5 1) "A mail transaction is open";
     /// RCPT or DATA outside one.
     MAIL_FIRST = 503 (5 5 1) "Send MAIL first";
+    /// Whatever may not stand between two chunks of a message.
+    IN_CHUNKS = 503 (5 5 1) "A message is being sent by BDAT";
+    /// HOLDUNTIL, HOLDFOR beyond what is announced.
+    HELD_TOO_LONG = 501 (5 5 4) "The message would be held for too long";
+    /// BY that ends before the message is released.
+    DUE_BEFORE_RELEASE = 501 (5 5 4) "The message is due before it is released";
     /// DATA when every recipient was refused.
     NO_RECIPIENTS = 554 (5 5 1) "No valid recipients";
     /// STARTTLS, again.

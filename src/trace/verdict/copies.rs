@@ -13,6 +13,8 @@ pub(super) struct Copies<'a> {
     pub(super) fetched: Option<&'a Event>,
     pub(super) removed: Option<&'a Event>,
     pub(super) moved: Option<&'a Event>,
+    /// The last that was brought back from a backup.
+    pub(super) restored: Option<&'a Event>,
 }
 
 /// Copies in one mailbox.
@@ -30,6 +32,14 @@ impl<'a> Copies<'a> {
     pub(super) fn add(&mut self, event: &'a Event) {
         self.delivered = Some(event);
         self.put(mailbox_of(event), event.times());
+    }
+
+    /// Copies were brought back from a backup.
+    pub(super) fn restore(&mut self, event: &'a Event) {
+        self.restored = Some(event);
+        // Since then it lies there, whatever was before.
+        self.moved = None;
+        self.add(event);
     }
 
     /// One was moved. Where there were others before it, of which only the number is known, each went on from where the

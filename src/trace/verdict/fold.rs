@@ -109,6 +109,7 @@ impl<'a> Story<'a> {
             Kind::Rejected | Kind::Aborted => self.refused(event),
             Kind::Delivered => self.delivered(event),
             Kind::Copied => self.copies_for(event, |copies| copies.add(event)),
+            Kind::Restored => self.copies_for(event, |copies| copies.restore(event)),
             Kind::Moved => self.copies_for(event, |copies| copies.move_one(event)),
             Kind::Fetched => self.copies_for(event, |copies| copies.fetched = Some(event)),
             Kind::Expunged => self.copies_for(event, |copies| copies.remove(event)),
@@ -125,7 +126,7 @@ impl<'a> Story<'a> {
             Kind::Uncertain => self.uncertain(event),
             Kind::Redirected => self.redirected(event),
             Kind::Redelivered => self.again = event.text.strip_prefix("as ").or(self.again),
-            Kind::LoginFailed | Kind::Repeated | Kind::Delayed => {}
+            Kind::LoginFailed | Kind::Repeated | Kind::Delayed | Kind::Reported => {}
         }
     }
 

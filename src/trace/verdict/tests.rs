@@ -213,6 +213,13 @@ fn mail_that_stays_here_is_told_of() {
     let again = Event { text: "as m_0000000000001".into(), ..event(4, Kind::Redelivered, "b@here.test") };
     let expunged = to_copy(3, Kind::Expunged, "imap b@here.test", "INBOX", "");
     check(&after(&[expunged, again]), (Outcome::Removed, Code::RemovedImap), &["once more, as m_0000000000001"], "");
+    // Brought back; also where nothing else is left of the story.
+    let deleted = to_copy(3, Kind::Expunged, "http owner", "Work", "the mailbox was deleted");
+    let restored = to_copy(4, Kind::Restored, "http owner", "Work", "from the backup daily-20261121T030000Z");
+    let words = ["in the mailbox Work of", "http owner has brought it back from the backup daily-20261121T030000Z"];
+    let moved = to_copy(2, Kind::Moved, "imap b@here.test", "Work", "from INBOX");
+    check(&after(&[moved, deleted, restored.clone()]), is_there, &words, "that mailbox");
+    assert_eq!(check(&[restored], is_there, &words, "").direction, Direction::Local);
     // By an alias; put there by APPEND; what is left when the beginning is pruned.
     check(&[accepted("smtp"), delivered("info@here.test", "b@here.test")], is_there, &["for info@here.test"], "");
     let appended = to_copy(0, Kind::Accepted, "imap b@here.test", "Drafts", "");

@@ -142,6 +142,10 @@ fn in_mailbox(to: &str, account: &str, mailbox: &str, copies: &Copies<'_>) -> Sa
         count => format!(" ({} more copies are in this and other mailboxes)", count - 1),
     };
     let fetched = copies.fetched.map(|event| format!(" POP3 has fetched it at {}.", when(event))).unwrap_or_default();
+    let restored = match copies.restored {
+        Some(event) => format!(" {} has brought it back {} at {}.", event.actor, event.text, when(event)),
+        None => String::new(),
+    };
     let captured = copies.delivered.is_some_and(|event| event.text.starts_with("captured"));
     let next_step = if captured {
         "Nothing is to be done: mail for elsewhere is captured here (delivery.capture_to)."
@@ -154,7 +158,7 @@ fn in_mailbox(to: &str, account: &str, mailbox: &str, copies: &Copies<'_>) -> Sa
     said(
         Outcome::InMailbox,
         Code::Delivered,
-        format!("The message{for_whom} is in the mailbox {mailbox} of {account}{since}{more}.{fetched}"),
+        format!("The message{for_whom} is in the mailbox {mailbox} of {account}{since}{more}.{fetched}{restored}"),
         next_step,
     )
 }

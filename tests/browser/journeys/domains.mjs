@@ -34,6 +34,8 @@ await journey(async (world) => {
   const kept = await world.rest("GET", "/domains/new.example.test");
   assert(kept.max_accounts === 5 && kept.default_quota_bytes === 2.5e9 && kept.aliases[0] === "other.test", JSON.stringify(kept));
   await page.getByText("other.test. 3600 IN MX 10 mail.example.test.", { exact: true }).waitFor();
+  await page.getByRole("heading", { name: "How its mail is signed" }).waitFor();
+  await page.getByText("v=DMARC1").first().waitFor();
   await world.survey("domain", "domains/new.example.test");
 
   // Somebody else was quicker: nothing of theirs is lost.

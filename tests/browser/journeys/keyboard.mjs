@@ -66,7 +66,11 @@ await journey(async (world) => {
   await tabTo(page, /^Trace$/);
   await page.keyboard.press("Enter");
   await heading("Trace");
-  await page.keyboard.press("/");
+  // The heading is there before the list, and its keys, are.
+  await world.until("the search field has the focus", async () => {
+    await page.keyboard.press("/");
+    return page.evaluate(() => document.activeElement?.tagName === "INPUT");
+  });
   await page.keyboard.type("kay@later.test");
   await page.keyboard.press("Enter");
   await page.waitForURL(/q=kay/);

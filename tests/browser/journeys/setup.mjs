@@ -8,6 +8,17 @@ await journey(async (world) => {
   await world.survey("setup", `setup/${link}`, { as: null });
   const page = await world.page({ as: null });
   await world.open(page, `setup/${link}`);
+
+  // A backup instead: what is none is not taken, and the set-up goes on.
+  await page.getByRole("button", { name: "Restore it instead" }).click();
+  await page.getByRole("button", { name: "Restore", exact: true }).click();
+  await page.getByText("Choose the file with the backup.").waitFor();
+  await page.getByLabel(/^Backup/).setInputFiles({ name: "mail.redb", mimeType: "application/octet-stream", buffer: Buffer.from("no backup") });
+  await page.getByRole("button", { name: "Restore", exact: true }).click();
+  await page.getByText("The backup was not taken").waitFor();
+  await page.getByRole("button", { name: "Choose another" }).click();
+  await page.getByRole("button", { name: "Back", exact: true }).click();
+
   await page.getByRole("button", { name: "Go on" }).click();
   await page.locator("[aria-invalid=true]").first().waitFor();
   await page.getByLabel(/^Your address/).fill("root@first.example.test");

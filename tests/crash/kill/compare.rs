@@ -13,6 +13,20 @@ pub enum Expect {
     Everything,
 }
 
+/// A message of a mailbox.
+pub enum Copy {
+    /// As it was read.
+    Read(Vec<u8>),
+    /// One that was read before or in another mailbox, and was whole: its [`Attempt::id`].
+    Known(String),
+}
+
+impl From<Vec<u8>> for Copy {
+    fn from(content: Vec<u8>) -> Self {
+        Self::Read(content)
+    }
+}
+
 /// What a mailbox holds.
 pub struct Compared {
     /// What is wrong with it.
@@ -25,7 +39,7 @@ pub struct Compared {
 /// expected, every copy is whole, and each is of an attempt.
 pub fn compare(
     address: &str,
-    contents: impl Iterator<Item = Vec<u8>>,
+    contents: impl Iterator<Item = impl Into<Copy>>,
     attempts: &[Attempt],
     expect: Expect,
 ) -> Compared {
@@ -34,14 +48,17 @@ pub fn compare(
         attempts.iter().filter(to_address).map(|attempt| (attempt.id.as_str(), attempt)).collect();
     let mut copies: HashMap<&str, u32> = HashMap::new();
     let (mut faults, mut unacknowledged) = (Vec::new(), 0);
-    for content in contents {
-        let id = load::id_of(&content);
+    for copy in contents {
+        let (id, content) = match copy.into() {
+            Copy::Read(content) => (load::id_of(&content), Some(content)),
+            Copy::Known(id) => (id, None),
+        };
         match sent.get_key_value(id.as_str()) {
             None => faults.push(format!("{address} has {id}, which nobody sent to it")),
             Some((id, attempt)) => {
                 *copies.entry(id).or_default() += 1;
                 unacknowledged += usize::from(attempt.outcome == Outcome::Unknown);
-                if !content.ends_with(&attempt.content()) {
+                if let Some(content) = content.filter(|content| !attempt.is_whole_in(content)) {
                     faults.push(format!("{address} has {id} not as it was sent: {} octets", content.len()));
                 }
             }

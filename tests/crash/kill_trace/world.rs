@@ -94,6 +94,7 @@ impl World {
 
     fn kill(&mut self, model: &mut Model) {
         self.site.take().expect("the server runs").kill();
+        site::check(&data_file(self.folder.path()));
         model.kills += 1;
         model.lose();
         self.start();

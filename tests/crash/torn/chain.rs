@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use pillarbox::base::SeededRandom;
-use pillarbox::store::fault::FaultDisk;
-use pillarbox::store::{Options, Store};
+use pillarbox::store::fault::{FaultDisk, Operation};
+use pillarbox::store::{Options, Store, StoreError};
 
 use super::world::{World, below};
 
@@ -38,11 +38,24 @@ pub struct Outcome<W: World> {
     pub failed: bool,
 }
 
+/// What a crash must not leave.
+#[derive(Debug)]
+pub enum Wrong {
+    /// A file that does not open.
+    Shut(String),
+    /// A state that it may not hold, and which parts of it are another.
+    Another(Vec<&'static str>, String),
+    /// A file that contradicts itself.
+    Contradiction(String),
+    /// Something was acknowledged behind a failure.
+    Acknowledged,
+}
+
 /// What all chains went through.
 #[derive(Default)]
 pub struct Tally {
     pub crashes: AtomicU64,
-    while_opening: AtomicU64,
+    pub while_opening: AtomicU64,
     /// With changes that were not acknowledged, and how many of these had some of them in the file.
     in_flight: AtomicU64,
     in_flight_kept: AtomicU64,
@@ -65,7 +78,7 @@ impl<W: World> Chain<W> {
     }
 
     /// Opens the file, compares it, changes it, and crashes.
-    pub fn crash(&mut self, tally: &Tally) -> Result<(), String> {
+    pub fn crash(&mut self, tally: &Tally) -> Result<(), Wrong> {
         count(&tally.crashes, 1);
         let disk = FaultDisk::holding(std::mem::take(&mut self.image));
         disk.lie(self.honest_one_in);
@@ -84,7 +97,7 @@ impl<W: World> Chain<W> {
                 }
             }
             Err(_) if disk.is_dark() => count(&tally.while_opening, 1),
-            Err(error) => return Err(format!("the file does not open: {error}")),
+            Err(error) => return Err(Wrong::Shut(error)),
         }
         if self.made {
             self.image = disk.image_after_power_cut(&self.random);
@@ -92,7 +105,30 @@ impl<W: World> Chain<W> {
         Ok(())
     }
 
-    fn work(&mut self, store: &Store, disk: &FaultDisk, state: W, recovers: bool, tally: &Tally) -> Result<(), String> {
+    /// Crashes one to three times while the file that a crash has left is being opened.
+    pub fn crash_while_opening(&mut self, tally: &Tally) -> Result<(), Wrong> {
+        if !self.made {
+            return Ok(());
+        }
+        let disk = FaultDisk::holding(self.image.clone());
+        drop(self.open(&disk).map_err(Wrong::Shut)?);
+        let steps: u64 =
+            [Operation::Write, Operation::Sync, Operation::SetLen].map(|kind| disk.count(kind)).iter().sum();
+        for _ in 0..=below(&self.random, 3) {
+            let disk = FaultDisk::holding(std::mem::take(&mut self.image));
+            disk.cut_power_after(below(&self.random, steps.max(1)));
+            match self.open(&disk) {
+                Ok(store) => drop(store),
+                Err(_) if disk.is_dark() => {}
+                Err(error) => return Err(Wrong::Shut(error)),
+            }
+            count(&tally.while_opening, u64::from(disk.is_dark()));
+            self.image = disk.image_after_power_cut(&self.random);
+        }
+        Ok(())
+    }
+
+    fn work(&mut self, store: &Store, disk: &FaultDisk, state: W, recovers: bool, tally: &Tally) -> Result<(), Wrong> {
         if self.allowed.len() > 1 {
             count(&tally.in_flight, 1);
             count(&tally.in_flight_kept, u64::from(self.allowed[0] != state));
@@ -124,21 +160,27 @@ impl<W: World> Chain<W> {
     }
 
     /// The file holds one of the states that it may hold, and contradicts itself nowhere.
-    pub fn compare(&self, store: &Store) -> Result<W, String> {
-        let state = self.runtime.block_on(W::read(store)).map_err(|error| error.to_string())?;
+    pub fn compare(&self, store: &Store) -> Result<W, Wrong> {
+        let broken = |error: StoreError| Wrong::Contradiction(error.to_string());
+        let state = self.runtime.block_on(W::read(store)).map_err(broken)?;
         if !self.allowed.contains(&state) {
-            return Err(format!("it holds none of the {} states that it may hold", self.allowed.len()));
+            let parts = self.allowed[0].parts_that_differ(&state);
+            let each: Vec<String> = self.allowed.iter().map(|allowed| difference(allowed, &state)).collect();
+            return Err(Wrong::Another(parts, each.join("; ")));
         }
-        let findings = store.check().map_err(|error| error.to_string())?;
-        if findings.lines().is_empty() { Ok(state) } else { Err(findings.lines().join("; ")) }
+        let findings = store.check().map_err(broken)?;
+        if findings.lines().is_empty() { Ok(state) } else { Err(Wrong::Contradiction(findings.lines().join("; "))) }
     }
 
     /// Makes random changes, some together, until one fails.
-    pub fn change(&self, store: &Store, state: W, rounds: u64) -> Result<Outcome<W>, String> {
+    pub fn change(&self, store: &Store, state: W, rounds: u64) -> Result<Outcome<W>, Wrong> {
         let mut outcome = Outcome { states: vec![state], changes: Vec::new(), acknowledged: 0, failed: false };
         let mut repeated = self.repeated.clone();
         for _ in 0..rounds {
-            let together = if repeated.is_empty() { self.choose(&outcome) } else { std::mem::take(&mut repeated) };
+            let together = match std::mem::take(&mut repeated) {
+                repeated if repeated.is_empty() => self.choose(&outcome),
+                repeated => once_more(&outcome.states[outcome.states.len() - 1], repeated),
+            };
             let mut writes = Vec::new();
             for change in together {
                 let next = outcome.states[outcome.states.len() - 1].after(&change);
@@ -154,7 +196,7 @@ impl<W: World> Chain<W> {
             let gave_up = std::mem::take(&mut outcome.failed);
             for answer in self.runtime.block_on(write_all::<W>(store, writes)) {
                 match answer {
-                    Ok(()) if outcome.failed => return Err("acknowledged after a failure".into()),
+                    Ok(()) if outcome.failed => return Err(Wrong::Acknowledged),
                     Ok(()) => outcome.acknowledged += 1,
                     Err(()) => outcome.failed = true,
                 }
@@ -185,6 +227,17 @@ impl<W: World> Chain<W> {
     }
 }
 
+/// The same changes on another state.
+fn once_more<W: World>(state: &W, changes: Vec<W::Change>) -> Vec<W::Change> {
+    let (mut state, mut again) = (state.clone(), Vec::new());
+    for change in changes {
+        let change = state.once_more(change);
+        state = state.after(&change);
+        again.push(change);
+    }
+    again
+}
+
 /// Submits the writes in their order before it waits for the first.
 async fn write_all<W: World>(store: &Store, writes: Vec<W::Write>) -> Vec<Result<(), ()>> {
     let mut writes = writes.into_iter();
@@ -197,6 +250,15 @@ async fn write_all<W: World>(store: &Store, writes: Vec<W::Write>) -> Vec<Result
     [first, second, third].into_iter().flatten().collect()
 }
 
+/// Where what is there differs first from what may be there.
+fn difference<W: World>(allowed: &W, there: &W) -> String {
+    let (allowed, there) = (format!("{allowed:#?}"), format!("{there:#?}"));
+    let same = allowed.lines().zip(there.lines()).take_while(|(allowed, there)| allowed == there).count();
+    let around =
+        |text: &str| text.lines().skip(same.saturating_sub(4)).take(12).map(str::trim).collect::<Vec<_>>().join(" ");
+    format!("line {same}: …{}… instead of …{}…", around(&there), around(&allowed))
+}
+
 impl Tally {
     /// The crashes came at all kinds of moments.
     pub fn assert_that_it_was_hard(&self, crashes: u64) {
@@ -205,6 +267,17 @@ impl Tally {
         assert!(counted(&self.in_flight) * 5 > crashes, "too few crashes with changes in flight: {self}");
         assert!(counted(&self.in_flight_kept) * 50 > crashes, "too few that were committed unheard: {self}");
         assert!(counted(&self.acknowledged) > crashes, "too few changes: {self}");
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shut(error) => write!(f, "the file does not open: {error}"),
+            Self::Another(parts, how) => write!(f, "it holds {} that it may not hold: {how}", parts.join(" and ")),
+            Self::Contradiction(findings) => write!(f, "it contradicts itself: {findings}"),
+            Self::Acknowledged => f.write_str("acknowledged after a failure"),
+        }
     }
 }
 

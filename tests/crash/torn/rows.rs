@@ -24,6 +24,7 @@ static SCHEMA: Schema = Schema {
     version: 1,
     tables: &[&ROWS, &BODIES],
     checks: &[CrossCheck { name: "references of bodies", run: check_references }],
+    migrations: &[],
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +95,11 @@ impl World for Rows {
         next
     }
 
+    fn parts_that_differ(&self, there: &Self) -> Vec<&'static str> {
+        let parts = [("rows", self.rows != there.rows), ("bodies", self.bodies != there.bodies)];
+        parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
+    }
+
     async fn prepare(store: &Store, change: Change) -> Result<Write, ()> {
         let mut staged = None;
         if let Change::Store(_, body) = &change {
@@ -149,7 +155,7 @@ impl Op for Write {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<u64, StoreError> {
-        let changes = tx.next("changes")?;
+        let changes = tx.next("changes", |_| Ok(0))?;
         tx.put(&ROWS, &CHANGES, &Bytes(changes.to_be_bytes().to_vec()))?;
         match &self.change {
             Change::Put(rows) => {

@@ -2,9 +2,9 @@ use pillarbox::base::Random;
 use pillarbox::store::{Schema, Store, StoreError};
 
 /// What a file must hold, how it may be changed, and how it is read.
-pub trait World: Clone + Default + PartialEq + Send {
+pub trait World: Clone + Default + PartialEq + Send + std::fmt::Debug {
     /// A change that may be made.
-    type Change: Clone;
+    type Change: Clone + std::fmt::Debug;
     /// A change that is ready to be written.
     type Write;
     /// What the file is opened with.
@@ -22,6 +22,12 @@ pub trait World: Clone + Default + PartialEq + Send {
     fn is_repeated(_: &Self::Change) -> bool {
         false
     }
+    /// The same, made once more on this state.
+    fn once_more(&self, change: Self::Change) -> Self::Change {
+        change
+    }
+    /// Which of its parts are another in `there`, which is not the same.
+    fn parts_that_differ(&self, there: &Self) -> Vec<&'static str>;
     /// Does what comes before the write, such as taking a body in.
     async fn prepare(store: &Store, change: Self::Change) -> Result<Self::Write, ()>;
     /// Writes.

@@ -5,16 +5,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pillarbox::base::{Address, DomainName, MessageId, QueueId, Timestamp, TurnedClock};
-use pillarbox::queue::{Content, Login, Outcome};
-use pillarbox::smtp::client::{Courier, Mail, NotOpened, Patience, Plan, Then, Tls};
+use pillarbox::queue::{Content, Login, Outcome, Verdict};
+use pillarbox::smtp::client::{Courier, Mail, NotOpened, Patience, Plan, Recipient, Room, Then, Tls};
+use pillarbox::smtp::wire::{mail_arguments, rcpt_arguments};
 use pillarbox::tls::Roots;
 
 use super::script;
 use crate::text::{self, Variables};
 
+/// When the dialogues take place.
+const NOW: Timestamp = Timestamp(1_795_341_600_000);
+
 /// Hands out a script's messages and remembers what came of them.
 pub struct Recorder {
     mails: VecDeque<(Mail, Option<String>)>,
+    /// The texts of them.
+    texts: VecDeque<Bytes>,
     /// Of the message that was handed out last.
     refused: Option<String>,
     /// Every recipient of every message.
@@ -23,33 +29,74 @@ pub struct Recorder {
     pub opened: Vec<QueueId>,
     /// What came of them.
     pub outcomes: Vec<Outcome>,
+    /// Messages that were taken for somebody: each is settled at once.
+    pub taken: u64,
 }
 
 impl Recorder {
     /// With these messages.
     pub fn new(mails: &[script::Mail], variables: &Variables) -> Result<Self, String> {
-        let mut recorder =
-            Self { mails: VecDeque::new(), refused: None, names: Vec::new(), opened: Vec::new(), outcomes: Vec::new() };
+        let mut recorder = Self {
+            mails: VecDeque::new(),
+            texts: VecDeque::new(),
+            refused: None,
+            names: Vec::new(),
+            opened: Vec::new(),
+            outcomes: Vec::new(),
+            taken: 0,
+        };
         for (message, mail) in (1..).map(MessageId).zip(mails) {
             let mut recipients = Vec::new();
-            for (number, recipient) in (0..).zip(&mail.recipients) {
+            for (number, (recipient, asked)) in (0..).zip(mail.recipients.iter().zip(&mail.asked)) {
                 let id = QueueId { message, number };
-                recipients.push((id, address(recipient)?));
+                let asked = rcpt_arguments(&format!("TO:<a@x.test> {asked}"), true);
+                let options = asked.map_err(|error| error.to_string())?.options;
+                recipients.push(Recipient { id, address: address(recipient)?, options });
                 recorder.names.push((id, recipient.clone()));
             }
             let sender = if mail.sender == "<>" { None } else { Some(address(&mail.sender)?) };
-            let content = Content::from(Bytes::from(text::octets(&mail.text, variables)?));
+            let bytes = Bytes::from(text::octets(&mail.text, variables)?);
+            recorder.texts.push_back(bytes.clone());
+            let content = Content::from(bytes);
             let (eight_bit, smtputf8) = (mail.eight_bit, mail.smtputf8);
-            let made = Mail { id: message, sender, recipients, eight_bit, smtputf8, content };
+            let with = mail_arguments(&format!("FROM:<> {}", mail.with)).map_err(|error| error.to_string())?;
+            let options = with.parameters.options(NOW);
+            let made = Mail { id: message, sender, recipients, eight_bit, smtputf8, options, content };
             recorder.mails.push_back((made, mail.refused.clone()));
         }
         Ok(recorder)
     }
 }
 
+impl Recorder {
+    /// What does not fit comes in a message of its own.
+    fn cut(&mut self, room: Room) {
+        let Some((mail, refused)) = self.mails.front_mut().filter(|(mail, _)| mail.recipients.len() > room.recipients)
+        else {
+            return;
+        };
+        let recipients = mail.recipients.split_off(room.recipients);
+        let text = self.texts.front().cloned().unwrap_or_default();
+        let rest = Mail {
+            id: mail.id,
+            sender: mail.sender.clone(),
+            recipients,
+            eight_bit: mail.eight_bit,
+            smtputf8: mail.smtputf8,
+            options: mail.options.clone(),
+            content: Content::from(text.clone()),
+        };
+        let rest = (rest, refused.clone());
+        self.mails.insert(1, rest);
+        self.texts.insert(1, text);
+    }
+}
+
 impl Courier for Recorder {
-    async fn next(&mut self) -> Option<Mail> {
+    async fn next(&mut self, room: Room) -> Option<Mail> {
+        self.cut(room);
         let (mail, refused) = self.mails.pop_front()?;
+        self.texts.pop_front();
         self.refused = refused;
         Some(mail)
     }
@@ -63,6 +110,7 @@ impl Courier for Recorder {
     }
 
     async fn settle(&mut self, outcomes: Vec<Outcome>) {
+        self.taken += u64::from(outcomes.iter().any(|outcome| outcome.verdict == Verdict::Delivered));
         self.outcomes.extend(outcomes);
     }
 }
@@ -118,7 +166,7 @@ pub fn plan(script: &script::Plan, roots: &Roots, pin: [u8; 32]) -> Result<Plan,
             end: script.patience,
             turn: script.patience,
         },
-        clock: Arc::new(TurnedClock::new(Timestamp(1_795_341_600_000))),
+        clock: Arc::new(TurnedClock::new(NOW)),
         began_ms: 0,
     })
 }

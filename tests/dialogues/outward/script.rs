@@ -33,6 +33,10 @@ pub struct Plan {
 pub struct Mail {
     pub sender: String,
     pub recipients: Vec<String>,
+    /// Of each recipient: its parameters, as RCPT writes them.
+    pub asked: Vec<String>,
+    /// The parameters of MAIL.
+    pub with: String,
     pub eight_bit: bool,
     pub smtputf8: bool,
     /// The text, with escapes and variables.
@@ -201,21 +205,29 @@ impl Plan {
 
 impl Mail {
     fn read(text: &str) -> Result<Self, String> {
-        let usage = "expected: mail SENDER -> RECIPIENT… [8bit] [utf8]";
+        let usage = "expected: mail SENDER -> RECIPIENT[?NOTIFY=…]… [8bit] [utf8] [with PARAMETERS]";
         let (sender, rest) = text.split_once(" -> ").ok_or(usage)?;
         let mut mail = Self {
             sender: sender.to_owned(),
             recipients: Vec::new(),
+            asked: Vec::new(),
+            with: String::new(),
             eight_bit: false,
             smtputf8: false,
             text: String::new(),
             refused: None,
         };
+        let (rest, with) = rest.split_once(" with ").unwrap_or((rest, ""));
+        mail.with = with.to_owned();
         for word in rest.split(' ') {
             match word {
                 "8bit" => mail.eight_bit = true,
                 "utf8" => mail.smtputf8 = true,
-                recipient => mail.recipients.push(recipient.to_owned()),
+                recipient => {
+                    let (recipient, asked) = recipient.split_once('?').unwrap_or((recipient, ""));
+                    mail.recipients.push(recipient.to_owned());
+                    mail.asked.push(asked.replace('?', " "));
+                }
             }
         }
         Ok(mail)

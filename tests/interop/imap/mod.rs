@@ -8,6 +8,7 @@ mod filter;
 mod letters;
 mod libraries;
 mod mutt;
+mod restore;
 mod sync;
 mod terminal;
 mod thunderbird;

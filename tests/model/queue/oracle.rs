@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pillarbox::base::{Address, MessageId, QueueId, Timestamp};
+use pillarbox::base::{Address, MessageId, QueueId, RcptOptions, Timestamp};
 use pillarbox::queue::{
     Action, Attempt, Entry, Fate, Flushed, Notify, OpenRefused, Outcome, Policy, Refused, Selector, Stage, State,
     Verdict, Words,
@@ -54,6 +54,7 @@ impl Oracle {
                 delay_told: false,
                 last: None,
                 via: None,
+                options: RcptOptions::default(),
             };
             let id = QueueId { message: id, number };
             self.entries.insert(id, entry);
@@ -100,7 +101,7 @@ impl Oracle {
                 story.push(Kind::Uncertain);
             }
             story.push(match fate {
-                Fate::Delivered => Kind::Relayed,
+                Fate::Delivered { .. } => Kind::Relayed,
                 Fate::Deferred { .. } => Kind::Deferred,
                 Fate::Failed => Kind::Failed,
                 Fate::Expired => Kind::Expired,
@@ -148,7 +149,7 @@ impl Oracle {
     fn fate(&self, entry: &Entry, outcome: &Outcome, jitter: u32) -> Fate {
         let was_tried = outcome.attempt.stage != Stage::Queue;
         if outcome.verdict == Verdict::Delivered {
-            return Fate::Delivered;
+            return Fate::Delivered { passed_on: outcome.passed_on };
         }
         if let State::Held { .. } = entry.state {
             return if is_bounce(outcome) { Fate::Failed } else { Fate::Deferred { until: entry.due, tell: false } };
@@ -225,8 +226,10 @@ impl Oracle {
         let is_looked_at = |(id, entry): &(&QueueId, &Entry)| {
             let is_behind = after.is_none_or(|after| **id > after);
             let is_there = match selector {
+                Selector::All => true,
                 Selector::Domain(domain) => entry.recipient.host.to_string() == domain.as_str(),
-                _ => true,
+                Selector::Sender(wanted) => self.messages[&id.message].sender == *wanted,
+                Selector::Peer(wanted) => matches!(&entry.state, State::Parked { peer } if peer == wanted),
             };
             is_behind && is_there
         };
@@ -234,13 +237,6 @@ impl Oracle {
         let next = slice.last().copied().filter(|_| slice.len() == limit);
         let mut count = 0;
         for id in slice {
-            let is_senders = match selector {
-                Selector::Sender(wanted) => {
-                    let sender = self.messages[&id.message].sender.as_ref();
-                    sender.map_or_else(String::new, Address::to_string) == *wanted
-                }
-                _ => true,
-            };
             let entry = self.entries.get_mut(&id).expect("it was there");
             let before = entry.clone();
             let frees = match (&entry.state, selector) {
@@ -249,7 +245,7 @@ impl Oracle {
                 _ => false,
             };
             let hurries = matches!(entry.state, State::Waiting { .. }) && !matches!(selector, Selector::Peer(_));
-            if self.open.contains(&id) || !is_senders || !(frees || hurries) {
+            if self.open.contains(&id) || !(frees || hurries) {
                 continue;
             }
             count += 1;
@@ -277,6 +273,14 @@ impl Oracle {
         }
     }
 
+    pub fn hold_by_rule(&mut self, id: QueueId, reason: &str) {
+        let Some(entry) = self.entries.get_mut(&id).filter(|_| !self.open.contains(&id)) else { return };
+        if entry.state == (State::Waiting { released: false }) {
+            (entry.state, entry.due) = (State::Held { reason: reason.to_owned() }, NEVER);
+            self.tell(id, Kind::Held);
+        }
+    }
+
     pub fn park(&mut self, ids: &[QueueId], peer: Option<&str>) {
         for id in ids.iter().filter(|id| !self.open.contains(id)).copied().collect::<Vec<_>>() {
             let Some(entry) = self.entries.get_mut(&id) else { continue };
@@ -290,6 +294,30 @@ impl Oracle {
                 (State::Parked { .. }, None) => {
                     (entry.state, entry.due) = (State::Waiting { released: false }, self.now);
                     self.tell(id, Kind::Released);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What came in later than now came in now; what waits for too long waits for its pause.
+    pub fn recall(&mut self, id: MessageId) {
+        let (now, open) = (self.now, &self.open);
+        let Some(sent) = self.messages.get_mut(&id) else { return };
+        let came = sent.at;
+        sent.at = came.min(now);
+        let sooner = |at: Timestamp| Timestamp(at.ms() - came.ms().saturating_sub(now.ms()));
+        for (id, entry) in self.entries.iter_mut().filter(|(entry, _)| entry.message == id) {
+            entry.expires_at = sooner(entry.expires_at);
+            let (pause_s, longest_s) = match entry.attempts {
+                0 => (0, 600),
+                1 => (60, 600),
+                _ => (600, 660),
+            };
+            match entry.state {
+                State::Parked { .. } => entry.due = sooner(entry.due),
+                State::Waiting { .. } if !open.contains(id) && entry.due > now.plus_ms(longest_s * 1000) => {
+                    entry.due = now.plus_ms(pause_s * 1000);
                 }
                 _ => {}
             }

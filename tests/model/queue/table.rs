@@ -34,6 +34,8 @@ pub enum Cause {
     Hold,
     /// The time of a hold is over.
     EndHold,
+    /// A rule holds its mail.
+    HoldByRule,
     Redirect,
     Release,
     Drop,
@@ -42,6 +44,8 @@ pub enum Cause {
     /// A flush of a domain or a peer.
     NamedFlush,
     Postpone,
+    /// The clock was set back.
+    Recall,
     Park,
     Unpark,
     Open,
@@ -83,8 +87,10 @@ pub const TABLE: &[(Stand, Cause, Stand)] = {
         (S::Waiting, C::Flush, S::Waiting),
         (S::Waiting, C::NamedFlush, S::Released),
         (S::Waiting, C::Postpone, S::Waiting),
+        (S::Waiting, C::Recall, S::Waiting),
         (S::Waiting, C::Park, S::Parked),
         (S::Waiting, C::Hold, S::Held),
+        (S::Waiting, C::HoldByRule, S::Held),
         (S::Waiting, C::Redirect, S::Waiting),
         (S::Waiting, C::Drop, S::Dropped),
         (S::Waiting, C::Open, S::Tried),
@@ -99,6 +105,7 @@ pub const TABLE: &[(Stand, Cause, Stand)] = {
         (S::Released, C::Flush, S::Released),
         (S::Released, C::NamedFlush, S::Released),
         (S::Released, C::Postpone, S::Released),
+        (S::Released, C::Recall, S::Released),
         (S::Released, C::Hold, S::Held),
         (S::Released, C::Redirect, S::Waiting),
         (S::Released, C::Drop, S::Dropped),
@@ -111,6 +118,7 @@ pub const TABLE: &[(Stand, Cause, Stand)] = {
 
         (S::Parked, C::Retry, S::Released),
         (S::Parked, C::NamedFlush, S::Released),
+        (S::Parked, C::Recall, S::Parked),
         (S::Parked, C::Unpark, S::Waiting),
         (S::Parked, C::Hold, S::Held),
         (S::Parked, C::Redirect, S::Waiting),
@@ -125,6 +133,7 @@ pub const TABLE: &[(Stand, Cause, Stand)] = {
 
         (S::Held, C::Hold, S::Held),
         (S::Held, C::Release, S::Waiting),
+        (S::Held, C::Recall, S::Held),
         (S::Held, C::EndHold, S::Waiting),
         (S::Held, C::Redirect, S::Held),
         (S::Held, C::Drop, S::Dropped),
@@ -138,18 +147,24 @@ pub const TABLE: &[(Stand, Cause, Stand)] = {
         (S::Tried, C::Deferred, S::Waiting),
         (S::Tried, C::Deferred, S::Expired),
         (S::Tried, C::Refused, S::Failed),
+        // It stays where it is, and expires sooner.
+        (S::Tried, C::Recall, S::Tried),
         (S::Tried, C::Recover, S::Waiting),
 
         (S::ReleasedTried, C::Delivered, S::Delivered),
         (S::ReleasedTried, C::Deferred, S::Waiting),
         (S::ReleasedTried, C::Deferred, S::Expired),
         (S::ReleasedTried, C::Refused, S::Failed),
+        // It stays where it is, and expires sooner.
+        (S::ReleasedTried, C::Recall, S::ReleasedTried),
         (S::ReleasedTried, C::Recover, S::Released),
 
         (S::ParkedTried, C::Delivered, S::Delivered),
         (S::ParkedTried, C::Deferred, S::Parked),
         (S::ParkedTried, C::Deferred, S::Expired),
         (S::ParkedTried, C::Refused, S::Failed),
+        // It stays where it is, and expires sooner.
+        (S::ParkedTried, C::Recall, S::ParkedTried),
         (S::ParkedTried, C::Recover, S::Parked),
     ]
 };

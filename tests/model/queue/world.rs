@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use pillarbox::base::{Address, MessageId, MessageIds, QueueId, SeededRandom, Timestamp};
+use pillarbox::base::{Address, MailOptions, MessageId, MessageIds, QueueId, RcptOptions, SeededRandom, Timestamp};
 use pillarbox::intake::{self, Outbound};
 use pillarbox::mailbox;
 use pillarbox::queue::{self, Entry, NewEntry, NewMessage, Recover};
@@ -53,7 +53,13 @@ impl<'a> World<'a> {
 
     pub fn outbound(&self) -> Arc<Outbound> {
         let hostname = "mx.example.test".parse().expect("a name");
-        Arc::new(Outbound { hostname, policy: policy(), capture_to: None, ids: Arc::clone(&self.ids) })
+        Arc::new(Outbound {
+            hostname,
+            policy: policy(),
+            capture_to: None,
+            ids: Arc::clone(&self.ids),
+            signers: Arc::default(),
+        })
     }
 
     /// Makes one change, in the file and in the oracle, which must say the same of it.
@@ -198,7 +204,7 @@ impl<'a> World<'a> {
 
     fn end_of(&self, id: &QueueId) -> Option<Stand> {
         match self.oracle.ends.get(id) {
-            Some(queue::Fate::Delivered) => Some(Stand::Delivered),
+            Some(queue::Fate::Delivered { .. }) => Some(Stand::Delivered),
             Some(queue::Fate::Failed) => Some(Stand::Failed),
             Some(queue::Fate::Expired) => Some(Stand::Expired),
             Some(queue::Fate::Deferred { .. }) => None,
@@ -320,7 +326,10 @@ impl Op for Enqueue {
             eight_bit: false,
             smtputf8: false,
             at: self.sent.at,
-            recipients: recipients.map(|recipient| NewEntry { recipient, original: None }).collect(),
+            options: MailOptions::default(),
+            recipients: recipients
+                .map(|recipient| NewEntry { recipient, original: None, options: RcptOptions::default() })
+                .collect(),
         };
         queue::enqueue(tx, &message, &policy())
     }

@@ -40,6 +40,7 @@ export const WayField = () => html`<${Field} label="By which way" name="route" p
 export function Route({ route }) {
   const by = route.name || route.chosen ? html` <span class="quiet">(${[route.name && `route ${route.name}`, route.chosen && "chosen by hand"].filter(Boolean).join(", ")})</span>` : null;
   if (route.kind === "relay") return html`by ${route.host}:${route.port}${by}`;
+  if (route.kind === "damaged") return html`nowhere: what says it is damaged in the file`;
   if (route.kind === "hold") return html`fetched by peer ${route.peer}${by}`;
   return html`by the DNS${by}`;
 }

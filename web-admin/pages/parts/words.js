@@ -58,6 +58,7 @@ const EVENTS = {
   copied: ["copy", "quiet", "Copied"],
   redirected: ["swap", "info", "Redirected"],
   redelivered: ["due", "info", "Sent once more"],
+  reported: ["bounce", "ok", "The sender was told of the delivery"],
 };
 
 /** @param {string} kind @returns {[string, string, string]} */

@@ -169,7 +169,10 @@ impl Route {
                 route.kind = RouteKindName::Relay;
                 (route.host, route.port) = (Some(host.to_string()), Some(*port));
                 route.tls = Some(RouteTls::of(*tls));
-                let auth = |login: &Login| RouteAuth { user: login.user.clone(), secret: SecretState::new(true, None) };
+                let auth = |login: &Login| RouteAuth {
+                    user: login.user.clone(),
+                    secret: SecretState::new(!login.secret.is_empty(), None),
+                };
                 route.auth = login.as_ref().map(auth);
             }
         }

@@ -79,6 +79,9 @@ pub(in crate::http) async fn patch_mailbox_message(
         if flags == SystemFlags::NONE && keywords.is_empty() {
             continue;
         }
+        if mode == FlagMode::Add {
+            mailbox::make_room_for_keywords(&context.store, mailbox, &keywords).await?;
+        }
         let uids = vec![(member.uid, member.uid)];
         let op = ChangeFlags { mailbox, uids, mode, flags, keywords, unchanged_since };
         let what = json!({"flags_add": body.0.flags_add, "flags_remove": body.0.flags_remove});

@@ -11,23 +11,23 @@ use crate::store::{Read, StoreError};
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct MailboxMessage {
     /// Its number in the mailbox.
-    uid: u32,
+    pub uid: u32,
     /// Its id: that of the trace.
-    id: String,
+    pub id: String,
     /// Its From field, for people.
-    from: String,
+    pub from: String,
     /// Its To field, for people.
-    to: String,
+    pub to: String,
     /// Its Subject field, for people.
-    subject: String,
+    pub subject: String,
     /// When it came in.
-    at: String,
+    pub at: String,
     /// Octets.
-    size_bytes: u64,
+    pub size_bytes: u64,
     /// Its flags and keywords, as in `\Seen` and `$Forwarded`.
-    flags: Vec<String>,
+    pub flags: Vec<String>,
     /// The beginning of its text, at most 200 characters.
-    preview: String,
+    pub preview: String,
 }
 
 page_of! {

@@ -1,12 +1,16 @@
 use super::{CheckState, OverviewCheck, OverviewVerdict};
-use crate::base::Timestamp;
+use crate::backup::Standing;
+use crate::base::{DAY_MS, Timestamp, limits};
+use crate::http::api::sentence::ended;
+use crate::store::Secrets;
 use crate::tls::CertificateFacts;
 
 const MINUTE_MS: u64 = 60 * 1000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
-const DAY_MS: u64 = 24 * HOUR_MS;
 /// How long mail may wait before somebody should look: RFC 5321 §4.5.4.1 lets an hour or two pass by itself.
 const OLD_MS: u64 = 4 * HOUR_MS;
+/// How old the newest backup may be: a day that was missed is no news, two are.
+const BACKUP_OLD_MS: u64 = 2 * DAY_MS;
 /// How long before its end a certificate is worth a warning: renewals begin at 30 days.
 const EXPIRING_MS: u64 = 14 * DAY_MS;
 /// How long a start is news.
@@ -23,14 +27,25 @@ pub(super) struct Seen {
     pub(super) free_bytes: Option<u64>,
     pub(super) reserve_bytes: u64,
     pub(super) faults: u64,
+    pub(super) secrets: Secrets,
+    /// The permission bits of the file, where it lies on a disk.
+    pub(super) file_mode: Option<u32>,
     pub(super) certificates: Vec<CertificateFacts>,
     pub(super) listeners: Vec<&'static str>,
     pub(super) oldest_waiting_at: Option<Timestamp>,
     pub(super) waiting: u64,
     pub(super) deferred: Deferred,
     pub(super) has_admin: bool,
+    pub(super) backup: Standing,
+    /// Milliseconds into the day at which one is made; `None`: never.
+    pub(super) daily_at_ms: Option<u64>,
     pub(super) received: u64,
     pub(super) sent: u64,
+    /// Octets that the file takes, and those of them that a compaction would give back, where that is known.
+    pub(super) used_bytes: u64,
+    pub(super) reclaimable_bytes: Option<u64>,
+    /// When it is compacted by itself; empty: never.
+    pub(super) compact_at: String,
 }
 
 /// Recipients whose last attempt has failed for now.
@@ -47,15 +62,19 @@ type Found = (CheckState, String, String);
 impl Seen {
     /// All of them, the worst first.
     pub(super) fn checks(&self) -> Vec<OverviewCheck> {
-        let found: [(&'static str, &'static str, Found); 9] = [
+        let found: [(&'static str, &'static str, Found); 13] = [
             ("storage", "Storage", self.storage()),
             ("disk", "Disk", self.disk()),
+            ("free_pages", "Room in the file", self.free_pages()),
             ("listeners", "Listeners", self.listening()),
             ("certificate", "Certificate", self.certificate()),
             ("queue_age", "Old mail in the queue", self.queue_age()),
             ("deferred", "Mail that others put off", self.deferring()),
             ("administrator", "Administrator", self.administrator()),
+            ("secrets", "Secrets in the file", self.secrecy()),
             ("faults", "Faults of the program", self.program()),
+            ("backup", "Backup", self.backed_up()),
+            ("restore", "Restore", self.restoring()),
             ("started", "Last start", self.started()),
         ];
         let check = |(id, title, (state, detail, fix))| OverviewCheck { id, state, title, detail, fix };
@@ -116,6 +135,20 @@ impl Seen {
         fine(&seen)
     }
 
+    fn free_pages(&self) -> Found {
+        let Some(free) = self.reclaimable_bytes else {
+            return fine("How much of the file is free is known after it was compacted once.");
+        };
+        let seen = format!("{} of the file's {} are free for new mail.", bytes(free), bytes(self.used_bytes));
+        if self.used_bytes <= limits::COMPACTED_FILE_BYTES || free <= self.used_bytes / 2 {
+            return fine(&seen);
+        }
+        if !self.compact_at.is_empty() {
+            return fine(&format!("{seen} It is compacted by itself after {} UTC.", self.compact_at));
+        }
+        warning(&seen, "Compact it: pillarbox compact, or the page Maintenance.")
+    }
+
     fn listening(&self) -> Found {
         if self.listeners.is_empty() {
             return problem("Nothing listens for mail.", "Start the server with at least one listener.");
@@ -150,7 +183,7 @@ impl Seen {
             return fine(&seen);
         }
         let why = match &self.deferred.oldest {
-            Some((domain, text)) => format!("{seen} For {domain} it was last said: {}", sentence(text)),
+            Some((domain, text)) => format!("{seen} For {domain} it was last said: {}", ended(text)),
             None => seen,
         };
         warning(&why, "Look at the queue: retry it, send it another way, or bounce it.")
@@ -159,7 +192,7 @@ impl Seen {
     fn deferring(&self) -> Found {
         let Deferred { count, oldest } = &self.deferred;
         let Some((domain, text)) = oldest else { return fine("No attempt has failed.") };
-        let seen = format!("{} put off, the oldest at {domain}: {}", people(*count), sentence(text));
+        let seen = format!("{} put off, the oldest at {domain}: {}", people(*count), ended(text));
         if *count < DEFERRED {
             return fine(&seen);
         }
@@ -176,6 +209,30 @@ impl Seen {
         )
     }
 
+    fn secrecy(&self) -> Found {
+        if let Some(mode) = self.file_mode.filter(|mode| mode & 0o077 != 0) {
+            return warning(
+                &format!("Others than its owner may open the file (mode {mode:04o})."),
+                "Set its mode to 0600, and look who has read it.",
+            );
+        }
+        match self.secrets {
+            Secrets::Plain => fine(
+                "Private keys and passwords for other servers lie in the file, and in its backups, as they are: \
+                 without --key-file.",
+            ),
+            Secrets::Sealed { key, plain_until_compacted: false } => {
+                fine(&format!("Private keys and passwords for other servers are sealed with the key {key}."))
+            }
+            Secrets::Sealed { key, plain_until_compacted: true } => warning(
+                &format!(
+                    "Secrets are sealed with the key {key}, but free room in the file may hold them as they were."
+                ),
+                "Compact the file, and remove older backups.",
+            ),
+        }
+    }
+
     fn program(&self) -> Found {
         match self.faults {
             0 => fine("None since the start."),
@@ -184,6 +241,44 @@ impl Seen {
                 "Look into the log for \"panicked\", and report it.",
             ),
         }
+    }
+
+    fn backed_up(&self) -> Found {
+        let Standing { is_on_disk, newest_at, failed, .. } = &self.backup;
+        let fix = "Make one now, with `pillarbox backup create` or on the page Backups; where that fails, it says why.";
+        if !is_on_disk {
+            return fine("The file lies in memory.");
+        }
+        let newest = match newest_at {
+            Some(at) => format!("The newest is {} old.", span(self.now.ms_since(*at))),
+            None => "There is none.".to_owned(),
+        };
+        if let Some((at, problem)) = failed.as_ref().filter(|(at, _)| newest_at.is_none_or(|newest| newest < *at)) {
+            let ago = span(self.now.ms_since(*at));
+            return warning(&format!("{ago} ago no daily backup was made: {} {newest}", ended(problem)), fix);
+        }
+        let Some(daily_at_ms) = self.daily_at_ms else {
+            return fine(&format!("No daily one is wanted (setting backup.daily_at). {newest}"));
+        };
+        match newest_at.unwrap_or(self.started_at) {
+            since if self.now.ms_since(since) >= BACKUP_OLD_MS => warning(&newest, fix),
+            _ if newest_at.is_none() => {
+                let (hour, minute) = (daily_at_ms / HOUR_MS, daily_at_ms % HOUR_MS / MINUTE_MS);
+                fine(&format!("The first one is made at {hour:02}:{minute:02} UTC."))
+            }
+            _ => fine(&newest),
+        }
+    }
+
+    fn restoring(&self) -> Found {
+        let Some(staged) = &self.backup.staged else { return fine("No backup waits to be put in place.") };
+        warning(
+            &format!(
+                "At the next start, the backup that was staged at {} takes the place of the data file.",
+                staged.at.rfc3339()
+            ),
+            "Start the server again, or drop it with `pillarbox restore drop`.",
+        )
     }
 
     fn started(&self) -> Found {
@@ -213,12 +308,6 @@ fn plural(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// Somebody's words as a sentence that ends.
-fn sentence(text: &str) -> String {
-    let text = text.trim().trim_end_matches('.');
-    if text.is_empty() { "nothing.".to_owned() } else { format!("{text}.") }
-}
-
 /// A time as people say it.
 fn span(ms: u64) -> String {
     match ms {
@@ -240,6 +329,7 @@ fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backup::Staged;
 
     const NOW: Timestamp = Timestamp(100 * DAY_MS);
 
@@ -253,14 +343,25 @@ mod tests {
             free_bytes: Some(50_000_000_000),
             reserve_bytes: 1_000_000_000,
             faults: 0,
+            secrets: Secrets::Plain,
+            file_mode: Some(0o600),
             certificates: vec![CertificateFacts { name: "mail.x.test".into(), not_after, self_signed: false }],
             listeners: vec!["smtp"],
             oldest_waiting_at: None,
             waiting: 0,
             deferred: Deferred::default(),
             has_admin: true,
+            backup: Standing {
+                is_on_disk: true,
+                newest_at: Some(Timestamp(NOW.ms() - HOUR_MS)),
+                ..Standing::default()
+            },
+            daily_at_ms: Some(3 * HOUR_MS),
             received: 1,
             sent: 2,
+            used_bytes: 2 * limits::COMPACTED_FILE_BYTES,
+            reclaimable_bytes: Some(limits::COMPACTED_FILE_BYTES),
+            compact_at: String::new(),
         }
     }
 
@@ -285,6 +386,11 @@ mod tests {
         check(|seen| seen.full = true, "disk", Problem, "No mail is accepted");
         check(|seen| seen.free_bytes = Some(1_500_000_000), "disk", Warning, "1.5 GB are free");
         check(|seen| seen.free_bytes = None, "disk", Ok, "in memory");
+        let mostly = |seen: &mut Seen| seen.reclaimable_bytes = Some(limits::COMPACTED_FILE_BYTES * 3 / 2);
+        check(mostly, "free_pages", Warning, "1.6 GB of the file's 2.1 GB are free");
+        check(|seen| seen.reclaimable_bytes = None, "free_pages", Ok, "is known after");
+        let by_itself = |seen: &mut Seen| (mostly(seen), seen.compact_at = "04:00".into()).0;
+        check(by_itself, "free_pages", Ok, "by itself after 04:00 UTC");
         check(|seen| seen.listeners.clear(), "listeners", Problem, "Nothing listens");
         check(|seen| seen.certificates[0].not_after = NOW, "certificate", Problem, "has expired");
         check(|seen| seen.certificates[0].not_after = NOW.plus_ms(3 * DAY_MS), "certificate", Warning, "in 3 days");
@@ -297,6 +403,39 @@ mod tests {
         check(|seen| seen.deferred = deferred(1), "deferred", Ok, "1 recipient is put off, the oldest at x.test");
         check(|seen| seen.deferred = deferred(10), "deferred", Warning, "timed out.");
         check(|seen| seen.has_admin = false, "administrator", Warning, "Nobody");
+        check(|seen| seen.backup.newest_at = hours(47), "backup", Ok, "The newest is 47 hours old");
+        check(|seen| seen.backup.newest_at = hours(48), "backup", Warning, "The newest is 2 days old");
+        check(
+            |seen| (seen.backup.newest_at, seen.started_at) = (None, Timestamp(0)),
+            "backup",
+            Warning,
+            "There is none",
+        );
+        check(|seen| seen.backup.newest_at = None, "backup", Ok, "made at 03:00 UTC");
+        let failed = |seen: &mut Seen| seen.backup.failed = hours(2).map(|at| (at, "no room".into()));
+        check(failed, "backup", Ok, "The newest is 60 minutes old");
+        let failed_since = |seen: &mut Seen| (seen.backup.newest_at, seen.daily_at_ms) = (hours(26), None);
+        check(failed_since, "backup", Ok, "No daily one is wanted");
+        let both = |seen: &mut Seen| {
+            failed(seen);
+            failed_since(seen);
+        };
+        check(both, "backup", Warning, "2 hours ago no daily backup was made: no room. The newest is 26 hours old");
+        check(|seen| seen.backup.is_on_disk = false, "backup", Ok, "in memory");
+        let staged = Staged { path: "x".into(), at: NOW, file_bytes: 1 };
+        check(
+            move |seen| seen.backup.staged = Some(staged.clone()),
+            "restore",
+            Warning,
+            "takes the place of the data file",
+        );
+        let key =
+            crate::base::KeyRing::parse(&[200; 32], std::sync::Arc::new(crate::base::SystemRandom)).unwrap().first();
+        let sealed = |plain_until_compacted| Secrets::Sealed { key, plain_until_compacted };
+        check(|_| {}, "secrets", Ok, "as they are");
+        check(|seen| seen.secrets = sealed(false), "secrets", Ok, "are sealed with the key");
+        check(|seen| seen.secrets = sealed(true), "secrets", Warning, "free room in the file");
+        check(|seen| seen.file_mode = Some(0o640), "secrets", Warning, "mode 0640");
         check(|seen| seen.faults = 2, "faults", Warning, "2 faults");
         check(|seen| seen.started_at = Timestamp(NOW.ms() - MINUTE_MS), "started", Ok, "1 minute ago");
         check(|seen| seen.started_at = NOW, "started", Ok, "less than a minute ago");

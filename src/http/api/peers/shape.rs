@@ -178,7 +178,7 @@ impl Peer {
         let fields = &row.fields;
         let auth = |login: &Login| PeerAuth {
             sasl_user: login.user.clone(),
-            secret: SecretState::new(true, Some(row.secret_changed_at)),
+            secret: SecretState::new(!login.secret.is_empty(), Some(row.secret_changed_at)),
         };
         Self {
             name: row.name.clone(),

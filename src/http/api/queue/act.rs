@@ -178,7 +178,7 @@ pub(in crate::http) async fn redirect_queue_entry(
 }
 
 /// The end of a hold.
-pub(super) fn hold_until(context: &Context, until: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+pub(in crate::http::api) fn hold_until(context: &Context, until: Option<&str>) -> Result<Option<Timestamp>, Problem> {
     let Some(text) = until else { return Ok(None) };
     let fault = |code, message| Problem::invalid(vec![Fault::body("/until", code, message)]);
     let until = Timestamp::parse_rfc3339(text);

@@ -20,7 +20,7 @@ use crate::http::problem::{Fault, Problem};
 use crate::job::Progress;
 use crate::jobs::{Failed, Order, Task};
 use crate::queue::{self, Act, Action, Refused, Waiting};
-use crate::store::{StoreError, View, WriteError};
+use crate::store::{Halt, StoreError, View, WriteError};
 
 /// An action on many entries: those that `ids` lists, those that the selector names, or `all`.
 #[derive(Deserialize, ToSchema)]
@@ -126,7 +126,8 @@ enum Chosen {
 /// Refusals that a job's result lists; all are counted.
 const REFUSALS: usize = 100;
 
-/// Does something to many entries, as a job. Its result says `matched`, `done`, `refused`, and the first 100 refusals.
+/// Does something to many entries, as a job. Its result says `matched`, `done`, `refused`, and the first 100 refusals; an
+/// entry that is named by its id and damaged in the file is one of these.
 #[utoipa::path(
     tag = "queue",
     request_body = QueueActions,
@@ -273,22 +274,33 @@ impl Chosen {
         }
     }
 
-    /// The entries among some that come next, and where to go on; `None` behind the last.
+    /// The entries among some that come next.
     fn slice(
         &self,
         view: &View,
         context: &Context,
         caller: &Caller,
         after: Option<QueueId>,
-    ) -> Result<(Vec<Row>, Option<QueueId>), StoreError> {
+    ) -> Result<Slice, StoreError> {
         let (claims, now) = (&context.delivery.claims, context.delivery.now());
+        let mut damaged = Vec::new();
         let (mut rows, next) = match self {
             Self::Ids(ids) => {
                 let start = after.and_then(|after| ids.iter().position(|id| *id == after)).map_or(0, |place| place + 1);
                 let ids = &ids[start..ids.len().min(start + limits::QUEUE_SLICE)];
                 let mut entries = Vec::with_capacity(ids.len());
                 for id in ids {
-                    entries.extend(queue::entry(view, *id)?.map(|entry| Waiting { id: *id, entry }));
+                    let sound = queue::sound_entry(view, *id).and_then(|entry| {
+                        queue::sound_message(view, *id)?;
+                        Ok(Waiting { id: *id, entry })
+                    });
+                    match sound {
+                        Ok(waiting) => entries.push(waiting),
+                        // Whose it is can't be read: it is named to who may see all.
+                        Err(Halt::Refused(Refused::Damaged(id))) if !caller.is_restricted() => damaged.push(id),
+                        Err(Halt::Refused(_)) => {}
+                        Err(Halt::Broken(error)) => return Err(error),
+                    }
                 }
                 (Row::gather(view, claims, now, entries)?, ids.last().copied())
             }
@@ -299,15 +311,24 @@ impl Chosen {
             }
         };
         rows.retain(|row| row.is_reached_by(caller));
-        Ok((rows, next))
+        Ok(Slice { rows, damaged, next })
     }
+}
+
+/// A piece of what is chosen.
+struct Slice {
+    rows: Vec<Row>,
+    /// Those that are named, and whose rows do not decode.
+    damaged: Vec<QueueId>,
+    /// Where to go on; `None` behind the last.
+    next: Option<QueueId>,
 }
 
 fn preview(view: &View, context: &Context, caller: &Caller, chosen: &Chosen) -> Result<QueuePreview, StoreError> {
     let mut preview = QueuePreview { count: 0, dry_run: true, items: Vec::new() };
     let mut after = None;
     loop {
-        let (rows, next) = chosen.slice(view, context, caller, after)?;
+        let Slice { rows, next, .. } = chosen.slice(view, context, caller, after)?;
         preview.count += rows.len() as u64;
         for row in rows.iter().take(limits::PREVIEW_ITEMS - preview.items.len()) {
             preview.items.push(QueueEntry::of(view, row)?);
@@ -341,10 +362,10 @@ struct Tally {
 }
 
 impl Tally {
-    fn refuse(&mut self, id: QueueId, why: &str) {
+    fn refuse(&mut self, refused: Refused) {
         self.refused += 1;
         if self.refusals.len() < REFUSALS {
-            self.refusals.push(json!({"id": id.to_string(), "problem": why}));
+            self.refusals.push(json!({"id": refused.id().to_string(), "problem": refused.to_string()}));
         }
     }
 
@@ -376,15 +397,16 @@ impl Work {
             }
             // Not on a reader thread: it is a bounded piece, and the caller stays with the job.
             let slice = self.context.store.view().and_then(|view| {
-                let (rows, next) = self.chosen.slice(&view, &self.context, &self.caller, after)?;
-                Ok((rows.into_iter().map(|row| row.id).collect::<Vec<_>>(), next))
+                let Slice { rows, damaged, next } = self.chosen.slice(&view, &self.context, &self.caller, after)?;
+                Ok((rows.into_iter().map(|row| row.id).collect::<Vec<_>>(), damaged, next))
             });
             let broken = |error: &dyn std::fmt::Display, tally: &Tally| Failed {
                 problem: error.to_string(),
                 result: Some(tally.result()),
             };
-            let (ids, next) = slice.map_err(|error| broken(&error, &tally))?;
-            tally.matched += ids.len() as u64;
+            let (ids, damaged, next) = slice.map_err(|error| broken(&error, &tally))?;
+            tally.matched += (ids.len() + damaged.len()) as u64;
+            damaged.into_iter().for_each(|id| tally.refuse(Refused::Damaged(id)));
             let groups = if self.doing.is_none() { by_message(ids) } else { vec![ids] };
             for group in groups {
                 self.act(group, &mut tally).await.map_err(|error| broken(&error, &tally))?;
@@ -427,9 +449,8 @@ impl Work {
                     return Ok(());
                 }
                 Err(WriteError::Refused(refused)) => {
-                    let (Refused::Gone(id) | Refused::InFlight(id) | Refused::State(id)) = refused;
-                    tally.refuse(id, &refused.to_string());
-                    ids.retain(|other| *other != id);
+                    tally.refuse(refused);
+                    ids.retain(|other| *other != refused.id());
                 }
                 Err(error) => return Err(error),
             }

@@ -32,6 +32,13 @@ impl Sender {
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         if text == NULL_SENDER { Ok(Self::Null) } else { Address::parse(text).map(Self::Address) }
     }
+
+    fn address(&self) -> Option<&Address> {
+        match self {
+            Self::Null => None,
+            Self::Address(address) => Some(address),
+        }
+    }
 }
 
 impl Wanted {
@@ -73,13 +80,23 @@ impl Wanted {
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
         // An id begins with its time.
-        let after = after.max(self.after.and_then(just_before));
-        let mut entries: Vec<Waiting> = match &self.domain {
-            Some(domain) => queue::entries_of_domain(read, &domain.to_string(), after, limit)?,
-            None => queue::entries(read, after, limit)?,
-        };
-        entries.retain(|one| self.before.is_none_or(|before| one.id.message.at() < before));
-        Row::gather(read, claims, now, entries)
+        let (mut rows, mut after) = (Vec::new(), after.max(self.after.and_then(just_before)));
+        loop {
+            let left = limit.saturating_sub(rows.len());
+            let mut entries: Vec<Waiting> = match (&self.domain, &self.sender) {
+                (Some(domain), _) => queue::entries_of_domain(read, &domain.to_string(), after, left)?,
+                (None, Some(sender)) => queue::entries_of_sender(read, sender.address(), after, left)?,
+                (None, None) => queue::entries(read, after, left)?,
+            };
+            after = entries.last().map(|one| one.id).or(after);
+            entries.retain(|one| self.before.is_none_or(|before| one.id.message.at() < before));
+            let is_end = entries.len() < left;
+            rows.extend(Row::gather(read, claims, now, entries)?);
+            // As many again as have lost their message.
+            if is_end || rows.len() >= limit {
+                return Ok(rows);
+            }
+        }
     }
 
     /// Whether an entry is wanted.

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::filter::Sender;
 use super::shape::{QueueEntry, QueueState, Row};
 use crate::audit::Complete;
-use crate::base::{DomainName, limits};
+use crate::base::{Address, DomainName, limits};
 use crate::http::body::Body;
 use crate::http::caller::{Allowed, Caller, QueueWrite};
 use crate::http::context::Context;
@@ -124,8 +124,8 @@ impl QueueFlush {
                 Ok(Selector::Domain(domain))
             }
             (None, Some(sender), None) => match Sender::parse(&sender) {
-                Ok(Sender::Null) => Ok(Selector::Sender(String::new())),
-                Ok(Sender::Address(address)) => Ok(Selector::Sender(address.to_string())),
+                Ok(Sender::Null) => Ok(Selector::Sender(None)),
+                Ok(Sender::Address(address)) => Ok(Selector::Sender(Some(address))),
                 Err(error) => Err(wrong("/selector/sender", &error)),
             },
             (None, None, Some(peer)) => match turn::peer(&context.store.view()?, &peer)? {
@@ -142,7 +142,7 @@ fn named(selector: &Selector) -> Value {
     match selector {
         Selector::All => json!("all"),
         Selector::Domain(domain) => json!({"domain": domain.as_str()}),
-        Selector::Sender(sender) => json!({"sender": sender}),
+        Selector::Sender(sender) => json!({"sender": sender.as_ref().map_or_else(String::new, Address::to_string)}),
         Selector::Peer(peer) => json!({"peer": peer}),
     }
 }
@@ -151,8 +151,8 @@ fn named(selector: &Selector) -> Value {
 fn may_flush(caller: &Caller, selector: &Selector) -> Result<(), Problem> {
     match selector {
         Selector::Domain(domain) => caller.need_domain(domain),
-        Selector::Sender(sender) => match crate::base::Address::parse(sender) {
-            Ok(address) if address.host.name().is_some_and(|domain| caller.reaches(domain)) => Ok(()),
+        Selector::Sender(sender) => match sender.as_ref().and_then(|sender| sender.host.name()) {
+            Some(domain) if caller.reaches(domain) => Ok(()),
             _ => caller.need_unrestricted("flush mail of other domains"),
         },
         Selector::All | Selector::Peer(_) => caller.need_unrestricted("flush the whole queue or a peer's mail"),

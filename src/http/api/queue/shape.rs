@@ -44,6 +44,9 @@ pub(in crate::http) struct QueueEntry {
     hold_reason: Option<String>,
     /// When an operator's hold ends by itself; null: it does not.
     hold_until_at: Option<String>,
+    /// What the sender wants to be told of it, as NOTIFY says it, as in `SUCCESS,FAILURE` or `NEVER`; null: they did not say
+    /// (RFC 3461).
+    notify: Option<String>,
     /// Where it goes out, as routes and peers are now.
     route: QueueRoute,
     /// What has happened to it so far; only where one entry is shown.
@@ -121,7 +124,8 @@ pub(in crate::http) struct QueueEvent {
 /// Where mail goes out.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct QueueRoute {
-    /// `mx`: by the DNS; `relay`: to a smarthost; `hold`: to a peer that fetches it.
+    /// `mx`: by the DNS; `relay`: to a smarthost; `hold`: to a peer that fetches it; `damaged`: nowhere, the row that says
+    /// so can't be read.
     kind: QueueRouteKind,
     /// The route that says so; null: nothing does, or the peer's own domains do.
     name: Option<String>,
@@ -145,6 +149,8 @@ pub(in crate::http) enum QueueRouteKind {
     Relay,
     /// To a peer that fetches it.
     Hold,
+    /// Nowhere: the route or the peer that says so is damaged in the file, and it waits until that is mended.
+    Damaged,
 }
 
 page_of! {
@@ -161,7 +167,8 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Adds to each entry its message and how it stands. What has lost its message is damage, and passed over.
+    /// Adds to each entry its message and how it stands. What has lost its message, or one that is
+    /// damaged, is passed over: the check tells of it.
     pub fn gather(
         read: &impl Read,
         claims: &Claims,
@@ -174,11 +181,11 @@ impl Row {
             let known = rows.last().filter(|row| row.id.message == id.message).map(|row| row.message.clone());
             let message = match known {
                 Some(message) => Some(message),
-                None => queue::message(read, id.message)?,
+                None => queue::message_if_sound(read, id.message)?,
             };
             let Some(message) = message else { continue };
             let state = match &entry.state {
-                _ if claims.has(id) || queue::open_attempt(read, id)?.is_some() => QueueState::InFlight,
+                _ if claims.has(id) || queue::is_open(read, id)? => QueueState::InFlight,
                 State::Held { .. } | State::Parked { .. } => QueueState::Held,
                 State::Waiting { .. } if entry.due <= now => QueueState::Due,
                 State::Waiting { .. } => QueueState::Waiting,
@@ -220,6 +227,7 @@ impl QueueEntry {
             last: entry.last.as_ref().map(QueueAttempt::of),
             hold_reason,
             hold_until_at: (never_expires && entry.due != queue::NEVER).then(|| entry.due.rfc3339()),
+            notify: entry.options.notify.map(|notify| notify.to_string()),
             route: QueueRoute::of(read, row)?,
             history: None,
         })
@@ -279,6 +287,13 @@ impl QueueRoute {
     /// Where an entry goes out: by the way that an operator has chosen, else by a route for its domain, else to the peer
     /// that its domain is held for, else by a route for its sender or for all mail, else by the DNS.
     fn of(read: &impl Read, row: &Row) -> Result<Self, StoreError> {
+        match Self::chosen_for(read, row) {
+            Err(StoreError::Damaged { .. }) => Ok(Self::plain(QueueRouteKind::Damaged, None)),
+            found => found,
+        }
+    }
+
+    fn chosen_for(read: &impl Read, row: &Row) -> Result<Self, StoreError> {
         let host = &row.entry.recipient.host;
         if let State::Parked { peer } = &row.entry.state {
             return Ok(Self::hold(None, peer));

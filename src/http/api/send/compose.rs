@@ -37,6 +37,8 @@ pub(super) struct Composed {
     pub sender: Address,
     pub recipients: Vec<Address>,
     pub bytes: Vec<u8>,
+    /// It is sent to nobody before.
+    pub send_at: Option<Timestamp>,
     pub dry_run: bool,
 }
 
@@ -61,6 +63,13 @@ pub(super) fn compose(mut input: MessageInput, at: Timestamp) -> Result<Composed
     let reply_to = all("/reply_to", &input.reply_to, &mut faults);
     check_headers(&input, &mut faults);
     let files = files(&mut input, &mut faults);
+    let send_at = input.send_at.as_deref().and_then(|text| {
+        let found = Timestamp::parse_rfc3339(text);
+        if found.is_none() {
+            faults.push(Fault::body("/send_at", "malformed", "a time, as in 2026-12-01T08:00:00Z"));
+        }
+        found
+    });
     if input.to.is_empty() && input.cc.is_empty() && input.bcc.is_empty() {
         faults.push(Fault::body("/to", "required", "to whom does it go? Say to, cc or bcc"));
     }
@@ -96,7 +105,7 @@ pub(super) fn compose(mut input: MessageInput, at: Timestamp) -> Result<Composed
         builder = builder.attachment(attachment.content_type.as_str(), attachment.filename.as_str(), content);
     }
     let bytes = builder.write_to_vec().map_err(Problem::internal)?;
-    Ok(Composed { sender, recipients, bytes: without_own_id(bytes), dry_run: input.dry_run })
+    Ok(Composed { sender, recipients, bytes: without_own_id(bytes), send_at, dry_run: input.dry_run })
 }
 
 /// Takes off the Message-ID that the builder makes: it would name this machine, and ours names the message.

@@ -52,6 +52,10 @@ pub(in crate::http) struct MessageInput {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub headers: BTreeMap<String, String>,
+    /// It is sent to nobody before this time (RFC 3339), at most 90 days from now; until then it waits in the queue.
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    pub send_at: Option<String>,
     /// Says what would become of it, and does nothing.
     #[serde(default)]
     #[schema(default = false)]

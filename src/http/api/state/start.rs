@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use actix_web::ResponseError;
 use serde_json::Value;
 
 use super::{Manner, Site, apply, read};
@@ -14,8 +15,18 @@ use crate::store::Store;
 
 /// A desired state can't be applied at the start: one line that says why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct StateFileError(String);
+#[error("{line}")]
+pub struct StateFileError {
+    line: String,
+    is_ours: bool,
+}
+
+impl StateFileError {
+    /// Whether it is a fault of the server or of its file, and none of the state.
+    pub fn is_ours(&self) -> bool {
+        self.is_ours
+    }
+}
 
 /// Applies a desired state before anything is served; what it does not name stays. How many changes there were.
 ///
@@ -34,7 +45,10 @@ pub async fn apply_state(
         live: Arc::clone(live),
         clock: Arc::clone(clock),
     };
-    let line = |problem: Problem| StateFileError(problem.line());
+    let line = |problem: Problem| {
+        let is_ours = problem.status_code().is_server_error();
+        StateFileError { line: problem.line(), is_ours }
+    };
     let wanted = Held::free(read(state.clone()).map_err(line)?);
     let manner = Manner { dry_run: false, prune: false };
     let act = Act { actor: Caller::Owner.actor(), action: "serve --state".into(), ..Act::default() };

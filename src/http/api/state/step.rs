@@ -6,6 +6,7 @@ use crate::base::{Address, DomainName};
 use crate::directory::{
     self, Account, AccountChange, DeleteAlias, DeleteDomain, PasswordHash, Precondition, PutAlias, PutDomain,
 };
+use crate::dkim::RemoveDomain;
 use crate::http::api::accounts::{self, AccountInput, NewPassword};
 use crate::http::api::aliases::AliasInput;
 use crate::http::api::domains::DomainInput;
@@ -125,7 +126,7 @@ pub(super) fn remove(
             let values = vec![(item.name.clone(), None)];
             run(draft, &Change { values, setter: Setter::State, expected: None, at })?;
         }
-        Section::Domains => run(draft, &DeleteDomain { name: domain_name(item)?, precondition })?,
+        Section::Domains => run(draft, &RemoveDomain(DeleteDomain { name: domain_name(item)?, precondition }))?,
         Section::Accounts => {
             let address = address(item)?;
             let Some(account) = directory::account(draft, &address)? else { return Ok(Done::Nothing) };

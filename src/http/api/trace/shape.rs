@@ -275,7 +275,7 @@ impl Story {
 /// Whether the content of a message is still there, and until when where it is only kept.
 fn content(read: &impl Read, subject: Subject) -> Result<(bool, Option<String>), StoreError> {
     let Subject::Message(id) = subject else { return Ok((false, None)) };
-    if mailbox::holds(read, id)? || queue::message(read, id)?.is_some() {
+    if mailbox::holds(read, id)? || queue::message_if_sound(read, id)?.is_some() {
         return Ok((true, None));
     }
     let Some(kept) = kept::kept(read, id)? else { return Ok((false, None)) };
@@ -370,6 +370,8 @@ fn kind_word(kind: Kind) -> &'static str {
         Kind::Copied => "copied",
         Kind::Redirected => "redirected",
         Kind::Redelivered => "redelivered",
+        Kind::Restored => "restored",
+        Kind::Reported => "reported",
     }
 }
 

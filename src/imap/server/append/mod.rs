@@ -8,6 +8,7 @@ use super::link::{End, Link};
 use crate::base::{MailboxId, SystemFlags, Timestamp, limits};
 use crate::imap::wire::{self, Answer, AppendMessage, AppendRest, Code, Frame, Framer, Literal};
 use crate::intake::{Append, AppendRefused, Appended, Incoming, IncomingRefused, Taken};
+use crate::mailbox;
 use crate::message::HeaderError;
 use crate::store::WriteError;
 
@@ -223,6 +224,10 @@ impl Appending<'_> {
     }
 
     async fn commit(&mut self, user: &User, mailbox: MailboxId) -> Result<Answer, End> {
+        let keywords: Vec<String> = self.messages.iter().flat_map(|message| message.keywords.iter().cloned()).collect();
+        if let Err(error) = mailbox::make_room_for_keywords(&self.context.store, mailbox, &keywords).await {
+            return Ok(unavailable(&error));
+        }
         let append = Append {
             account: user.account,
             mailbox,

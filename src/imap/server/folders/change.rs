@@ -82,7 +82,7 @@ async fn write<O: Op<Refused = FolderRefused>>(context: &Context, op: O, text: &
         Ok(_) => Answer::ok(text),
         Err(WriteError::Refused(refused)) => refusal(refused),
         Err(WriteError::Full) => disk_full(),
-        Err(error @ (WriteError::Panicked | WriteError::Closed(_))) => unavailable(&error),
+        Err(error @ (WriteError::Panicked | WriteError::Damaged(_) | WriteError::Closed(_))) => unavailable(&error),
     }
 }
 

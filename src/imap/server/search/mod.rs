@@ -109,18 +109,33 @@ fn decide_slice(
     let mut decided = Vec::with_capacity(targets.len());
     for target in targets {
         let known = Known { sent: sent.get(&target.member.uid).copied(), ..Known::default() };
-        let mut is_meant = query.decide(target, known);
-        if is_meant.is_none() && (query.asks_head || query.asks_text()) {
-            // A message that is gone has no fields.
-            let head = mailbox::head(view, mailbox, target.member.uid)?.unwrap_or_default();
-            is_meant = query.decide(target, Known { head: Some(&head), ..known });
-            if is_meant.is_none() && target.member.size_bytes <= SHORT_BYTES {
-                is_meant = text::decide_short(view, mailbox, query, target, &head)?;
-            }
-        }
-        decided.push(is_meant);
+        decided.push(match decide_one(view, mailbox, query, target, known) {
+            // One that can't be read is not meant, and the others are found.
+            Err(StoreError::Damaged { .. }) => Some(false),
+            is_meant => is_meant?,
+        });
     }
     Ok(decided)
+}
+
+fn decide_one(
+    view: &View,
+    mailbox: MailboxId,
+    query: &Query,
+    target: &Target,
+    known: Known<'_>,
+) -> Result<Option<bool>, StoreError> {
+    let is_meant = query.decide(target, known);
+    if is_meant.is_some() || !(query.asks_head || query.asks_text()) {
+        return Ok(is_meant);
+    }
+    // A message that is gone has no fields.
+    let head = mailbox::head(view, mailbox, target.member.uid)?.unwrap_or_default();
+    let is_meant = query.decide(target, Known { head: Some(&head), ..known });
+    if is_meant.is_none() && target.member.size_bytes <= SHORT_BYTES {
+        return text::decide_short(view, mailbox, query, target, &head);
+    }
+    Ok(is_meant)
 }
 
 /// The days on which the messages were sent, of those whose summary is kept.

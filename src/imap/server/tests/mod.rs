@@ -38,7 +38,8 @@ impl House {
     pub(super) async fn new() -> Self {
         let tables = [settings::TABLES, trace::TABLES, directory::TABLES, mailbox::TABLES].concat();
         let checks = mailbox::CHECKS;
-        let schema: &'static Schema = Box::leak(Box::new(Schema { version: 1, tables: tables.leak(), checks }));
+        let schema: &'static Schema =
+            Box::leak(Box::new(Schema { version: 1, tables: tables.leak(), checks, migrations: &[] }));
         let (clock, random) = (Arc::new(TurnedClock::new(NOW)), Arc::new(SeededRandom::new(1)));
         let store = Store::open(Options::memory(clock.clone()), schema).unwrap();
         let fields = DomainFields::new(&Settings::default());

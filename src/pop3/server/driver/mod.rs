@@ -39,6 +39,11 @@ pub fn refusal(crowded: Crowded) -> &'static [u8] {
     }
 }
 
+/// What a client is told that comes while the server is not ready for it. RFC 3206 §4
+pub fn refusal_early(why: &str) -> String {
+    format!("-ERR [SYS/TEMP] {why}, try again later\r\n")
+}
+
 /// Runs a session from the greeting to the end. On listeners with TLS from the first byte, the handshake is done before.
 pub async fn serve(connection: Connection, context: Arc<Context>) {
     let peer = connection.peer();
@@ -412,11 +417,14 @@ impl Driver {
             peer_ip: Some(self.connection.peer().ip()),
             at: self.context.clock.now(),
         };
-        match self.context.store.write(expunge).await {
-            Ok(_) => Reply::ok(format!("{count} messages deleted, bye")),
-            Err(error) => {
-                tracing::error!(%error, "deleting at QUIT failed");
-                Reply::coded(Code::SysTemp, "nothing was deleted")
+        match mailbox::expunge(&self.context.store, expunge).await {
+            (_, None) => Reply::ok(format!("{count} messages deleted, bye")),
+            (expunged, Some(error)) => {
+                tracing::error!(%error, deleted = expunged.messages, of = count, "deleting at QUIT failed");
+                match expunged.messages {
+                    0 => Reply::coded(Code::SysTemp, "nothing was deleted"),
+                    _ => Reply::coded(Code::SysTemp, "some deleted messages not removed"),
+                }
             }
         }
     }

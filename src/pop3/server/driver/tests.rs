@@ -66,7 +66,8 @@ impl Op for Deliver {
 impl House {
     async fn new() -> Self {
         let tables = [settings::TABLES, trace::TABLES, directory::TABLES, mailbox::TABLES, tls::TABLES].concat();
-        let schema: &'static Schema = Box::leak(Box::new(Schema { version: 1, tables: tables.leak(), checks: &[] }));
+        let schema: &'static Schema =
+            Box::leak(Box::new(Schema { version: 1, tables: tables.leak(), checks: &[], migrations: &[] }));
         let (clock, random) = (Arc::new(TurnedClock::new(NOW)), Arc::new(SeededRandom::new(1)));
         let store = Store::open(Options::memory(clock.clone()), schema).unwrap();
         let fields = DomainFields::new(&Settings::default());

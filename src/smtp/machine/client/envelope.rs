@@ -1,30 +1,39 @@
 use std::collections::VecDeque;
 
-use super::effect::{Effect, Effects};
+use super::effect::{Effect, Effects, Framing};
 use super::fate::{Fate, Stage, Verdict, Words};
 use super::state::{Link, Place, Progress, Slate};
 use super::step::{self, Stepped};
-use crate::base::{Address, Enhanced, limits};
-use crate::smtp::wire::{Answer, Extensions, Outgoing, Size};
+use crate::base::{Address, ByMode, Enhanced, PassedOn, RcptOptions, limits};
+use crate::smtp::wire::{Answer, Extensions, Outgoing, Size, Wishes};
 
 /// The envelope of a message, and what the server must be able to take.
 #[derive(Debug, Clone)]
 pub struct Envelope {
     /// `None` is the null reverse-path.
     pub sender: Option<Address>,
-    /// For whom; their places here are their names in fates.
-    pub recipients: Vec<Address>,
+    /// For whom, and what is asked for each; their places here are their names in fates.
+    pub recipients: Vec<(Address, RcptOptions)>,
     /// Octets of the message.
     pub size_bytes: u64,
     /// It holds octets above 127.
     pub eight_bit: bool,
     /// Its header needs SMTPUTF8; whether the envelope does is seen by itself.
     pub smtputf8: bool,
+    /// What is asked for besides.
+    pub wishes: Wishes,
 }
 
 impl Envelope {
     fn needs_smtputf8(&self) -> bool {
-        self.smtputf8 || self.sender.iter().chain(&self.recipients).any(|address| !address.is_ascii())
+        let recipients = self.recipients.iter().map(|(address, _)| address);
+        self.smtputf8 || self.sender.iter().chain(recipients).any(|address| !address.is_ascii())
+    }
+
+    /// All fates, when they are one.
+    pub(super) fn fates(&self, verdict: Verdict, stage: Stage, words: &Words) -> Vec<Fate> {
+        let fate = |recipient| Fate { recipient, verdict, stage, words: words.clone(), passed_on: PassedOn::default() };
+        (0..self.recipients.len()).map(fate).collect()
     }
 
     /// What the server can't take for good, told before it is asked.
@@ -40,9 +49,20 @@ impl Envelope {
         if self.needs_smtputf8() && !extensions.smtputf8 {
             return Some(Words::own(Enhanced(5, 6, 7), "the message needs SMTPUTF8, and the server does not have it"));
         }
-        // RFC 6152 §3
-        if self.eight_bit && !extensions.eight_bit_mime {
-            return Some(Words::own(Enhanced(5, 6, 3), "the message needs 8BITMIME, and the server does not have it"));
+        // RFC 8689 §4.2.1
+        if self.wishes.require_tls && !extensions.require_tls {
+            let text = "the message needs REQUIRETLS, and the server does not have it";
+            return Some(Words::own(Enhanced(5, 7, 30), text));
+        }
+        // RFC 2852 §4.2: a server that knows of no deadline would keep the message beyond it.
+        let by = self.wishes.by.filter(|by| by.mode == ByMode::Return);
+        if by.is_some_and(|by| by.seconds <= 0) {
+            return Some(Words::own(Enhanced(5, 4, 7), "the time by which it was to be delivered has passed"));
+        }
+        if by.is_some() && !extensions.deliver_by {
+            let text =
+                "the message is to come back when it is late, and the server can't see to that: it has no DELIVERBY";
+            return Some(Words::own(Enhanced(5, 3, 3), text));
         }
         None
     }
@@ -61,6 +81,8 @@ pub(super) struct Addressing {
     sender: Sender,
     /// Whether anything was answered.
     is_answered: bool,
+    /// What the server takes over, if it takes the message.
+    passed_on: PassedOn,
 }
 
 /// How a recipient stands.
@@ -90,20 +112,56 @@ pub(super) struct Taken {
     /// Of those that were refused.
     pub(super) fates: Vec<Fate>,
     pub(super) accepted: Vec<usize>,
+    passed_on: PassedOn,
 }
 
 impl Taken {
     /// All fates, when those that were accepted share theirs.
     pub(super) fn all(self, verdict: Verdict, stage: Stage, words: &Words) -> Vec<Fate> {
-        let Self { mut fates, accepted } = self;
-        fates.extend(accepted.into_iter().map(|recipient| Fate { recipient, verdict, stage, words: words.clone() }));
+        let Self { mut fates, accepted, passed_on } = self;
+        let passed_on = if verdict == Verdict::Delivered { passed_on } else { PassedOn::default() };
+        let fate = |recipient| Fate { recipient, verdict, stage, words: words.clone(), passed_on };
+        fates.extend(accepted.into_iter().map(fate));
         fates
     }
 }
 
 /// Takes a message on.
 pub(super) fn begin(link: Link, envelope: Envelope) -> Stepped {
+    if let Some(words) = envelope.misfit(&link.extensions) {
+        return refuse(link, &envelope, &words);
+    }
+    // RFC 6152 §3
+    if envelope.eight_bit && !link.extensions.eight_bit_mime {
+        return Stepped::new(Place::Converting(link, envelope), vec![Effect::Convert]);
+    }
+    address(link, envelope)
+}
+
+/// It is 7-bit now.
+pub(super) fn converted(link: Link, envelope: Envelope, size_bytes: u64) -> Stepped {
+    let envelope = Envelope { size_bytes, eight_bit: false, ..envelope };
+    match envelope.misfit(&link.extensions) {
+        Some(words) => refuse(link, &envelope, &words),
+        None => address(link, envelope),
+    }
+}
+
+/// It can't be made so.
+pub(super) fn not_converted(link: Link, envelope: Envelope, why: String) -> Stepped {
+    let text = format!("the message needs 8BITMIME, which the server does not have, and can't be converted: {why}");
+    refuse(link, &envelope, &Words::own(Enhanced(5, 6, 3), text))
+}
+
+/// Not one command is said of it.
+fn refuse(link: Link, envelope: &Envelope, words: &Words) -> Stepped {
+    let fates = envelope.fates(Verdict::Failed, Stage::Sender, words);
+    step::proceed(link, Slate::Clean, vec![Effect::Settle(fates)])
+}
+
+fn address(link: Link, envelope: Envelope) -> Stepped {
     let standings = envelope.recipients.iter().map(|_| Standing::Open).collect();
+    let Extensions { dsn, deliver_by, .. } = link.extensions;
     let addressing = Addressing {
         envelope,
         standings,
@@ -111,11 +169,8 @@ pub(super) fn begin(link: Link, envelope: Envelope) -> Stepped {
         expected: VecDeque::new(),
         sender: Sender::Unsaid,
         is_answered: false,
+        passed_on: PassedOn { reports: dsn, deadline: deliver_by },
     };
-    if let Some(words) = addressing.envelope.misfit(&link.extensions) {
-        let fates = addressing.fates(Verdict::Failed, Stage::Sender, &words);
-        return step::proceed(link, Slate::Clean, vec![Effect::Settle(fates)]);
-    }
     say(link, addressing)
 }
 
@@ -130,9 +185,11 @@ fn say(link: Link, mut addressing: Addressing) -> Stepped {
         effects.push(Effect::Say(addressing.mail(&link.extensions)));
     }
     while effects.len() < group
-        && let Some(recipient) = addressing.envelope.recipients.get(addressing.named)
+        && let Some((recipient, options)) = addressing.envelope.recipients.get(addressing.named)
     {
-        effects.push(Effect::Say(Outgoing::Rcpt(recipient.clone())));
+        // RFC 3461 §5.2.1
+        let options = if link.extensions.dsn { options.clone() } else { RcptOptions::default() };
+        effects.push(Effect::Say(Outgoing::Rcpt(recipient.clone(), options)));
         addressing.expected.push_back(Expected::Rcpt(addressing.named));
         addressing.named += 1;
     }
@@ -143,8 +200,15 @@ fn say(link: Link, mut addressing: Addressing) -> Stepped {
         if effects.is_empty() && !addressing.has_accepted() {
             return finish(link, addressing, Slate::Written);
         }
-        effects.push(Effect::Say(Outgoing::Data));
-        addressing.expected.push_back(Expected::Data);
+        match link.extensions.chunking {
+            // Its octets follow at once, so it is known first who wants them.
+            true if effects.is_empty() => return send_chunk(link, addressing),
+            true => {}
+            false => {
+                effects.push(Effect::Say(Outgoing::Data));
+                addressing.expected.push_back(Expected::Data);
+            }
+        }
     }
     Stepped::new(Place::Addressing(link, addressing), effects)
 }
@@ -194,7 +258,17 @@ fn data_taken(link: Link, addressing: Addressing) -> Stepped {
         // RFC 2920 §3.1: DATA went out before it was known that nobody wants the message.
         return Stepped::new(Place::Withdrawing(link, taken.fates), vec![Effect::SendEnd]);
     }
-    let effects = vec![Effect::OpenAttempt(taken.accepted.clone()), Effect::SendContent];
+    let effects = vec![Effect::OpenAttempt(taken.accepted.clone()), Effect::SendContent(Framing::Dots)];
+    Stepped::new(Place::Sending(link, taken, Progress::Neither), effects)
+}
+
+/// The whole message is one chunk.
+// RFC 3030 §2
+fn send_chunk(link: Link, addressing: Addressing) -> Stepped {
+    let bdat = Outgoing::BdatLast(addressing.envelope.size_bytes);
+    let taken = addressing.into_taken();
+    let open = Effect::OpenAttempt(taken.accepted.clone());
+    let effects = vec![Effect::Say(bdat), open, Effect::SendContent(Framing::Chunk)];
     Stepped::new(Place::Sending(link, taken, Progress::Neither), effects)
 }
 
@@ -233,11 +307,19 @@ impl Addressing {
     }
 
     fn mail(&self, extensions: &Extensions) -> Outgoing {
+        let wishes = &self.envelope.wishes;
         Outgoing::Mail {
             sender: self.envelope.sender.clone(),
             size_bytes: (extensions.size != Size::Unknown).then_some(self.envelope.size_bytes),
             eight_bit: self.envelope.eight_bit,
             smtputf8: self.envelope.needs_smtputf8(),
+            wishes: Wishes {
+                ret: wishes.ret.filter(|_| extensions.dsn),
+                envelope_id: wishes.envelope_id.clone().filter(|_| extensions.dsn),
+                require_tls: wishes.require_tls,
+                by: wishes.by.filter(|_| extensions.deliver_by),
+                priority: wishes.priority.filter(|_| extensions.mt_priority),
+            },
         }
     }
 
@@ -261,11 +343,11 @@ impl Addressing {
     }
 
     fn into_taken(self) -> Taken {
-        let mut taken = Taken { fates: Vec::new(), accepted: Vec::new() };
+        let mut taken = Taken { fates: Vec::new(), accepted: Vec::new(), passed_on: self.passed_on };
         for (recipient, standing) in self.standings.into_iter().enumerate() {
             match standing {
                 Standing::Over(verdict, stage, words) => {
-                    taken.fates.push(Fate { recipient, verdict, stage, words });
+                    taken.fates.push(Fate { recipient, verdict, stage, words, passed_on: PassedOn::default() });
                 }
                 // All are named and answered when this is asked.
                 Standing::Accepted | Standing::Open => taken.accepted.push(recipient),

@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use crate::base::{Enhanced, limits};
+use crate::base::{Enhanced, PassedOn, limits};
 use crate::smtp::wire::Answer;
 
 /// What became of a recipient.
@@ -14,6 +14,8 @@ pub struct Fate {
     pub stage: Stage,
     /// What was said.
     pub words: Words,
+    /// What the server has taken over with it, where it was delivered.
+    pub passed_on: PassedOn,
 }
 
 /// How it ended.

@@ -24,6 +24,10 @@ pub enum Input {
     Mail(Envelope),
     /// The answer to [`super::Effect::Next`]: there is none.
     NoMail,
+    /// The answer to [`super::Effect::Convert`]: so many octets it has now.
+    Converted(u64),
+    /// The answer to [`super::Effect::Convert`]: it must not be changed, and why.
+    NotConverted(String),
     /// The answer to [`super::Effect::OpenAttempt`]: it is committed.
     Opened,
     /// The answer to [`super::Effect::OpenAttempt`]: these recipients must not be sent to, and why.

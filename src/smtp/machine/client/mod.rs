@@ -17,7 +17,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use effect::{Effect, Effects};
+pub use effect::{Effect, Effects, Framing, Room};
 pub use envelope::Envelope;
 pub use fate::{Failure, Fate, Stage, Verdict, Words};
 pub use input::Input;

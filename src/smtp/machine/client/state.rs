@@ -80,6 +80,8 @@ pub(super) enum Place {
     Idle(Link, Slate),
     /// RSET is said.
     Resetting(Link, Afterwards),
+    /// The driver converts the message.
+    Converting(Link, Envelope),
     /// Answers to MAIL, RCPT or DATA are waited for.
     Addressing(Link, Addressing),
     /// The message is sent, and the attempt committed.
@@ -153,7 +155,7 @@ impl Place {
     pub(super) fn outstanding(&self) -> usize {
         match self {
             Self::Addressing(_, addressing) => addressing.outstanding(),
-            Self::Securing(_) | Self::Idle(..) | Self::Sending(..) | Self::Closed => 0,
+            Self::Securing(_) | Self::Idle(..) | Self::Converting(..) | Self::Sending(..) | Self::Closed => 0,
             _ => 1,
         }
     }

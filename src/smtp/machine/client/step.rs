@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use super::effect::{Effect, Effects};
+use super::effect::{Effect, Effects, Room};
 use super::fate::{Failure, Stage, Verdict, Words};
 use super::input::Input;
 use super::state::{Afterwards, Link, Place, Progress, Slate, State};
@@ -53,6 +53,14 @@ pub fn step(state: State, input: Input) -> (State, Effects) {
         },
         Input::NoMail => match place {
             Place::Idle(link, slate) => part::part(link, slate, Effects::new()),
+            place => unasked(place),
+        },
+        Input::Converted(size_bytes) => match place {
+            Place::Converting(link, envelope) => envelope::converted(link, envelope, size_bytes),
+            place => unasked(place),
+        },
+        Input::NotConverted(why) => match place {
+            Place::Converting(link, envelope) => envelope::not_converted(link, envelope, why),
             place => unasked(place),
         },
         Input::Opened => sent(place, Progress::Opened),
@@ -143,10 +151,17 @@ fn not_opened(place: Place, why: String) -> Stepped {
 
 /// Between two messages: the next one, or the end.
 pub(super) fn proceed(link: Link, slate: Slate, mut effects: Effects) -> Stepped {
-    if link.messages >= link.session.rules.messages_max {
+    // RFC 9422 §4.1
+    let messages_max = link.extensions.limits.mails.unwrap_or(usize::MAX).min(link.session.rules.messages_max);
+    if link.messages >= messages_max {
         return part::part(link, slate, effects);
     }
-    effects.push(Effect::Next);
+    let limits = link.extensions.limits;
+    let room = Room {
+        recipients: limits.recipients.unwrap_or(Room::ANY.recipients),
+        domains: limits.domains.unwrap_or(Room::ANY.domains),
+    };
+    effects.push(Effect::Next(room));
     Stepped::new(Place::Idle(link, slate), effects)
 }
 
@@ -221,6 +236,7 @@ fn broken(place: Place, words: Words, cause: Cause) -> Stepped {
             Vec::new()
         }
         Place::Addressing(_, addressing) => addressing.fates(Verdict::Deferred, stage, &words),
+        Place::Converting(_, envelope) => envelope.fates(Verdict::Deferred, stage, &words),
         // Behind the end of data, the words have a code only if the server has answered: without one, it is not known
         // whether it has the message.
         Place::Sending(_, taken, _) | Place::Ending(_, taken) => taken.all(Verdict::Deferred, stage, &words),

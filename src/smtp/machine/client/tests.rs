@@ -1,8 +1,10 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::base::{Address, Random, Secret, SeededRandom};
-use crate::smtp::wire::{Answer, AnswerError, AnswerReader, Outgoing};
+use crate::base::{Address, ByMode, NotifyOn, Random, RcptOptions, Secret, SeededRandom};
+use crate::smtp::wire::{Answer, AnswerError, AnswerReader, By, Outgoing, Wishes};
+
+mod extensions;
 
 fn answer(text: &str) -> Answer {
     let text: String = text.split('|').map(|line| format!("{line}\r\n")).collect();
@@ -21,13 +23,14 @@ fn rules() -> Rules {
 }
 
 fn envelope(recipients: usize) -> Envelope {
-    let name = |number| format!("r{number}@b.test").parse::<Address>().unwrap();
+    let name = |number| (format!("r{number}@b.test").parse::<Address>().unwrap(), RcptOptions::default());
     Envelope {
         sender: Some("a@a.test".parse().unwrap()),
         recipients: (0..recipients).map(name).collect(),
         size_bytes: 10,
         eight_bit: false,
         smtputf8: false,
+        wishes: Wishes::default(),
     }
 }
 
@@ -35,9 +38,12 @@ fn shown(effect: &Effect) -> String {
     match effect {
         Effect::Say(line) => line.masked(),
         Effect::StartTls => "tls".into(),
-        Effect::Next => "next".into(),
+        Effect::Next(room) if *room == Room::ANY => "next".into(),
+        Effect::Next(room) => format!("next for {} in {}", room.recipients, room.domains),
+        Effect::Convert => "convert".into(),
         Effect::OpenAttempt(recipients) => format!("open {recipients:?}"),
-        Effect::SendContent => "content".into(),
+        Effect::SendContent(Framing::Dots) => "content".into(),
+        Effect::SendContent(Framing::Chunk) => "chunk".into(),
         Effect::SendEnd => "end".into(),
         Effect::Settle(fates) => {
             let fate = |fate: &Fate| format!("{}:{:?}:{:?}", fate.recipient, fate.verdict, fate.stage);
@@ -213,6 +219,11 @@ impl Oracle {
 
     fn carried_out(&mut self, effect: &Effect, start_tls: StartTls) {
         match effect {
+            // The end of the chunk is what is answered.
+            Effect::Say(Outgoing::BdatLast(_)) => {
+                assert!(self.asked.is_empty(), "octets that may not be wanted");
+                self.mail.as_mut().expect("a message").is_data_taken = true;
+            }
             Effect::Say(line) => {
                 let asked = self.said(line, start_tls);
                 self.asked.push_back(asked);
@@ -252,7 +263,7 @@ impl Oracle {
                 self.mail = Some(Transaction::default());
                 Asked::Mail
             }
-            Outgoing::Rcpt(_) => {
+            Outgoing::Rcpt(..) => {
                 let mail = self.mail.as_mut().expect("RCPT behind MAIL");
                 mail.named += 1;
                 Asked::Rcpt(mail.named - 1)
@@ -311,9 +322,13 @@ const ANSWERS: [&str; 16] = [
 /// The answer that moves the session on; random ones rarely come as far as a delivery.
 fn fitting(asked: Option<&Asked>, random: usize) -> &'static str {
     match asked {
-        Some(Asked::Hello) => {
-            ["250-mx|250-PIPELINING|250 STARTTLS", "250-mx|250-AUTH LOGIN|250 PIPELINING", "250 mx"][random % 3]
-        }
+        Some(Asked::Hello) => [
+            "250-mx|250-PIPELINING|250 STARTTLS",
+            "250-mx|250-AUTH LOGIN|250 PIPELINING",
+            "250 mx",
+            "250-mx|250-CHUNKING|250-8BITMIME|250 STARTTLS",
+            "250-mx|250-PIPELINING|250-CHUNKING|250 DSN",
+        ][random % 5],
         Some(Asked::Data) => "354 go",
         Some(Asked::Tls) | None => "220 go",
         _ => "250 ok",
@@ -347,7 +362,7 @@ fn whatever_a_server_says_nobody_is_delivered_to_without_a_yes() {
                     number => {
                         let fits = number < 185;
                         let text =
-                            if fits { fitting(oracle.asked.front(), below(3)) } else { ANSWERS[below(ANSWERS.len())] };
+                            if fits { fitting(oracle.asked.front(), below(5)) } else { ANSWERS[below(ANSWERS.len())] };
                         Input::Answer { answer: answer(text), is_followed: oracle.asked.len() > 1 || below(60) == 0 }
                     }
                 },
@@ -370,7 +385,9 @@ fn whatever_a_server_says_nobody_is_delivered_to_without_a_yes() {
                 match effect {
                     Effect::StartTls if below(5) == 0 => driver.push_back(Input::NotSecured("no".into())),
                     Effect::StartTls => driver.push_back(Input::Secured),
-                    Effect::Next => {
+                    Effect::Convert if below(2) == 0 => driver.push_back(Input::NotConverted("signed".into())),
+                    Effect::Convert => driver.push_back(Input::Converted(11)),
+                    Effect::Next(_) => {
                         oracle.end_message(was_refused);
                         let mail = Envelope {
                             eight_bit: below(9) == 0,
@@ -380,8 +397,8 @@ fn whatever_a_server_says_nobody_is_delivered_to_without_a_yes() {
                     }
                     Effect::OpenAttempt(_) if below(8) == 0 => driver.push_back(Input::NotOpened("no".into())),
                     Effect::OpenAttempt(_) => driver.push_back(Input::Opened),
-                    Effect::SendContent if below(8) == 0 => driver.push_back(Input::ContentBroken("no".into())),
-                    Effect::SendContent => driver.push_front(Input::ContentSent),
+                    Effect::SendContent(_) if below(8) == 0 => driver.push_back(Input::ContentBroken("no".into())),
+                    Effect::SendContent(_) => driver.push_front(Input::ContentSent),
                     _ => {}
                 }
             }

@@ -1,0 +1,2 @@
+pub(in crate::http) mod check;
+pub(in crate::http) mod compact;
