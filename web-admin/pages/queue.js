@@ -15,6 +15,7 @@ import { EmptyState, ErrorBox, Loading } from "../ui/state.js";
 import { Table } from "../ui/table.js";
 import { Time } from "../ui/time.js";
 import { toast } from "../ui/toast.js";
+import { useTyped } from "../ui/typed.js";
 import { Preview, QueueAction, actionsForMany } from "./parts/queue_action.js";
 import { Pause, Rules } from "./parts/queue_rules.js";
 import { Last, Next, State } from "./parts/queue_state.js";
@@ -110,8 +111,7 @@ export default function Queue({ query }) {
       <a href=${`${link("/queue")}?domain=${encodeURIComponent(one.domain)}`}><${Address} of=${one.domain} /></a> <span class="views-count">${count(one.count)}</span></li>`)}</ul>`}
     ${!showsFilters && !isFiltered && html`<div><button type="button" onClick=${() => setShowsFilters(true)}><${Icon} name="search" /> Filter</button></div>`}
     <form class="queue-filters" hidden=${!showsFilters && !isFiltered} role="search" aria-label="Filter the queue" ref=${first} onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
-      ${FILTERS.map(([key, label, example]) => html`<label key=${key}><span>${label}</span><input type="search" name=${key} placeholder=${example} value=${query[key] ?? ""}
-        spellcheck=${false} autocomplete="off" onChange=${(/** @type {any} */ event) => setQuery({ [key]: event.currentTarget.value.trim() })} /></label>`)}
+      ${FILTERS.map(([key, label, example]) => html`<${FilterBox} key=${key} name=${key} label=${label} example=${example} value=${query[key] ?? ""} />`)}
       ${isFiltered && html`<button type="button" class="quiet" onClick=${() => setQuery({ state: "", domain: "", sender: "", recipient: "" })}>Clear filters</button>`}
     </form>
     <${Table} label="Recipients that wait" rows=${list.items} rowKey=${(/** @type {any} */ row) => row.id} name=${(/** @type {any} */ row) => row.recipient}
@@ -126,6 +126,13 @@ export default function Queue({ query }) {
     ${isWhole && html`<${Rules} mayWrite=${mayWrite} onDone=${done} />`}
     <${Help} open=${isHelping} onClose=${() => setHelping(false)} />
   <//>`;
+}
+
+/** @param {{ name: string, label: string, example: string, value: string }} props */
+function FilterBox({ name, label, example, value }) {
+  const [text, type] = useTyped(value);
+  return html`<label><span>${label}</span><input type="search" name=${name} placeholder=${example} value=${text} spellcheck=${false} autocomplete="off"
+    onInput=${(/** @type {any} */ event) => type(event.currentTarget.value)} onChange=${() => setQuery({ [name]: text.trim() })} /></label>`;
 }
 
 /** What can be done to the selection, or to all that fit. @param {any} props */

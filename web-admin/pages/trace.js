@@ -11,6 +11,7 @@ import { EmptyState } from "../ui/state.js";
 import { Table } from "../ui/table.js";
 import { keysOn } from "../ui/keys.js";
 import { Time } from "../ui/time.js";
+import { useTyped } from "../ui/typed.js";
 import { Story } from "./parts/story.js";
 import { spoken } from "./parts/timeline.js";
 import { OUTCOME_LIST, Outcome, outcomeWord } from "./parts/words.js";
@@ -42,6 +43,7 @@ export default function Trace({ parts, query }) {
 function Search({ query }) {
   const { q, outcome, direction, after, before } = query;
   const list = useList("/trace", { query: { q, outcome, direction, after, before }, live: "delivery", limit: 50 });
+  const [text, type] = useTyped(q ?? "");
   const box = useRef(/** @type {HTMLInputElement | null} */ (null));
   useEffect(() => keysOn((event) => {
     if (event.key !== "/") return false;
@@ -56,8 +58,8 @@ function Search({ query }) {
   return html`<${Page} title="Trace" lead="Where is my mail? Refused, waiting, handed over, delivered or removed: every message is told of here.">
     <form class="ask" role="search" onSubmit=${search}>
       <label for="trace-q" class="visually-hidden">An address, a Message-ID, an id of ours, an IP address, or words that a server said</label>
-      <input id="trace-q" type="search" ref=${box} value=${q ?? ""} placeholder="Address, Message-ID, id, IP address, or words of a reply" spellcheck=${false} autocomplete="off"
-        onSearch=${search} />
+      <input id="trace-q" type="search" ref=${box} value=${text} placeholder="Address, Message-ID, id, IP address, or words of a reply" spellcheck=${false} autocomplete="off"
+        onInput=${(/** @type {any} */ event) => type(event.currentTarget.value)} onSearch=${search} />
       <button type="submit" class="primary"><${Icon} name="search" /> Find</button>
     </form>
     <div class="row trace-filters">

@@ -1,4 +1,5 @@
-import { html, useEffect, useId, useState } from "../vendor/preact.js";
+import { html, useId } from "../vendor/preact.js";
+import { useTyped } from "./typed.js";
 
 /**
  * Boxes that narrow a list. They stand in the page's address, so that a view can be kept and sent.
@@ -21,8 +22,7 @@ function Filter({ field, value, onChange }) {
   const id = useId();
   const isTime = field.type === "datetime";
   const shown = isTime ? toLocal(value) : value;
-  const [text, setText] = useState(shown);
-  useEffect(() => setText(shown), [shown]);
+  const [text, type] = useTyped(shown);
   const give = (/** @type {string} */ next) => onChange(isTime ? fromLocal(next) : next.trim());
   return html`
     <div class="narrow-box">
@@ -33,7 +33,7 @@ function Filter({ field, value, onChange }) {
         </select>
       ` : html`
         <input id=${id} type=${isTime ? "datetime-local" : "search"} value=${text} placeholder=${field.placeholder} spellcheck=${false} autocomplete="off"
-          onInput=${(/** @type {any} */ event) => setText(event.currentTarget.value)} onChange=${(/** @type {any} */ event) => give(event.currentTarget.value)} />
+          onInput=${(/** @type {any} */ event) => type(event.currentTarget.value)} onChange=${(/** @type {any} */ event) => give(event.currentTarget.value)} />
       `}
     </div>
   `;

@@ -1,4 +1,5 @@
-import { html, useEffect, useId, useRef, useState } from "../vendor/preact.js";
+import { html, useEffect, useId, useRef } from "../vendor/preact.js";
+import { useTyped } from "./typed.js";
 
 /** Milliseconds of no typing after which the search begins. */
 const PAUSE_MS = 250;
@@ -9,13 +10,12 @@ const PAUSE_MS = 250;
  */
 export function SearchBox({ label, value = "", placeholder, onSearch }) {
   const id = useId();
-  const [text, setText] = useState(value);
+  const [text, type] = useTyped(value);
   const timer = useRef(0);
-  useEffect(() => setText(value), [value]);
   useEffect(() => () => clearTimeout(timer.current), []);
   const ask = (/** @type {string} */ next, /** @type {number} */ pause) => {
     clearTimeout(timer.current);
-    setText(next);
+    type(next);
     timer.current = window.setTimeout(() => onSearch(next.trim()), pause);
   };
   return html`
