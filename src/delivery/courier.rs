@@ -106,6 +106,10 @@ impl Courier for QueueCourier {
         self.desk.open(recipients).await
     }
 
+    fn sign_again(&self, converted: Vec<u8>) -> Vec<u8> {
+        self.desk.sign_again(converted)
+    }
+
     async fn settle(&mut self, mut outcomes: Vec<Outcome>) {
         for outcome in outcomes.iter_mut().filter(|outcome| self.is_peer && is_no_mail_here(outcome)) {
             // What is released to the peer waits for it again.

@@ -104,6 +104,18 @@ impl Desk {
         Ok(Some((bundle, mail)))
     }
 
+    /// A message that was converted on its way out, signed anew where we had signed it. Mail is worth more than its
+    /// signature: it goes also where the keys can't be read.
+    pub(super) fn sign_again(&self, converted: Vec<u8>) -> Vec<u8> {
+        let Context { store, clock, outbound, .. } = &*self.context;
+        let unsigned = converted.clone();
+        let signed = store.view().and_then(|view| outbound.signers.sign_again(&view, converted, clock.now()));
+        signed.unwrap_or_else(|error| {
+            tracing::error!(%error, "a converted message can't be signed anew");
+            unsigned
+        })
+    }
+
     /// Notes that the end of data is about to be sent.
     pub(super) async fn open(&mut self, recipients: &[QueueId]) -> Result<(), NotOpened> {
         let attempt =

@@ -123,6 +123,10 @@ impl Courier for PeerCourier {
         self.desk.open(recipients).await
     }
 
+    fn sign_again(&self, converted: Vec<u8>) -> Vec<u8> {
+        self.desk.sign_again(converted)
+    }
+
     async fn settle(&mut self, outcomes: Vec<Outcome>) {
         self.desk.settle(outcomes).await;
     }

@@ -1,14 +1,16 @@
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mail_auth::common::crypto::DkimKey as Private;
 
-use super::body_hash::BodyHash;
+use super::body_hash::{BodyHash, BodyHasher};
 use super::key::{KeyFault, parse};
 use super::row::{DkimKey, keys};
 use super::signature::{Signed, Signer};
 use crate::base::{DomainName, Timestamp, limits};
 use crate::directory;
+use crate::message::{Field, fields};
 use crate::store::{Read, StoreError};
 
 /// Signs messages. One for the whole server: it keeps the keys that it has used ready, as an RSA key is costly to read.
@@ -71,6 +73,27 @@ impl Signers {
         Ok(Vec::new())
     }
 
+    /// A message that we have signed and then changed, as where a server takes 7-bit alone: with signatures made anew in the
+    /// place of those that do not hold any more, in the names of the same domains. A message without one of ours at its
+    /// front comes back as it is: what others have signed is theirs.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    // RFC 6376 §5.3: what is signed is what is sent
+    pub fn sign_again(&self, read: &impl Read, message: Vec<u8>, at: Timestamp) -> Result<Vec<u8>, StoreError> {
+        let Some(Ours { span, authors, body_at }) = ours(&message) else { return Ok(message) };
+        let (front, head) = (&message[..span.start], &message[span.end..body_at]);
+        let mut body = BodyHasher::default();
+        body.push(&message[body_at..]);
+        let body = body.finish();
+        let mut again = front.to_vec();
+        for author in &authors {
+            again.extend(self.sign(read, &Unsigned { author, head, body, at })?);
+        }
+        again.extend_from_slice(&message[span.end..]);
+        Ok(again)
+    }
+
     fn sign_by(&self, keys: &[DkimKey], message: &Unsigned<'_>) -> Vec<u8> {
         let (mut text, mut signed) = (Vec::new(), None);
         for row in keys.iter().filter(|key| key.signs()) {
@@ -113,6 +136,41 @@ impl std::fmt::Debug for Signers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Signers").finish_non_exhaustive()
     }
+}
+
+/// The signatures at the front of a message.
+struct Ours {
+    /// Where they are.
+    span: Range<usize>,
+    /// The domains in whose names they are, each once.
+    authors: Vec<DomainName>,
+    /// Where the blank line is that stands before the body.
+    body_at: usize,
+}
+
+/// The signatures that we have put before all other fields, but for the Delivered-To of whoever forwards. What comes from
+/// elsewhere has our Received there.
+fn ours(message: &[u8]) -> Option<Ours> {
+    let body_at = memchr::memmem::find(message, b"\r\n\r\n")? + 2;
+    let all = fields(&message[..body_at]).skip_while(|field| field.is("Delivered-To") && field.span.start == 0);
+    let mut ours: Option<Ours> = None;
+    for field in all.take_while(|field| field.is("DKIM-Signature")) {
+        let author = signer(&field)?;
+        let ours = ours.get_or_insert(Ours { span: field.span.clone(), authors: Vec::new(), body_at });
+        ours.span.end = field.span.end;
+        if !ours.authors.contains(&author) {
+            ours.authors.push(author);
+        }
+    }
+    ours
+}
+
+/// The domain in whose name a signature is: `d=`.
+fn signer(field: &Field<'_>) -> Option<DomainName> {
+    let value = field.unfolded();
+    let mut tags = value.split(|octet| *octet == b';').map(<[u8]>::trim_ascii);
+    let domain = tags.find_map(|tag| tag.strip_prefix(b"d="))?;
+    DomainName::parse(std::str::from_utf8(domain).ok()?).ok()
 }
 
 /// Mail is worth more than its signature: it goes without.

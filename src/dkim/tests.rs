@@ -253,6 +253,36 @@ async fn what_the_server_writes_is_signed_by_the_nearest_domain() {
     assert_eq!(sign("mx.far.test"), "");
 }
 
+#[tokio::test]
+async fn what_was_changed_here_is_signed_anew_and_nothing_else_is() {
+    let world = World::new();
+    for (selector, algorithm) in [("e1", Algorithm::Ed25519), ("r1", Algorithm::Rsa2048)] {
+        world.add("example.test", selector, algorithm).unwrap();
+        world.activate("example.test", selector, &["example.test"]).unwrap();
+    }
+    let (signed, records) = (world.sign("example.test", MESSAGE) + MESSAGE, world.published());
+    let again = |message: &str| {
+        let again = world.signers.sign_again(&world.store.view().unwrap(), message.as_bytes().to_vec(), AT);
+        String::from_utf8(again.unwrap()).unwrap()
+    };
+    let both = [seen("example.test", "e1", true), seen("example.test", "r1", true)];
+    for front in ["", "Delivered-To: list@example.test\r\n"] {
+        let changed = format!("{front}{}", signed.replace("caf\u{e9}", "cafe"));
+        assert!(verify(&changed, &records).await.iter().all(|(_, _, holds)| !holds));
+        let again = again(&changed);
+        assert!(again.starts_with(front) && again.ends_with(&MESSAGE.replace("caf\u{e9}", "cafe")));
+        let mut found = verify(&again, &records).await;
+        found.sort();
+        assert_eq!(found, both);
+    }
+    let strange = signed.replace("d=example.test", "d=far.test");
+    assert!(!again(&strange).contains("DKIM-Signature"), "nobody here signs in that name");
+    // What comes from elsewhere has passed through our hands.
+    for theirs in [format!("Received: x\r\n{signed}"), MESSAGE.to_owned(), "no header".to_owned()] {
+        assert_eq!(again(&theirs), theirs);
+    }
+}
+
 #[test]
 fn a_key_takes_the_place_of_the_one_of_its_algorithm() {
     let world = World::new();

@@ -47,6 +47,10 @@ impl<C: Courier> Courier for Bounded<C> {
         self.inner.open(recipients).await
     }
 
+    fn sign_again(&self, converted: Vec<u8>) -> Vec<u8> {
+        self.inner.sign_again(converted)
+    }
+
     async fn settle(&mut self, mut outcomes: Vec<Outcome>) {
         for outcome in &mut outcomes {
             // A listener that is for ATRN alone knows no MAIL: that says nothing of the message, which waits for

@@ -1,5 +1,3 @@
-use bytes::Bytes;
-
 use crate::base::limits;
 use crate::message::seven_bit as convert;
 use crate::queue::Content;
@@ -14,7 +12,7 @@ pub(super) enum Unconverted {
 
 /// A message of ASCII alone that says the same: for a server without 8BITMIME.
 // RFC 6152 §3
-pub(super) async fn seven_bit(content: &mut Content) -> Result<Content, Unconverted> {
+pub(super) async fn seven_bit(content: &mut Content) -> Result<Vec<u8>, Unconverted> {
     // It is held whole while it is sent, in several copies for a moment.
     if content.size_bytes() > limits::CONVERTED_BYTES {
         return Err(Unconverted::Message("it is too large for that".to_owned()));
@@ -23,6 +21,5 @@ pub(super) async fn seven_bit(content: &mut Content) -> Result<Content, Unconver
     while let Some(piece) = content.next().await.map_err(|error| Unconverted::Broken(error.to_string()))? {
         message.extend_from_slice(&piece);
     }
-    let converted = convert(&message).map_err(|error| Unconverted::Message(error.to_string()))?;
-    Ok(Content::from(Bytes::from(converted)))
+    convert(&message).map_err(|error| Unconverted::Message(error.to_string()))
 }

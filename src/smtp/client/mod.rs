@@ -31,6 +31,9 @@ pub trait Courier: Send {
     /// until it is answered. An error: it is not sent, and the session ends without an outcome for these recipients.
     fn open(&mut self, recipients: &[QueueId]) -> impl Future<Output = Result<(), NotOpened>> + Send;
 
+    /// A message that had to be changed to be sent, with its signatures made anew. The same where nobody here has signed it.
+    fn sign_again(&self, converted: Vec<u8>) -> Vec<u8>;
+
     /// Takes outcomes, all of one message: each recipient of a [`Mail`] gets exactly one. Without one are those whose
     /// attempt could not be opened, and all recipients of a message that is not the session's first when the connection
     /// turns out to be closed before anything is answered about it: they may be sent over another connection at once.

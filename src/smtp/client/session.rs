@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::convert::{self, Unconverted};
@@ -9,7 +10,7 @@ use super::send::{self, Unsent};
 use super::{Courier, Ended, Failure, Mail, NotOpened, Plan, Room, Summary, Then, Tls};
 use crate::base::{Enhanced, MailOptions, QueueId, Secret, Timestamp, TlsWish, limits};
 use crate::net::{Connection, ConnectionError, Transcript};
-use crate::queue::{self, Attempt, Outcome};
+use crate::queue::{self, Attempt, Content, Outcome};
 use crate::smtp::machine::client::{
     self as machine, Effect, Effects, Envelope, Fate, Framing, Input, Rules, StartTls, State, step,
 };
@@ -274,7 +275,8 @@ impl<'a, C: Courier> Session<'a, C> {
     async fn convert(&mut self) -> Input {
         let Some((mail, _)) = &mut self.mail else { return Input::NotConverted("there is no message".into()) };
         match convert::seven_bit(&mut mail.content).await {
-            Ok(content) => {
+            Ok(converted) => {
+                let content = Content::from(Bytes::from(self.courier.sign_again(converted)));
                 let size_bytes = content.size_bytes();
                 mail.content = content;
                 Input::Converted(size_bytes)

@@ -35,6 +35,10 @@ impl Courier for Recorder {
         Ok(())
     }
 
+    fn sign_again(&self, converted: Vec<u8>) -> Vec<u8> {
+        [b"X-Signed: again\r\n", converted.as_slice()].concat()
+    }
+
     async fn settle(&mut self, outcomes: Vec<Outcome>) {
         self.outcomes.extend(outcomes);
     }
