@@ -17,6 +17,7 @@ pub mod mailbox;
 pub mod maintenance;
 pub mod queue;
 pub mod settings;
+pub mod srs;
 pub mod trace;
 pub mod turn;
 

@@ -3,7 +3,7 @@
 //! Floor F6.
 
 use crate::store::{AnyTable, CrossCheck, Migration, Schema};
-use crate::{audit, directory, dkim, http, intake, job, kept, mailbox, queue, settings, tls, trace, turn};
+use crate::{audit, directory, dkim, http, intake, job, kept, mailbox, queue, settings, srs, tls, trace, turn};
 
 /// The schema of this release.
 pub static SCHEMA: Schema = Schema { version: 4, tables: &TABLES, checks: &CHECKS, migrations: MIGRATIONS };
@@ -33,6 +33,7 @@ const ROOMS: &[&[&dyn AnyTable]] = &[
     kept::TABLES,
     directory::TABLES,
     dkim::TABLES,
+    srs::TABLES,
     mailbox::TABLES,
     queue::TABLES,
     turn::TABLES,
@@ -46,6 +47,7 @@ const ROOM_CHECKS: &[&[CrossCheck]] = &[
     kept::CHECKS,
     directory::CHECKS,
     dkim::CHECKS,
+    srs::CHECKS,
     mailbox::CHECKS,
     queue::CHECKS,
     turn::CHECKS,

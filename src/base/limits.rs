@@ -577,6 +577,13 @@ pub const MENDED_AT_ONCE: usize = 100_000;
 pub const MENDED_IN_ONE_TRANSACTION: usize = 1000;
 /// Times that a repair checks and mends: what is found behind what was mended is mended too.
 pub const REPAIR_ROUNDS: usize = 16;
+/// Days for which an address of ours stands for a sender elsewhere: mail may be queued for five days here and for five
+/// more where it is forwarded to. PostSRSd and libsrs2: 21
+pub const SRS_DAYS: u32 = 21;
+/// Senders of one day that are kept since they are too long for such an address, some 150 octets each.
+pub const SRS_SENDERS_A_DAY: u32 = 20_000;
+/// Of those whose time is over, how many go when one comes.
+pub const SRS_FORGOTTEN_AT_ONCE: usize = 50;
 /// Octets of a DKIM selector. RFC 1035 §2.3.4: a label; ours may have dots in it, and is no longer for that.
 pub const DKIM_SELECTOR_BYTES: usize = 63;
 /// DKIM keys of one domain: two that sign, two to come, and those that retire. All that sign make a signature each.

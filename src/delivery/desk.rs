@@ -94,7 +94,7 @@ impl Desk {
         let Some(content) = queue::content(store, bundle.message)? else { return Ok(None) };
         let mail = Mail {
             id: bundle.message,
-            sender: message.sender,
+            sender: message.return_path.or(message.sender),
             recipients,
             eight_bit: message.eight_bit,
             smtputf8: message.smtputf8,

@@ -8,7 +8,7 @@ use super::change::{Refused, check_length};
 use crate::base::{Address, limits};
 use crate::store::{Halt, Read, StoreError};
 
-/// Where an account's mail goes on to (RFC 5321 §3.9.1: as an alias, and its sender stays).
+/// Where an account's mail goes on to (RFC 5321 §3.9.1: as from an alias).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forward {
     /// The addresses, here or elsewhere.

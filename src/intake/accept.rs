@@ -9,13 +9,14 @@ use super::outbound::Outbound;
 use super::session::Session;
 use super::unconfirmed::{self, Confirm, Mark, Missed, Unconfirmed};
 use crate::base::{
-    Address, BlobId, MailOptions, MailboxId, MessageId, QueueId, RcptOptions, Timestamp, TlsWish, limits,
+    Address, BlobId, DomainName, MailOptions, MailboxId, MessageId, QueueId, RcptOptions, Timestamp, TlsWish, limits,
 };
-use crate::directory::Delivery;
+use crate::directory::{self, Delivery};
 use crate::mailbox::{self, Incoming, Placement};
 use crate::message::report::{self, Told};
 use crate::message::{self, Summary};
 use crate::queue::{self, NewEntry, NewMessage, Notify};
+use crate::srs;
 use crate::store::{Halt, Op, StagedBlob, StoreError, Tx};
 use crate::trace::{self, Event, Kind, Subject};
 
@@ -384,6 +385,7 @@ impl Accept {
         }
         let needs_utf8 = |address: &Address| !address.is_ascii();
         let head = [self.forwarded_by().as_bytes(), incoming.head].concat();
+        let return_path = self.return_path(tx, plan)?;
         let message = NewMessage {
             id: self.id,
             sender: self.sender.clone(),
@@ -393,10 +395,11 @@ impl Accept {
             body_bytes: incoming.body_bytes,
             eight_bit: self.eight_bit,
             smtputf8: self.smtputf8
-                || self.sender.iter().any(needs_utf8)
+                || return_path.as_ref().or(self.sender.as_ref()).is_some_and(needs_utf8)
                 || plan.queued.iter().any(|copy| needs_utf8(&copy.entry.recipient)),
             at: self.at,
             options: self.wishes(),
+            return_path: return_path.clone(),
             recipients: plan.queued.iter().map(|copy| copy.entry.clone()).collect(),
         };
         let ids = queue::enqueue(tx, &message, &self.outbound.policy)?;
@@ -409,6 +412,9 @@ impl Accept {
             if let Some(at) = self.options.release_at.filter(|_| self.is_put_off()) {
                 text.push_str(&format!(", not before {at}"));
             }
+            if let Some(return_path) = &return_path {
+                text.push_str(&format!(", from {return_path}"));
+            }
             let event = Event {
                 recipient: Some(copy.given.to_string()),
                 text,
@@ -420,6 +426,23 @@ impl Accept {
             queued.push((copy.given.clone(), id));
         }
         Ok(queued)
+    }
+
+    /// The address that a stranger's message leaves with where it is forwarded: the next server holds SPF against us, and
+    /// what it can't deliver has to come back. Mail of our own domains has such an address already.
+    fn return_path(&self, tx: &mut Tx<'_>, plan: &Plan) -> Result<Option<Address>, StoreError> {
+        let (Some(srs), Some(sender)) = (&self.outbound.srs, &self.sender) else { return Ok(None) };
+        let forwarded = plan.queued.iter().filter(|copy| copy.entry.original.is_some());
+        let Some(by) = forwarded.map(|copy| &copy.given).find_map(|given| given.host.name()) else { return Ok(None) };
+        let is_ours = |name: &DomainName| Ok::<_, StoreError>(directory::local_domain(tx, name)?.is_some());
+        if sender.host.name().map_or(Ok(false), is_ours)? {
+            return Ok(None);
+        }
+        let domain = match &srs.domain {
+            Some(domain) if is_ours(domain)? => domain,
+            _ => by,
+        };
+        srs::rewrite(tx, sender, domain, self.at)
     }
 
     /// Whether nobody is to have it yet.

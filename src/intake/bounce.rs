@@ -244,6 +244,7 @@ impl<'a> Bounce<'a> {
                 },
                 ..MailOptions::default()
             },
+            return_path: None,
             recipients: readers.remote.clone(),
         };
         let ids = queue::enqueue(tx, &message, &self.outbound.policy)?;

@@ -27,7 +27,7 @@ pub use home::BringHome;
 pub use incoming::{Incoming, IncomingRefused, Taken};
 pub use newest::newest_id;
 pub use original::{Source, has_content};
-pub use outbound::Outbound;
+pub use outbound::{Outbound, Srs};
 pub use received::{Received, received, received_here};
 pub use recipient::recipient;
 pub use redeliver::{Redeliver, RedeliverRefused, Redeliverable, Wish, redeliverable};

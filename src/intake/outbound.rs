@@ -6,7 +6,7 @@ use crate::queue::Policy;
 use crate::settings::Settings;
 
 /// What the server's outbound side needs to know: one for the whole server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Outbound {
     /// The server's name: the reporting MTA of its bounces.
     pub hostname: DomainName,
@@ -18,6 +18,15 @@ pub struct Outbound {
     pub ids: Arc<MessageIds>,
     /// Signs what begins its way here. One for the whole server.
     pub signers: Arc<Signers>,
+    /// How senders of forwarded mail are rewritten; `None`: they stay.
+    pub srs: Option<Srs>,
+}
+
+/// How the senders of strangers' mail that we forward are rewritten.
+#[derive(Debug, Clone, Default)]
+pub struct Srs {
+    /// `srs.domain`: where their addresses are, when it is a domain of ours; else where the address is that forwards.
+    pub domain: Option<DomainName>,
 }
 
 impl Outbound {
@@ -37,6 +46,7 @@ impl Outbound {
             hold_expiry_seconds: settings.queue_hold_expiry_seconds,
             delay_notice_seconds: settings.queue_delay_notice_seconds,
         };
-        Ok(Self { hostname, policy, capture_to, ids, signers: Arc::default() })
+        let srs = settings.srs_enabled.then(|| Srs { domain: DomainName::parse(&settings.srs_domain).ok() });
+        Ok(Self { hostname, policy, capture_to, ids, signers: Arc::default(), srs })
     }
 }

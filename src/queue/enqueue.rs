@@ -30,6 +30,8 @@ pub struct NewMessage<'a> {
     pub at: Timestamp,
     /// What its sender asks for besides.
     pub options: MailOptions,
+    /// The address that it leaves with in the place of its sender.
+    pub return_path: Option<Address>,
     /// Its recipients elsewhere, each address once, at least one.
     pub recipients: Vec<NewEntry>,
 }
@@ -64,6 +66,7 @@ pub fn enqueue(tx: &mut Tx<'_>, message: &NewMessage<'_>, policy: &Policy) -> Re
         at: message.at,
         entries: count(message.recipients.len()),
         options: message.options.clone(),
+        return_path: message.return_path.clone(),
     };
     tx.put(&MESSAGES, &message.id, &row)?;
     tally::sized(tx, &row, true)?;

@@ -74,6 +74,8 @@ pub struct Message {
     pub entries: u32,
     /// What its sender asks for besides.
     pub options: MailOptions,
+    /// The address that it leaves with in the place of its sender: where we forward a stranger's mail.
+    pub return_path: Option<Address>,
 }
 
 impl Message {
@@ -95,7 +97,7 @@ impl Message {
 }
 
 impl Row for Message {
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn encode(&self, out: &mut Vec<u8>) {
         encode(self, out);
@@ -104,8 +106,10 @@ impl Row for Message {
     fn decode(version: u8, bytes: &[u8]) -> Option<Self> {
         match version {
             // It ended before `options`.
-            1 => decode(&[bytes, &encoded(&MailOptions::default())].concat()),
-            2 => decode(bytes),
+            1 => decode(&[bytes, &encoded(&MailOptions::default()), &[0]].concat()),
+            // It ended before `return_path`, and what is not there is one zero octet.
+            2 => decode(&[bytes, &[0]].concat()),
+            3 => decode(bytes),
             _ => None,
         }
     }
@@ -291,13 +295,20 @@ mod tests {
             at: Timestamp(5),
             entries: 7,
             options: MailOptions::default(),
+            return_path: None,
         };
         let row_now = row(&message);
-        let old = &row_now[..row_now.len() - encoded(&MailOptions::default()).len()];
+        let second = &row_now[..row_now.len() - 1];
+        assert_eq!(Message::decode(2, second).as_ref(), Some(&message));
+        let old = &second[..second.len() - encoded(&MailOptions::default()).len()];
         assert_eq!(Message::decode(1, old).as_ref(), Some(&message));
-        assert_eq!((Message::decode(2, old), Message::decode(1, &row_now)), (None, None));
+        assert_eq!(
+            (Message::decode(2, old), Message::decode(1, &row_now), Message::decode(3, second)),
+            (None, None, None)
+        );
         let options = MailOptions { priority: -3, envelope_id: Some("x".into()), ..MailOptions::default() };
-        let full = Message { options, ..message };
-        assert_eq!(Message::decode(2, &row(&full)), Some(full));
+        let return_path = Some(Address::parse("SRS0=a=b=c=d@x.test").unwrap());
+        let full = Message { options, return_path, ..message };
+        assert_eq!(Message::decode(3, &row(&full)), Some(full));
     }
 }

@@ -83,6 +83,7 @@ impl Op for Queued {
             smtputf8: false,
             at,
             options: MailOptions::default(),
+            return_path: None,
             recipients: vec![NewEntry {
                 recipient: Address::parse("b@far.test").unwrap(),
                 original: None,
@@ -129,6 +130,7 @@ impl World {
             crate::kept::TABLES,
             directory::TABLES,
             dkim::TABLES,
+            crate::srs::TABLES,
             mailbox::TABLES,
             queue::TABLES,
         ];

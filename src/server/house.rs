@@ -28,7 +28,7 @@ use crate::telemetry::metrics;
 use crate::tls::{Certificates, Roots};
 use crate::trace::Traffic;
 use crate::{
-    audit, compaction, delivery, exchange, http, imap, intake, kept, mailbox, pop3, rotation, smtp, trace, turn,
+    audit, compaction, delivery, exchange, http, imap, intake, kept, mailbox, pop3, rotation, smtp, srs, trace, turn,
 };
 
 /// Octets that a pipe of [`House::connect`] holds in each direction.
@@ -149,6 +149,7 @@ impl House {
         store.write(keep_for).await?.into_inner();
         let jobs = Jobs::new(store.clone(), Arc::clone(&clock), Arc::clone(&ids));
         jobs.recover().await?;
+        store.write(srs::MakeKey::new(&*random)).await?.into_inner();
         store.write(turn::EndRunning { at: clock.now() }).await?.into_inner();
         let backups = Arc::new(Backups::beside(config.data.as_deref(), store.clone()));
         backups.sweep();

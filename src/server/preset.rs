@@ -191,6 +191,7 @@ mod tests {
                 smtputf8: false,
                 at: SystemClock.now(),
                 options: MailOptions::default(),
+                return_path: None,
                 recipients: vec![NewEntry {
                     recipient: Address::parse("boss@company.test").unwrap(),
                     original: None,

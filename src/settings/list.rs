@@ -125,6 +125,10 @@ settings! {
     "maintenance.compact_at" => maintenance_compact_at: String = "04:00";
     /// Whether a domain that has no DKIM keys gets them by itself. They sign once their records were seen in the DNS.
     "dkim.create_keys" => dkim_create_keys: bool = "true";
+    /// Whether what strangers send and an alias or an account forwards leaves with an address of ours for its sender (SRS), so that servers that hold SPF against the sender take it.
+    "srs.enabled" => srs_enabled: bool = "true";
+    /// The domain of such addresses, which is one of ours. Empty: that of the address that forwards.
+    "srs.domain" => srs_domain: String = "";
     /// What separates a name from its tag, as in alice+tag@example.test, in new domains that set none of their own. Empty: nothing.
     "directory.subaddress_separator" => directory_subaddress_separator: String = "+";
 }
@@ -203,6 +207,9 @@ impl Settings {
         }
         if !hostname.is_empty() && DomainName::parse(hostname).is_err() {
             return wrong("smtp.hostname", hostname, "a host name, as in mail.example.org");
+        }
+        if !self.srs_domain.is_empty() && DomainName::parse(&self.srs_domain).is_err() {
+            return wrong("srs.domain", &self.srs_domain, "a domain of this server, as in example.org, or empty");
         }
         if !capture_to.is_empty() && !Address::parse(capture_to).is_ok_and(|address| address.host.name().is_some()) {
             return wrong("delivery.capture_to", capture_to, "an address, as in captured@example.org");

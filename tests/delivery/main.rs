@@ -4,6 +4,7 @@
 mod broken;
 mod clock;
 mod clock_table;
+mod forwarding;
 mod routes;
 mod rules;
 mod sending;

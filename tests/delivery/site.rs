@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use pillarbox::base::{Address, MailOptions, MessageId, QueueId, RcptOptions, SeededRandom, Timestamp, TurnedClock};
 use pillarbox::directory::Precondition;
+use pillarbox::dkim::{BodyHasher, Unsigned};
 use pillarbox::queue::{
     self, Act, Action, Entry, Match, NewEntry, NewMessage, Notify, Policy, PutRoute, RouteFields, RouteKind, State,
 };
@@ -70,12 +71,38 @@ impl Site {
             id,
             sender: sender.parse().unwrap(),
             head: head.into_bytes(),
+            body: Vec::new(),
             recipients: recipients.iter().map(|text| text.parse().unwrap()).collect(),
             policy: self.house.delivery.outbound.policy.clone(),
             at,
         };
         self.house.store.write(put).await.unwrap().into_inner();
         id
+    }
+
+    /// The same of a text that is signed in the name of `author`; gives the head with the signatures.
+    pub async fn send_signed(&self, recipient: &str, author: &str, body: &str) -> String {
+        use pillarbox::base::Clock;
+        let (at, outbound) = (self.clock.now(), &self.house.delivery.outbound);
+        let id = outbound.ids.message(at);
+        let head = format!("Date: {}\r\nFrom: a@{author}\r\nMessage-ID: <{id}@us.test>\r\n", at.rfc5322());
+        let mut hasher = BodyHasher::default();
+        hasher.push(body.as_bytes());
+        let author = author.parse().unwrap();
+        let unsigned = Unsigned { author: &author, head: head.as_bytes(), body: hasher.finish(), at };
+        let signatures = outbound.signers.sign(&self.house.store.view().unwrap(), &unsigned).unwrap();
+        let head = String::from_utf8(signatures).unwrap() + &head;
+        let put = Put {
+            id,
+            sender: "a@us.test".parse().unwrap(),
+            head: head.clone().into_bytes(),
+            body: body.as_bytes().to_vec(),
+            recipients: vec![recipient.parse().unwrap()],
+            policy: outbound.policy.clone(),
+            at,
+        };
+        self.house.store.write(put).await.unwrap().into_inner();
+        head
     }
 
     /// Lets time pass, and delivery look at the clock.
@@ -152,6 +179,7 @@ struct Put {
     id: MessageId,
     sender: Address,
     head: Vec<u8>,
+    body: Vec<u8>,
     recipients: Vec<Address>,
     policy: Policy,
     at: Timestamp,
@@ -181,12 +209,13 @@ impl Op for Put {
             sender: Some(self.sender.clone()),
             notify: Notify::Sender,
             head: &self.head,
-            blob: None,
-            body_bytes: 0,
-            eight_bit: false,
+            blob: (!self.body.is_empty()).then(|| tx.put_small_blob(&self.body, 1)).transpose()?,
+            body_bytes: self.body.len() as u64,
+            eight_bit: !self.body.is_ascii(),
             smtputf8: false,
             at: self.at,
             options: MailOptions::default(),
+            return_path: None,
             recipients: self.recipients.iter().map(entry).collect(),
         };
         queue::enqueue(tx, &message, &self.policy).map(drop)

@@ -326,6 +326,7 @@ impl Op for Put {
             smtputf8: false,
             at: self.at,
             options: MailOptions::default(),
+            return_path: None,
             recipients: vec![NewEntry {
                 recipient: self.recipient.parse().expect("an address"),
                 original: None,

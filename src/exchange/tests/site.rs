@@ -59,6 +59,7 @@ impl Site {
             crate::kept::TABLES,
             directory::TABLES,
             crate::dkim::TABLES,
+            crate::srs::TABLES,
             mailbox::TABLES,
             queue::TABLES,
             turn::TABLES,

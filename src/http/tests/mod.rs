@@ -111,6 +111,7 @@ fn schema() -> &'static Schema {
             crate::kept::TABLES,
             directory::TABLES,
             crate::dkim::TABLES,
+            crate::srs::TABLES,
             mailbox::TABLES,
             crate::queue::TABLES,
             turn::TABLES,

@@ -49,6 +49,7 @@ impl Op for Queue {
             smtputf8: false,
             at,
             options: MailOptions::default(),
+            return_path: None,
             recipients: self.recipients.iter().map(entry).collect(),
         };
         let ids = queue::enqueue(tx, &message, &self.policy)?;

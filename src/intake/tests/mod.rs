@@ -21,6 +21,7 @@ use crate::mailbox::{self, DeleteAccount, PutAccount};
 use crate::message::Summary;
 use crate::queue::{self, Notify};
 use crate::settings::Settings;
+use crate::srs;
 use crate::store::{AnyTable, Committed, CrossCheck, Options, Read, Schema, Span, Store, WriteError};
 use crate::trace::{self, Kind, Subject};
 
@@ -64,9 +65,9 @@ impl Default for Mail {
 
 fn schema() -> &'static Schema {
     let tables = [trace::TABLES, crate::kept::TABLES, directory::TABLES, dkim::TABLES, mailbox::TABLES, queue::TABLES];
-    let tables: Vec<&'static dyn AnyTable> = [&tables.concat(), TABLES].concat();
+    let tables: Vec<&'static dyn AnyTable> = [&tables.concat(), srs::TABLES, TABLES].concat();
     let checks = [trace::CHECKS, crate::kept::CHECKS, directory::CHECKS, dkim::CHECKS, mailbox::CHECKS, queue::CHECKS];
-    let checks = checks.into_iter().flatten().chain(CHECKS);
+    let checks = checks.into_iter().flatten().chain(srs::CHECKS).chain(CHECKS);
     let checks: Vec<CrossCheck> = checks.copied().collect();
     Box::leak(Box::new(Schema { version: 1, tables: tables.leak(), checks: checks.leak(), migrations: &[] }))
 }
@@ -82,6 +83,7 @@ impl World {
         let hostname = DomainName::parse("mx.example.test").unwrap();
         let outbound = Outbound::of(&Settings::default(), hostname, Arc::default()).unwrap();
         let sessions = Sessions::new(&SeededRandom::new(1));
+        store.write(srs::MakeKey::new(&SeededRandom::new(1))).await.unwrap().into_inner();
         let world = Self { store, clock, outbound: Arc::new(outbound), sessions };
         let (precondition, at) = (Precondition::None, Timestamp(1));
         let fields = DomainFields::new(&Settings::default());
@@ -194,11 +196,8 @@ impl World {
 
     /// Mail for elsewhere stays here, in bob's INBOX.
     fn capturing(mut self) -> Self {
-        let Outbound { hostname, policy, ids, signers, .. } = &*self.outbound;
-        let (hostname, policy, ids) = (hostname.clone(), policy.clone(), Arc::clone(ids));
-        let signers = Arc::clone(signers);
         let capture_to = Some(address("bob@example.test"));
-        self.outbound = Arc::new(Outbound { hostname, policy, capture_to, ids, signers });
+        self.outbound = Arc::new(Outbound { capture_to, ..Outbound::clone(&self.outbound) });
         self
     }
 

@@ -136,6 +136,7 @@ impl World {
                 smtputf8: false,
                 at: START,
                 options: options.clone(),
+                return_path: None,
                 recipients,
             };
             enqueue(tx, &message, &policy())

@@ -87,6 +87,7 @@ async fn fill(world: &World, messages: std::ops::Range<u64>) {
                         smtputf8: false,
                         options: crate::base::MailOptions::default(),
                         at: START.plus_ms(number * 20),
+                        return_path: None,
                         recipients: (0..RECIPIENTS).map(entry).collect(),
                     };
                     enqueue(tx, &message, &policy())?;

@@ -7,6 +7,7 @@ use crate::mailbox;
 use crate::queue::{self, Match, Notify, RouteKind};
 use crate::smtp::machine::{Facts, Identity, Sender};
 use crate::smtp::wire::{ForwardPath, reply};
+use crate::srs;
 use crate::store::{Read, StoreError, View};
 
 /// Who may send: a stranger as anybody, since that is what mail from outside is; somebody who has logged in only as
@@ -83,14 +84,25 @@ pub(super) fn check_recipient(
                 (Address::postmaster(&context.hostname), resolution)
             }
             ForwardPath::Mailbox(mailbox) => {
-                let resolution = directory::resolve(view, &mailbox.address)?;
+                let resolution = match rewritten(context, view, &mailbox.address)? {
+                    None => directory::resolve(view, &mailbox.address)?,
+                    Some(_) if sender.address.is_some() && !is_known => return Ok(Err(reports_only())),
+                    Some(Err(srs::NotOurs)) => Resolution::Unknown,
+                    Some(Ok(first)) => match directory::resolve(view, &first)? {
+                        Resolution::NotLocal => {
+                            Resolution::Forwards { local: Vec::new(), remote: vec![first], internal_only: false }
+                        }
+                        // Its domain has come to us since.
+                        here => here,
+                    },
+                };
                 (mailbox.address, resolution)
             }
         };
         let has_room = has_room(view, sender, &resolution)?;
         let is_kept = resolution == Resolution::NotLocal && facts.identity.is_none() && is_kept(view, &given.host)?;
-        Ok((given, resolution, has_room, is_kept))
-    })?;
+        Ok(Ok((given, resolution, has_room, is_kept)))
+    })??;
     let options = RcptOptions::default();
     match resolution {
         Resolution::InternalOnly(_) | Resolution::Forwards { internal_only: true, .. } if !is_known => {
@@ -111,6 +123,22 @@ pub(super) fn check_recipient(
         Resolution::Disabled => Err(Reply::new(550, Enhanced(5, 2, 1), "This mailbox is disabled")),
         Resolution::TooFar => Err(Reply::new(451, Enhanced(4, 4, 6), "This address leads too far")),
     }
+}
+
+/// Of an address of ours that stands for a sender elsewhere: that sender. What is sent there is on its way to somebody who
+/// has not asked us for anything: only what answers to their mail goes on, and only for as long as answers take.
+fn rewritten(
+    context: &Context,
+    view: &View,
+    address: &Address,
+) -> Result<Option<Result<Address, srs::NotOurs>>, StoreError> {
+    let Some(name) = address.host.name().filter(|_| srs::is_srs(address)) else { return Ok(None) };
+    let is_ours = directory::local_domain(view, name)?.is_some_and(|domain| domain.fields.enabled);
+    // Somebody may be called so.
+    if !is_ours || directory::account(view, address)?.is_some() || directory::alias(view, address)?.is_some() {
+        return Ok(None);
+    }
+    srs::restore(view, address, context.clock.now()).map(Some)
 }
 
 /// RFC 1870 §6.1: with the size that the client has announced, a full mailbox shows before the message is sent.
@@ -135,6 +163,11 @@ fn has_room(view: &View, sender: &Sender, resolution: &Resolution) -> Result<boo
 /// The sender, or an author in From, is not one of the account's addresses.
 pub(super) fn not_yours(identity: &directory::Identity) -> Reply {
     Reply::new(553, Enhanced(5, 7, 1), format!("Not an address of {}", identity.login))
+}
+
+/// The address stands for somebody elsewhere, and what is no report does not go there.
+fn reports_only() -> Reply {
+    Reply::new(550, Enhanced(5, 7, 1), "This address takes reports on delivery only")
 }
 
 /// A mailbox is full: its owner can make room.

@@ -33,6 +33,7 @@ pub(super) async fn context() -> Context {
         crate::kept::TABLES,
         directory::TABLES,
         crate::dkim::TABLES,
+        crate::srs::TABLES,
         mailbox::TABLES,
         queue::TABLES,
         turn::TABLES,

@@ -59,6 +59,7 @@ impl<'a> World<'a> {
             capture_to: None,
             ids: Arc::clone(&self.ids),
             signers: Arc::default(),
+            srs: None,
         })
     }
 
@@ -327,6 +328,7 @@ impl Op for Enqueue {
             smtputf8: false,
             at: self.sent.at,
             options: MailOptions::default(),
+            return_path: None,
             recipients: recipients
                 .map(|recipient| NewEntry { recipient, original: None, options: RcptOptions::default() })
                 .collect(),

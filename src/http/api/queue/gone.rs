@@ -44,7 +44,8 @@ fn sentence(end: &Event, recipient: &str) -> String {
 /// `for bob@elsewhere.test, as q_…_0` where an alias had led there.
 fn recipient_of(story: &[Event], id: QueueId) -> Option<String> {
     let end = format!("as {id}");
-    let queued = story.iter().find(|event| event.kind == Kind::Queued && event.text.ends_with(&end))?;
+    let is_of = |event: &Event| event.entry == Some(id.number) || event.text.ends_with(&end);
+    let queued = story.iter().find(|event| event.kind == Kind::Queued && is_of(event))?;
     let forwarded = queued.text.strip_prefix("for ").and_then(|text| text.split_once(", as "));
     let mut recipient = forwarded.map(|(recipient, _)| recipient.to_owned()).or_else(|| queued.recipient.clone())?;
     for event in story.iter().filter(|event| event.kind == Kind::Redirected) {
