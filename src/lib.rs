@@ -19,6 +19,7 @@ pub mod queue;
 pub mod settings;
 pub mod srs;
 pub mod trace;
+pub mod trust;
 pub mod turn;
 
 pub mod dns;

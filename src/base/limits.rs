@@ -584,6 +584,14 @@ pub const SRS_DAYS: u32 = 21;
 pub const SRS_SENDERS_A_DAY: u32 = 20_000;
 /// Of those whose time is over, how many go when one comes.
 pub const SRS_FORGOTTEN_AT_ONCE: usize = 50;
+/// Signatures of a message that are verified. RFC 6376 §6.1 leaves it to the verifier.
+pub const DKIM_SIGNATURES: usize = 8;
+/// Questions to the DNS about who a message is from. RFC 7208 §4.6.4 allows SPF 10 mechanisms that ask, and each MX ten more.
+pub const TRUST_LOOKUPS: usize = 60;
+/// Milliseconds in which they must be answered: the sender waits for its 250.
+pub const TRUST_MS: u64 = 5000;
+/// Lookups of SPF that may lead to nothing. RFC 7208 §4.6.4
+pub const SPF_VOID_LOOKUPS: usize = 2;
 /// Octets of a DKIM selector. RFC 1035 §2.3.4: a label; ours may have dots in it, and is no longer for that.
 pub const DKIM_SELECTOR_BYTES: usize = 63;
 /// DKIM keys of one domain: two that sign, two to come, and those that retire. All that sign make a signature each.

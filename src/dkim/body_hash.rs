@@ -22,11 +22,14 @@ pub struct BodyHasher {
     /// White space that counts only when something stands behind it on its line.
     space: bool,
     is_empty: bool,
+    /// In the relaxed form, not the simple one.
+    is_relaxed: bool,
 }
 
 impl Default for BodyHasher {
     fn default() -> Self {
         Self {
+            is_relaxed: true,
             sha: Context::new(&SHA256),
             gathered: Vec::new(),
             blank_line: b"\r\n",
@@ -39,6 +42,12 @@ impl Default for BodyHasher {
 }
 
 impl BodyHasher {
+    /// For the simple form.
+    // RFC 6376 §3.4.3
+    pub fn simple() -> Self {
+        Self { is_relaxed: false, ..Self::default() }
+    }
+
     /// Takes the next octets of the body: from the blank line on, which is itself no part of what is hashed; line ends
     /// are canonical.
     pub fn push(&mut self, piece: &[u8]) {
@@ -58,12 +67,13 @@ impl BodyHasher {
                     self.behind_cr = true;
                     rest = behind;
                 }
-                b' ' | b'\t' => {
+                b' ' | b'\t' if self.is_relaxed => {
                     self.space = true;
                     rest = behind;
                 }
                 _ => {
-                    let end = rest.iter().position(|octet| matches!(octet, b'\r' | b' ' | b'\t')).unwrap_or(rest.len());
+                    let is_end = |octet: &u8| *octet == b'\r' || self.is_relaxed && matches!(octet, b' ' | b'\t');
+                    let end = rest.iter().position(is_end).unwrap_or(rest.len());
                     let (text, behind) = rest.split_at(end);
                     self.add(text);
                     rest = behind;
@@ -77,8 +87,8 @@ impl BodyHasher {
         if self.behind_cr {
             self.add(b"\r");
         }
-        // Empty lines at the end do not count; what is there ends with one CRLF.
-        if !self.is_empty {
+        // Empty lines at the end do not count; what is there ends with one CRLF, and in the simple form nothing does too.
+        if !self.is_empty || !self.is_relaxed {
             self.gathered.extend_from_slice(b"\r\n");
         }
         self.sha.update(&self.gathered);
@@ -127,6 +137,23 @@ mod tests {
     use ring::digest::digest;
 
     use super::*;
+
+    // RFC 6376 §3.4.3, §3.4.5
+    #[test]
+    fn the_simple_form_leaves_white_space() {
+        let check = |body: &str, canonical: &str| {
+            for size in [1, 2, 100] {
+                let (whole, mut hasher) = (format!("\r\n{body}"), BodyHasher::simple());
+                whole.as_bytes().chunks(size).for_each(|piece| hasher.push(piece));
+                assert_eq!(hasher.finish().0, digest(&SHA256, canonical.as_bytes()).as_ref(), "{body:?}");
+            }
+        };
+        check("", "\r\n");
+        check("\r\n\r\n", "\r\n");
+        check(" C \r\nD \t E\r\n\r\n\r\n", " C \r\nD \t E\r\n");
+        check("a", "a\r\n");
+        check("a\r\n \r\n", "a\r\n \r\n");
+    }
 
     fn hash_of(pieces: &[&[u8]]) -> BodyHash {
         let mut hasher = BodyHasher::default();

@@ -3,10 +3,12 @@
 //! Floor F4a. What an answer holds is hostile: it is bounded here, and judged by `delivery`.
 
 mod answer;
+mod evidence;
 mod resolver;
 
 #[cfg(test)]
 pub(crate) mod scripted;
 
 pub use answer::{DnsError, MailServers};
+pub use evidence::Evidence;
 pub use resolver::Resolver;

@@ -8,7 +8,7 @@ use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError as Semantic, NetError};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::proto::rr::{Name, Record, RecordType};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::answer::{self, DnsError, MailServers};
@@ -18,7 +18,9 @@ use crate::telemetry::metrics;
 /// Attempts that the time for one question is divided by: the first, and two more.
 const TRIES: u32 = 3;
 
-/// Asks the system's name servers, or those that were named: by UDP, and by TCP what does not fit.
+/// Asks the system's name servers, or those that were named: by UDP, and by TCP what does not fit. Its clones remember
+/// together.
+#[derive(Clone)]
 pub struct Resolver {
     inner: TokioResolver,
     timeout: Duration,
@@ -125,6 +127,21 @@ impl Resolver {
             Ok(Found::Nothing) | Err(DnsError::NoSuchName(_)) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
+    }
+
+    /// The records of an answer, of whatever name they are; `None`: there is no answer.
+    pub(super) async fn records(&self, name: &Name, kind: RecordType) -> Option<Vec<Record>> {
+        // Which name it was is for nobody to read.
+        let asked = DomainName::parse("localhost").ok()?;
+        match self.ask(&asked, name, kind).await {
+            Ok(Found::Answer(lookup)) => Some(lookup.answers().to_vec()),
+            Ok(Found::Nothing) | Err(DnsError::NoSuchName(_)) => Some(Vec::new()),
+            Err(DnsError::Temporary(..)) => None,
+        }
+    }
+
+    pub(super) fn inner(&self) -> &TokioResolver {
+        &self.inner
     }
 
     async fn ask(&self, asked: &DomainName, name: &Name, kind: RecordType) -> Result<Found, DnsError> {

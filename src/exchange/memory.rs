@@ -41,6 +41,7 @@ impl Context {
             tls: None,
             message_bytes_max: limits::MESSAGE_BYTES,
             recipients_max: limits::RECIPIENTS,
+            evidence: None,
             vrfy: smtp::server::Vrfy::Known,
             idle: Duration::from_secs(1),
             refusal_delay: Duration::ZERO,

@@ -83,6 +83,8 @@ pub struct Origin {
     pub helo: Option<String>,
     /// TLS version and cipher suite.
     pub tls: Option<String>,
+    /// What is known of who it is from, as in `spf=pass (far.test) dkim=none dmarc=pass (far.test)`.
+    pub checked: Option<String>,
 }
 
 /// The entries of a message for addresses elsewhere, each with the recipient as it was named.
@@ -309,6 +311,10 @@ impl Accept {
             plan.fresh.iter().map(|copy| Placement { mailbox: copy.mailbox, own_lines: &copy.own_lines }).collect();
         mailbox::deliver(tx, &incoming, &placements)?;
         self.record(tx, self.accepted())?;
+        if let Some(text) = &self.origin.checked {
+            let event = Event::new(self.at, Kind::Checked, self.origin.actor.as_str());
+            self.record(tx, Event { text: text.clone(), ..event })?;
+        }
         for copy in &plan.fresh {
             if !copy.is_capture {
                 let text = format!("to the INBOX of {}", copy.address);

@@ -9,7 +9,7 @@ use crate::store::{Halt, Op, StoreError, Tx};
 /// Writes the outcomes of one message: what was delivered leaves the queue, what was deferred gets its next time, and of
 /// what failed or expired the sender is told by a bounce *in the same transaction*: into their mailbox here, or queued
 /// when they are elsewhere. A bounce that can't be returned goes to the postmaster; so does one for mail with the null
-/// sender and for forwarded strangers' mail. Also used for an operator's bounce.
+/// sender and for forwarded mail of strangers who have proved nothing. Also used for an operator's bounce.
 pub struct Settle {
     /// The outcomes, all of one message.
     pub outcomes: Vec<Outcome>,

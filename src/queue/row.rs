@@ -132,7 +132,7 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 /// Who is told when a message can't be delivered. Never a stranger: a forged sender would get mail that it never caused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notify {
-    /// The sender of the envelope, whom we know: it has logged in, or is ourselves.
+    /// The sender of the envelope, whom we know: it has logged in, has proved to have sent it, or is ourselves.
     Sender,
     /// Our postmaster: the sender is null, or a stranger whose mail an alias forwards.
     Postmaster,

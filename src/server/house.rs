@@ -14,7 +14,7 @@ use super::{Config, ServerError, key_file, meter, sizing};
 use crate::backup::{Backups, Schedule};
 use crate::base::{Clock, DomainName, MessageIds, Random, Secret, limits};
 use crate::directory::{Authenticator, FileTokenError, SetFileToken};
-use crate::dns::Resolver;
+use crate::dns::{Evidence, Resolver};
 use crate::http::{Hub, Mail};
 use crate::jobs::Jobs;
 use crate::net::{Connection, Listener, Sessions};
@@ -153,6 +153,8 @@ impl House {
         store.write(turn::EndRunning { at: clock.now() }).await?.into_inner();
         let backups = Arc::new(Backups::beside(config.data.as_deref(), store.clone()));
         backups.sweep();
+        let resolver = Resolver::new(&config.resolver, Duration::from_secs(limits::DNS_ANSWER_S));
+        let resolver = resolver.map_err(ServerError::Resolver)?;
         let refusal_delay = Duration::from_millis(settings.limits_refusal_delay_ms);
         let smtp = Arc::new(smtp::server::Context {
             store: store.clone(),
@@ -167,6 +169,7 @@ impl House {
             tls: Some(Arc::clone(&tls[&Listener::Smtp])),
             message_bytes_max: settings.limits_message_bytes,
             recipients_max: settings.limits_recipients,
+            evidence: settings.smtp_sender_authentication.then(|| Evidence::new(&resolver)),
             vrfy: Vrfy::of(&settings.smtp_vrfy),
             idle: Duration::from_secs(settings.smtp_idle_seconds),
             refusal_delay,
@@ -204,8 +207,7 @@ impl House {
             store: store.clone(),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
-            resolver: Resolver::new(&config.resolver, Duration::from_secs(limits::DNS_ANSWER_S))
-                .map_err(ServerError::Resolver)?,
+            resolver,
             roots: roots(&settings)?,
             outbound,
             allow_networks: settings.delivery_allow_networks.clone(),

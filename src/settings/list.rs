@@ -61,6 +61,8 @@ settings! {
     "smtp.idle_seconds" => smtp_idle_seconds: u64 = "300";
     /// Whom VRFY and EXPN tell the truth: `auth` those who have logged in, about their own domains; `252` nobody; `public` everybody; `off`: the commands are not there.
     "smtp.vrfy" => smtp_vrfy: String = "auth";
+    /// Whether SPF, DKIM and DMARC are evaluated for what strangers bring, and written into its header (Authentication-Results).
+    "smtp.sender_authentication" => smtp_sender_authentication: bool = "true";
     /// Seconds that a POP3 session may be silent.
     "pop3.idle_seconds" => pop3_idle_seconds: u64 = "600";
     /// Seconds that an IMAP session may be silent, also while it idles.

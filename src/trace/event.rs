@@ -122,6 +122,8 @@ pub enum Kind {
     Restored,
     /// The sender was told that it was delivered, as they had asked; the text names the report.
     Reported,
+    /// SPF, DKIM and DMARC were evaluated; the text says what came of them.
+    Checked,
 }
 
 impl Kind {
@@ -154,6 +156,7 @@ impl Kind {
         Self::Redelivered,
         Self::Restored,
         Self::Reported,
+        Self::Checked,
     ];
 }
 

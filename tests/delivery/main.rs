@@ -1,6 +1,7 @@
 //! Delivery in one process: a whole server without listeners, with a clock that a test turns, a name server and mail
 //! servers of the tests on loopback.
 
+mod authentication;
 mod broken;
 mod clock;
 mod clock_table;

@@ -95,6 +95,7 @@ impl Site {
             tls: Some(Arc::clone(&tls)),
             message_bytes_max: 1_000_000,
             recipients_max: 100,
+            evidence: None,
             vrfy: smtp::server::Vrfy::Known,
             idle: within,
             refusal_delay: Duration::ZERO,

@@ -143,6 +143,7 @@ impl World {
                 peer_ip: Some("192.0.2.1".parse().unwrap()),
                 helo: Some("mx.far.test".into()),
                 tls: None,
+                checked: None,
             },
             sender: mail.sender.map(address),
             recipients: mail

@@ -1,15 +1,18 @@
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::context::Context;
 use super::session::{Session, Smtp};
 use super::{policy, report, submission};
-use crate::base::{Enhanced, MessageId, Reply, Timestamp};
+use crate::base::{Enhanced, MessageId, Reply, Timestamp, limits};
 use crate::dkim::{BodyHash, Unsigned};
 use crate::intake::{self, Accept, Accepted, Body, Origin, Received, Recipient, Refused};
 use crate::message::{Scan, Scanned, Summary};
 use crate::queue::Notify;
 use crate::smtp::machine::{Facts, Identity, Profile, Transaction};
 use crate::store::{Committed, StagedBlob, WriteError};
+use crate::trust::{self, Arrival, Hashed, Verdicts};
 
 /// A message that was received whole and is not yet committed.
 pub(super) struct Taken {
@@ -23,8 +26,16 @@ pub(super) struct Taken {
     pub(super) bytes: u64,
     /// Some of them are above 127.
     pub(super) eight_bit: bool,
-    /// Of the body, of a submission.
-    pub(super) body_hash: Option<BodyHash>,
+    /// Of the body, where that is of use.
+    pub(super) body_hashed: Option<Box<BodyHashed>>,
+}
+
+/// What a body was hashed for.
+pub(super) enum BodyHashed {
+    /// The signature of what one of our own sends.
+    Own(BodyHash),
+    /// The signatures of a stranger.
+    Theirs(Hashed),
 }
 
 impl Session {
@@ -40,7 +51,12 @@ impl Session {
             return Err(Reply::new(451, Enhanced(4, 7, 0), "Your login has ended: log in again"));
         }
         let context = Arc::clone(&self.context);
-        let Taken { mut header_block, body, scanned, bytes, eight_bit, body_hash } = taken;
+        let Taken { mut header_block, body, scanned, bytes, eight_bit, body_hashed } = taken;
+        let (body_hash, hashed) = match body_hashed.map(|hashed| *hashed) {
+            Some(BodyHashed::Own(hash)) => (Some(hash), None),
+            Some(BodyHashed::Theirs(hashed)) => (None, Some(hashed)),
+            None => (None, None),
+        };
         let scan = Scan::of(&header_block);
         // RFC 5321 §6.3
         if scan.is_looping() {
@@ -59,6 +75,18 @@ impl Session {
             let fields = sign(&context, &scan, &[trace_fields.as_bytes(), &header_block].concat(), body_hash, at)?;
             trace_fields.insert_str(0, &fields);
         }
+        let verdicts = self.judge(facts, &transaction, &header_block, hashed).await;
+        if self.profile != Profile::Submission {
+            // RFC 8601 §5
+            header_block = match trust::without_forged_results(&header_block, &context.hostname) {
+                Cow::Owned(stripped) => stripped,
+                Cow::Borrowed(_) => header_block,
+            };
+        }
+        if let Some(verdicts) = &verdicts {
+            // RFC 8601 §4.1: above the Received field of the same server
+            trace_fields.insert_str(0, &verdicts.field(&context.hostname));
+        }
         let report = report::Summary::of(self, facts, &transaction, bytes);
         let written = context
             .store
@@ -66,14 +94,15 @@ impl Session {
                 id,
                 at,
                 session: Some(Arc::clone(&self.intake)),
-                origin: self.origin(facts),
+                origin: Origin { checked: verdicts.as_ref().map(ToString::to_string), ..self.origin(facts) },
                 sender: transaction.sender.address.clone(),
                 recipients: transaction.recipients,
-                notify: if self.reversed.is_some() {
+                notify: match (&verdicts, &transaction.sender.address) {
+                    // Whoever owns the address has sent it: a report reaches nobody else.
+                    (Some(verdicts), Some(sender)) if verdicts.prove(sender) => Notify::Sender,
                     // It was strangers who wrote what a peer kept for us.
-                    Notify::Postmaster
-                } else {
-                    policy::notify(facts, &transaction.sender)
+                    _ if self.reversed.is_some() => Notify::Postmaster,
+                    _ => policy::notify(facts, &transaction.sender),
                 },
                 summary: Summary::of(&[trace_fields.as_bytes(), &header_block].concat(), scanned),
                 trace_fields: trace_fields.into_bytes(),
@@ -102,7 +131,38 @@ impl Session {
             peer_ip: Some(self.connection.peer().ip()),
             helo: Some(facts.hello.name.clone()),
             tls: self.tls_text(),
+            checked: None,
         }
+    }
+
+    /// What is known of who a stranger's message is from. Nothing is asked of what comes from this machine; and where a peer
+    /// has kept it for us, SPF says nothing of the peer, and only signatures do.
+    async fn judge(
+        &mut self,
+        facts: &Facts<Smtp>,
+        transaction: &Transaction<Smtp>,
+        header_block: &[u8],
+        body: Option<Hashed>,
+    ) -> Option<Verdicts> {
+        let context = Arc::clone(&self.context);
+        let evidence = context.evidence.as_ref()?;
+        let peer_ip = match self.profile {
+            Profile::Mx if facts.identity.is_none() && !self.connection.is_loopback() => {
+                Some(self.connection.peer().ip())
+            }
+            Profile::Reversed if body.is_some() => None,
+            Profile::Mx | Profile::Reversed | Profile::Submission | Profile::Odmr => return None,
+        };
+        let arrival = Arrival {
+            peer_ip,
+            helo: &facts.hello.name,
+            hostname: &context.hostname,
+            sender: transaction.sender.address.as_ref(),
+            header_block,
+            body,
+        };
+        let resolve = evidence.within(Duration::from_millis(limits::TRUST_MS));
+        Some(evidence.judge().judge(&arrival, &resolve).await)
     }
 
     fn received(&self, facts: &Facts<Smtp>, transaction: &Transaction<Smtp>, id: MessageId, at: Timestamp) -> String {

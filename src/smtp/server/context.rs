@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::base::{Clock, DomainName, MessageIds};
 use crate::directory::Authenticator;
+use crate::dns::Evidence;
 use crate::intake::{Outbound, Sessions};
 use crate::smtp::machine::Vrfy;
 use crate::store::Store;
@@ -38,6 +39,8 @@ pub struct Context {
     pub message_bytes_max: u64,
     /// Recipients of one message.
     pub recipients_max: usize,
+    /// Says who strangers' messages are from; `None`: nobody asks.
+    pub evidence: Option<Evidence>,
     /// What VRFY and EXPN tell whom.
     pub vrfy: Vrfy,
     /// How long a client may be silent.

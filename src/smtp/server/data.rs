@@ -4,15 +4,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::budget::Pace;
-use super::commit::Taken;
+use super::commit::{BodyHashed, Taken};
 use super::policy;
 use super::session::{End, Session, Smtp};
 use crate::base::{Enhanced, Reply};
 use crate::dkim::BodyHasher;
-use crate::message::{HeaderError, HeaderSplitter, StructureScanner};
+use crate::message::{self, HeaderError, HeaderSplitter, StructureScanner};
 use crate::smtp::machine::{ChunkEnd, DataEnd, Profile};
 use crate::smtp::wire::{Chunk, DataDecoder, DataFaults, LineEnds};
 use crate::store::{BlobWriter, Store, WriteError};
+use crate::trust::BodyHashes;
 
 /// Octets of a decode buffer to begin with: one read of the connection.
 const DECODED_BYTES: usize = 16 * 1024;
@@ -21,8 +22,7 @@ const DECODED_BYTES: usize = 16 * 1024;
 struct Incoming {
     splitter: HeaderSplitter,
     body: Option<Body>,
-    /// For the signature of what one of our own sends.
-    hasher: Option<BodyHasher>,
+    hashing: Hashing,
     bytes: u64,
     bytes_max: u64,
     eight_bit: bool,
@@ -36,6 +36,26 @@ pub(super) struct Chunks {
     incoming: Incoming,
 }
 
+/// What a body is hashed for.
+enum Hashing {
+    /// Nothing.
+    No,
+    /// The signature of what one of our own sends.
+    Sign(Box<BodyHasher>),
+    /// The signatures of a stranger, where there are any.
+    Verify(Box<BodyHashes>),
+}
+
+impl Hashing {
+    fn push(&mut self, body: &[u8]) {
+        match self {
+            Self::No => {}
+            Self::Sign(hasher) => hasher.push(body),
+            Self::Verify(hashes) => hashes.push(body),
+        }
+    }
+}
+
 /// A body on its way in.
 struct Body {
     writer: BlobWriter,
@@ -47,7 +67,7 @@ impl Session {
     /// command.
     pub(super) async fn receive(&mut self, line_ends: LineEnds, bytes_max: u64) -> Result<DataEnd<Taken>, End> {
         let mut decoder = DataDecoder::new(line_ends);
-        let mut incoming = Incoming::new(bytes_max, self.hasher());
+        let mut incoming = Incoming::new(bytes_max, self.hashing());
         let mut text = Vec::with_capacity(DECODED_BYTES);
         let mut pace = Pace::new(Instant::now());
         loop {
@@ -69,9 +89,12 @@ impl Session {
         }
     }
 
-    /// For the signature of what one of our own sends.
-    fn hasher(&self) -> Option<BodyHasher> {
-        (self.profile == Profile::Submission).then(BodyHasher::default)
+    fn hashing(&self) -> Hashing {
+        match self.profile {
+            Profile::Submission => Hashing::Sign(Box::default()),
+            Profile::Mx | Profile::Reversed if self.context.evidence.is_some() => Hashing::Verify(Box::default()),
+            Profile::Mx | Profile::Reversed | Profile::Odmr => Hashing::No,
+        }
     }
 
     /// Reads a chunk: exactly its octets, also where the message can't be taken.
@@ -83,8 +106,10 @@ impl Session {
         line_ends: LineEnds,
         bytes_max: u64,
     ) -> Result<ChunkEnd<Smtp>, End> {
-        let first =
-            || Chunks { decoder: DataDecoder::of_chunks(line_ends), incoming: Incoming::new(bytes_max, self.hasher()) };
+        let first = || Chunks {
+            decoder: DataDecoder::of_chunks(line_ends),
+            incoming: Incoming::new(bytes_max, self.hashing()),
+        };
         let Chunks { mut decoder, mut incoming } = before.map_or_else(first, |before| *before);
         if chunk.bytes > bytes_max.saturating_sub(incoming.bytes) {
             // It is known before the first octet of it is here.
@@ -145,9 +170,9 @@ impl Session {
 }
 
 impl Incoming {
-    fn new(bytes_max: u64, hasher: Option<BodyHasher>) -> Self {
+    fn new(bytes_max: u64, hashing: Hashing) -> Self {
         let splitter = HeaderSplitter::new();
-        Self { splitter, body: None, hasher, bytes: 0, bytes_max, eight_bit: false, refused: None }
+        Self { splitter, body: None, hashing, bytes: 0, bytes_max, eight_bit: false, refused: None }
     }
 
     fn refuse(&mut self, end: DataEnd<Taken>) {
@@ -175,14 +200,15 @@ impl Incoming {
                 return Duration::ZERO;
             }
         };
+        if self.body.is_none() && matches!(self.hashing, Hashing::Verify(_)) && !is_signed(self.splitter.header()) {
+            self.hashing = Hashing::No;
+        }
         let incoming = self.body.get_or_insert_with(|| Body {
             writer: store.blob_writer(),
             scanner: StructureScanner::new(self.splitter.header()),
         });
         incoming.scanner.push(body);
-        if let Some(hasher) = &mut self.hasher {
-            hasher.push(body);
-        }
+        self.hashing.push(body);
         let began = Instant::now();
         let written = incoming.writer.write(body).await;
         if let Err(error) = written {
@@ -198,8 +224,13 @@ impl Incoming {
         if let Some(end) = self.refused {
             return end;
         }
-        let Self { bytes, eight_bit, hasher, .. } = self;
-        let body_hash = hasher.map(BodyHasher::finish);
+        let Self { bytes, eight_bit, hashing, .. } = self;
+        let body_hashed = match hashing {
+            Hashing::No => None,
+            Hashing::Sign(hasher) => Some(BodyHashed::Own(hasher.finish())),
+            Hashing::Verify(hashes) => Some(BodyHashed::Theirs(hashes.finish())),
+        };
+        let body_hashed = body_hashed.map(Box::new);
         let header_block = self.splitter.into_header();
         let (body, scanner) = match self.body {
             None => (None, StructureScanner::new(&header_block)),
@@ -208,8 +239,12 @@ impl Incoming {
                 Err(error) => return DataEnd::Refused(write_refusal(&error)),
             },
         };
-        DataEnd::Taken(Taken { header_block, body, scanned: scanner.finish(), bytes, eight_bit, body_hash })
+        DataEnd::Taken(Taken { header_block, body, scanned: scanner.finish(), bytes, eight_bit, body_hashed })
     }
+}
+
+fn is_signed(header: &[u8]) -> bool {
+    message::fields(header).any(|field| field.is("DKIM-Signature"))
 }
 
 fn header_refusal(error: HeaderError) -> Reply {

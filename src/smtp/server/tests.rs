@@ -73,6 +73,7 @@ pub(super) async fn context() -> Context {
         tls: None,
         message_bytes_max: 1_000_000,
         recipients_max: 100,
+        evidence: None,
         vrfy: Vrfy::Known,
         idle: Duration::from_secs(20),
         refusal_delay: Duration::ZERO,

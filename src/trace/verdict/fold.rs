@@ -126,7 +126,7 @@ impl<'a> Story<'a> {
             Kind::Uncertain => self.uncertain(event),
             Kind::Redirected => self.redirected(event),
             Kind::Redelivered => self.again = event.text.strip_prefix("as ").or(self.again),
-            Kind::LoginFailed | Kind::Repeated | Kind::Delayed | Kind::Reported => {}
+            Kind::LoginFailed | Kind::Repeated | Kind::Delayed | Kind::Reported | Kind::Checked => {}
         }
     }
 

@@ -372,6 +372,7 @@ fn kind_word(kind: Kind) -> &'static str {
         Kind::Redelivered => "redelivered",
         Kind::Restored => "restored",
         Kind::Reported => "reported",
+        Kind::Checked => "checked",
     }
 }
 
