@@ -18,11 +18,13 @@ pub mod maintenance;
 pub mod queue;
 pub mod settings;
 pub mod srs;
+pub mod tlspolicy;
 pub mod trace;
 pub mod trust;
 pub mod turn;
 
 pub mod dns;
+pub mod fetch;
 pub mod net;
 pub mod tls;
 

@@ -3,7 +3,9 @@
 //! Floor F6.
 
 use crate::store::{AnyTable, CrossCheck, Migration, Schema};
-use crate::{audit, directory, dkim, http, intake, job, kept, mailbox, queue, settings, srs, tls, trace, turn};
+use crate::{
+    audit, directory, dkim, http, intake, job, kept, mailbox, queue, settings, srs, tls, tlspolicy, trace, turn,
+};
 
 /// The schema of this release.
 pub static SCHEMA: Schema = Schema { version: 4, tables: &TABLES, checks: &CHECKS, migrations: MIGRATIONS };
@@ -39,6 +41,7 @@ const ROOMS: &[&[&dyn AnyTable]] = &[
     turn::TABLES,
     intake::TABLES,
     tls::TABLES,
+    tlspolicy::TABLES,
     http::TABLES,
 ];
 const ROOM_CHECKS: &[&[CrossCheck]] = &[
@@ -52,6 +55,7 @@ const ROOM_CHECKS: &[&[CrossCheck]] = &[
     queue::CHECKS,
     turn::CHECKS,
     intake::CHECKS,
+    tlspolicy::CHECKS,
     http::CHECKS,
 ];
 

@@ -11,7 +11,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("F0", &["base", "telemetry"]),
     ("F1", &["sasl", "message", "smtp::wire", "smtp::machine", "smtp::machine::client", "imap::wire", "pop3::wire"]),
     ("F2", &["store"]),
-    ("F3a", &["trace", "audit", "kept", "settings", "job"]),
+    ("F3a", &["trace", "audit", "kept", "settings", "job", "tlspolicy"]),
     ("F3b", &["directory", "dkim", "srs"]),
     ("F3c", &["mailbox", "search", "queue"]),
     ("F3d", &["trust", "turn"]),

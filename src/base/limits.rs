@@ -619,3 +619,25 @@ pub const DNS_RECORDS_AT_ONCE: usize = 8;
 pub const TXT_RECORDS: usize = 50;
 /// Octets of a TXT record that are read. RFC 1035 §3.3.14 lets it be of 64 KiB.
 pub const TXT_BYTES: usize = 8 * 1024;
+/// Octets of the id of an MTA-STS policy. RFC 8461 §3.1
+pub const STS_ID_BYTES: usize = 32;
+/// Seconds for which an MTA-STS policy holds at most. RFC 8461 §3.2
+pub const STS_MAX_AGE_S: u64 = 31_557_600;
+/// Servers, or patterns of them, that an MTA-STS policy may name.
+pub const STS_MX: usize = 100;
+/// MTA-STS policies that are kept.
+pub const STS_POLICIES: usize = 10_000;
+/// Milliseconds after which an MTA-STS policy is fetched anew, before it expires. RFC 8461 §3.3 suggests once a day.
+pub const STS_REFRESH_MS: u64 = 24 * 60 * 60 * 1000;
+/// Milliseconds without mail after which an MTA-STS policy is not fetched anew any more: it expires.
+pub const STS_UNUSED_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+/// Milliseconds after a failed fetch of an MTA-STS policy before the next. RFC 8461 §3.3: five minutes or longer
+pub const STS_AGAIN_MS: u64 = 5 * 60 * 1000;
+/// Failed fetches of MTA-STS policies that are remembered.
+pub const STS_FAILURES: usize = 10_000;
+/// MTA-STS policies that are looked at before the next are read.
+pub const STS_SLICE: usize = 200;
+/// Octets that are fetched from another web server. RFC 8461 §3.3 suggests 64 KiB for a policy.
+pub const FETCH_BYTES: usize = 64 * 1024;
+/// Seconds that a fetch may take. RFC 8461 §3.3 suggests a minute.
+pub const FETCH_S: u64 = 60;

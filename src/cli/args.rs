@@ -360,6 +360,9 @@ pub struct ServeFlags {
     /// The port that mail goes to at the servers of the DNS; for tests [default: 25]
     #[arg(long, env = "PILLARBOX_REMOTE_PORT", value_name = "N")]
     pub remote_port: Option<u16>,
+    /// The port at which the MTA-STS policies of other domains are fetched; for tests [default: 443]
+    #[arg(long, env = "PILLARBOX_POLICY_PORT", value_name = "N")]
+    pub policy_port: Option<u16>,
     /// Any setting; repeatable. PILLARBOX_SET holds one a line
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,

@@ -8,8 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::anchor::{Anchor, due_spans};
 use super::claims::Claims;
+use super::sts::Failures;
 use crate::base::{Clock, Networks, Random, Timestamp};
 use crate::dns::Resolver;
+use crate::fetch;
 use crate::intake::Outbound;
 use crate::smtp::client::Patience;
 use crate::store::Store;
@@ -27,6 +29,8 @@ pub struct Context {
     pub resolver: Resolver,
     /// The CAs whose word counts where a server's certificate is verified.
     pub roots: Roots,
+    /// Fetches the MTA-STS policies of other domains; `None`: they are not looked for.
+    pub fetch: Option<fetch::Client>,
     /// The server's name, and how long mail is tried.
     pub outbound: Arc<Outbound>,
     /// `delivery.allow_networks`: of addresses that are not global, those that may be dialled all the same.
@@ -59,6 +63,8 @@ pub struct State {
     pub(super) wake: Notify,
     /// Somebody wants mail tried now, also where nobody could be reached a moment ago.
     pub(super) is_urged: AtomicBool,
+    /// MTA-STS policies that can't be fetched at the moment.
+    pub(super) sts_failures: Failures,
 }
 
 impl State {

@@ -1,11 +1,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::Context;
-use super::global::may_be_dialled;
 use super::servers::{Candidate, Own, Server, Unroutable, servers};
 use super::way::Way;
 use crate::base::{DomainName, Enhanced, Host};
 use crate::dns::MailServers;
+use crate::net::may_be_dialled;
 
 /// Finds the servers to dial for a way, in their order, never none.
 ///

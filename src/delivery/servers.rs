@@ -1,8 +1,8 @@
 use std::net::{IpAddr, SocketAddr};
 
-use super::global::may_be_dialled;
 use crate::base::{DomainName, Enhanced, Networks, Random, limits};
 use crate::dns::DnsError;
+use crate::net::may_be_dialled;
 use crate::queue::Words;
 
 /// A server to dial.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Context;
 use super::board::{Board, Broken};
 use super::courier::{ACTOR, QueueCourier};
+use super::demand::Demand;
 use super::lanes::Bundle;
 use super::locate::locate;
 use super::pace::Entered;
@@ -26,7 +27,8 @@ pub(super) async fn run(context: Arc<Context>, seat: Seat, way: Way, first: Bund
     let began_ms = context.clock.monotonic_ms();
     let began = context.now();
     let (board, key) = (Arc::clone(&seat.board), seat.key.clone());
-    let mut session = Session { seat, board, key, context, way, courier, began, began_ms, dialogue: String::new() };
+    let (demand, dialogue) = (Demand::Nothing, String::new());
+    let mut session = Session { seat, board, key, context, way, demand, courier, began, began_ms, dialogue };
     session.run().await;
     session.courier.finish().await;
     if session.courier.desk.not_opened {
@@ -39,6 +41,8 @@ struct Session {
     board: Arc<Board>,
     key: String,
     way: Way,
+    /// What its domain asks of TLS.
+    demand: Demand,
     courier: QueueCourier,
     /// By the schedule.
     began: Timestamp,
@@ -68,15 +72,23 @@ impl Session {
             let attempt = self.attempt(None, Stage::Login, Words::own(Enhanced(4, 3, 5), what));
             return self.unreachable(attempt).await;
         }
-        let servers = match self.seat.wait(locate(&self.context, &self.way)).await {
+        let (context, way) = (&self.context, &self.way);
+        let looks = async { tokio::join!(locate(context, way), Demand::of(context, way)) };
+        let (servers, demand) = self.seat.wait(looks).await;
+        self.demand = demand;
+        let servers = match servers {
             Ok(servers) => servers,
             Err(unroutable) => return self.unroutable(unroutable).await,
+        };
+        let servers = match self.demand.admitted(servers) {
+            Ok(servers) => servers,
+            Err(words) => return self.unreachable(self.attempt(None, Stage::Tls, words)).await,
         };
         let servers = match self.not_suspended(servers) {
             Ok(servers) => servers,
             Err(attempt) => return self.unreachable(*attempt).await,
         };
-        match self.board.enter(&mut self.seat, site(&self.way, &servers), self.context.now()) {
+        match self.board.enter(&mut self.seat, site(&self.way, &self.demand, &servers), self.context.now()) {
             Entered::Yes => {}
             // What it was begun for is given back, and waits for one of those to end.
             Entered::Full => return,
@@ -252,6 +264,7 @@ impl Session {
         }
         self.courier.rewind();
         let Failure { stage, words, .. } = failure;
+        let words = if stage == Stage::Tls { self.demand.explain(words) } else { words };
         let address = server.address;
         let begin = format!("* {} [{}]:{}\n", server.name, address.ip(), address.port());
         self.dialogue.extend([begin.as_str(), &summary.dialogue]);
@@ -283,6 +296,7 @@ impl Session {
     fn tls(&self) -> Result<Tls, rustls::Error> {
         let roots = &self.context.roots;
         Ok(match &self.way {
+            Way::Mx(_) if self.demand.is_verified() => Tls::Required(roots.verified()?),
             Way::Mx(_) | Way::Peer { pinned: None, .. } | Way::Relay { tls: TlsUse::Opportunistic, .. } => {
                 Tls::Opportunistic(roots.opportunistic()?)
             }
@@ -306,6 +320,7 @@ impl Session {
             actor: ACTOR.to_owned(),
             server: server.name.clone(),
             tls,
+            policy: self.demand.name(),
             login: self.login(),
             then: Then::Quit,
             messages_max: self.context.messages_per_connection_max,
@@ -330,11 +345,13 @@ impl Session {
 }
 
 /// What sets some servers apart, and how they are spoken to: domains whose mail goes to the same ones share their sessions.
-fn site(way: &Way, servers: &[Server]) -> String {
+fn site(way: &Way, demand: &Demand, servers: &[Server]) -> String {
     match way {
         Way::Mx(_) => {
             let names: BTreeSet<&str> = servers.iter().map(|server| server.name.as_str()).collect();
-            format!("mx {}", names.into_iter().collect::<Vec<_>>().join(" "))
+            // Where one domain's policy is not met, the others' mail goes on.
+            let policy = demand.name().unwrap_or("mx");
+            format!("{policy} {}", names.into_iter().collect::<Vec<_>>().join(" "))
         }
         Way::Relay { .. } | Way::Peer { .. } => way.key(),
     }

@@ -42,6 +42,7 @@ pub(super) async fn answer(mut connection: Connection, turned: Turned, context: 
         server: peer.name.clone(),
         // The peer speaks over the TLS that it began as a client.
         tls: Tls::Keep,
+        policy: None,
         login: None,
         then: Then::Quit,
         messages_max: usize::MAX,

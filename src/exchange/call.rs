@@ -147,6 +147,7 @@ fn plan(context: &Context, fit: &Fit, dry_run: bool, began_ms: u64) -> Result<Pl
         actor: format!("{} {}", fit.verb.as_str(), fit.peer.name),
         server: fit.host.to_string(),
         tls: Tls::Required(tls.map_err(|error| error.to_string())?),
+        policy: None,
         login: fit.peer.fields.login.clone(),
         then: match fit.verb {
             _ if dry_run => Then::Look,

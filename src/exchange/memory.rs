@@ -54,6 +54,7 @@ impl Context {
             random: random.clone(),
             resolver: Resolver::new(&["127.0.0.1:1".parse().expect("an address")], moment).expect("a resolver"),
             roots: Roots::public().expect("public CAs"),
+            fetch: None,
             outbound,
             allow_networks: Networks::default(),
             remote_port: 1,

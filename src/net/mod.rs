@@ -6,6 +6,7 @@
 mod accept;
 mod connection;
 mod deflate;
+mod global;
 mod listener;
 mod permits;
 mod pipe;
@@ -14,6 +15,7 @@ mod transcript;
 
 pub use accept::{Door, accept, bind, bind_with, turn_away};
 pub use connection::{Connection, ConnectionError};
+pub use global::may_be_dialled;
 pub use listener::{Listener, ListenerError};
 pub use permits::{Crowded, Permit, PermitLimits, Permits};
 pub use sessions::{Sessions, panics};

@@ -50,7 +50,8 @@ pub struct Attempt {
     pub server: Option<String>,
     /// Its address.
     pub server_ip: Option<IpAddr>,
-    /// TLS version, cipher suite and what is known of the certificate, as in `TLSv1.3 TLS13_AES_256_GCM_SHA384 unverified`.
+    /// TLS version, cipher suite and what is known of the certificate, as in `TLSv1.3 TLS_AES_256_GCM_SHA384 unverified (expired)`;
+    /// behind a semicolon, the policy that it was dialled by, as in `…; mta-sts`.
     pub tls: Option<String>,
     /// How far it came.
     pub stage: Stage,

@@ -6,6 +6,8 @@ use crate::net::{Listener, ListenerError};
 
 /// Where servers take mail from each other. RFC 5321 §4.5.4.2
 const SMTP_PORT: u16 = 25;
+/// RFC 9110 §4.2.2
+const HTTPS_PORT: u16 = 443;
 /// Where name servers are asked. RFC 1035 §4.2
 const DNS_PORT: u16 = 53;
 
@@ -42,6 +44,8 @@ pub struct Config {
     pub resolver: Vec<SocketAddr>,
     /// `--remote-port`: where the servers of the DNS listen.
     pub remote_port: u16,
+    /// `--policy-port`: where the web servers of MTA-STS policies listen.
+    pub policy_port: u16,
 }
 
 impl Default for Config {
@@ -62,6 +66,7 @@ impl Default for Config {
             state: None,
             resolver: Vec::new(),
             remote_port: SMTP_PORT,
+            policy_port: HTTPS_PORT,
         }
     }
 }

@@ -28,7 +28,8 @@ use crate::telemetry::metrics;
 use crate::tls::{Certificates, Roots};
 use crate::trace::Traffic;
 use crate::{
-    audit, compaction, delivery, exchange, http, imap, intake, kept, mailbox, pop3, rotation, smtp, srs, trace, turn,
+    audit, compaction, delivery, exchange, fetch, http, imap, intake, kept, mailbox, pop3, rotation, smtp, srs, trace,
+    turn,
 };
 
 /// Octets that a pipe of [`House::connect`] holds in each direction.
@@ -203,12 +204,14 @@ impl House {
             message_bytes_max: settings.limits_message_bytes,
             capabilities_disabled: settings.imap_capabilities_disabled.iter().map(|it| it.to_uppercase()).collect(),
         });
+        let roots = roots(&settings)?;
         let way_out = delivery::Context {
             store: store.clone(),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
+            fetch: fetcher(config, &settings, &resolver, &roots)?,
             resolver,
-            roots: roots(&settings)?,
+            roots,
             outbound,
             allow_networks: settings.delivery_allow_networks.clone(),
             remote_port: config.remote_port,
@@ -364,6 +367,11 @@ impl House {
         tokio::spawn(keeper.run(self.stop.clone()));
     }
 
+    /// Begins to fetch MTA-STS policies anew before they expire, until [`House::stop`].
+    pub fn keep_policies(&self) {
+        tokio::spawn(delivery::keep_policies(Arc::clone(&self.delivery)));
+    }
+
     /// Begins to look for views of the file that nobody lets go of, until [`House::stop`].
     pub fn watch_views(&self) {
         let (store, stop) = (self.store.clone(), self.stop.clone());
@@ -484,6 +492,25 @@ fn roots(settings: &Settings) -> Result<Roots, ServerError> {
         return Roots::public().map_err(|error| ServerError::CaFile { path, what: error.to_string() });
     }
     Roots::public_and_file(&path).map_err(|error| ServerError::CaFile { path, what: error.to_string() })
+}
+
+/// Who fetches MTA-STS policies, where they are kept to.
+fn fetcher(
+    config: &Config,
+    settings: &Settings,
+    resolver: &Resolver,
+    roots: &Roots,
+) -> Result<Option<fetch::Client>, ServerError> {
+    if !settings.delivery_mta_sts {
+        return Ok(None);
+    }
+    Ok(Some(fetch::Client {
+        resolver: resolver.clone(),
+        tls: roots.verified().map_err(|error| ServerError::Tls(error.into()))?,
+        allow_networks: settings.delivery_allow_networks.clone(),
+        port: config.policy_port,
+        within: Duration::from_secs(limits::FETCH_S),
+    }))
 }
 
 /// The flag, else the setting, else the machine's name, else `localhost`.

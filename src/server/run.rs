@@ -100,6 +100,7 @@ async fn serve(
     house.back_up();
     house.keep_compact();
     house.keep_keys();
+    house.keep_policies();
     house.watch_views();
     if let Some(path) = &config.ready_file {
         let ready = Ready::new(web.socket.clone(), &bound);

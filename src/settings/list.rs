@@ -97,6 +97,8 @@ settings! {
     "delivery.allow_networks" => delivery_allow_networks: Networks = "";
     /// A file with further CAs in PEM form, beside the public ones: for servers whose certificate is verified. Empty: none.
     "delivery.ca_file" => delivery_ca_file: String = "";
+    /// Whether the MTA-STS policies of other domains are looked for and kept to. RFC 8461.
+    "delivery.mta_sts" => delivery_mta_sts: bool = "true";
     /// Mail for other domains goes to this account instead, and none leaves the machine. Empty: it is sent.
     "delivery.capture_to" => delivery_capture_to: String = "";
     /// Connections to other servers at a time.

@@ -30,6 +30,11 @@ pub struct Site {
 impl Site {
     /// Its name is `us.test`; it asks `zone`, and dials `port`.
     pub async fn open(zone: Zone, port: u16, settings: &[&str]) -> Self {
+        Self::open_with(zone, port, 1, settings).await
+    }
+
+    /// The same, and MTA-STS policies are fetched at `policy_port`.
+    pub async fn open_with(zone: Zone, port: u16, policy_port: u16, settings: &[&str]) -> Self {
         let dns = Dns::start(zone);
         let clock = Arc::new(TurnedClock::new(START));
         let mut set = vec!["delivery.allow_networks=127.0.0.0/8".to_owned()];
@@ -40,6 +45,7 @@ impl Site {
             settings: set,
             resolver: vec![dns.address],
             remote_port: port,
+            policy_port,
             ..Config::default()
         };
         let random = Arc::new(SeededRandom::new(7));

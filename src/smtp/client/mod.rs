@@ -85,6 +85,8 @@ pub struct Plan {
     pub server: String,
     /// What is asked of TLS.
     pub tls: Tls,
+    /// The policy that asks for it, for the trace, as in `mta-sts`; `None`: none does.
+    pub policy: Option<&'static str>,
     /// How to log in.
     pub login: Option<Login>,
     /// What is said when all our own mail is sent, instead of QUIT.

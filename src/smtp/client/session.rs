@@ -370,7 +370,10 @@ impl<'a, C: Courier> Session<'a, C> {
             actor: self.plan.actor.clone(),
             server: Some(self.plan.server.clone()),
             server_ip: Some(self.connection.peer().ip()),
-            tls: self.connection.tls().map(crate::tls::Facts::summary),
+            tls: self.connection.tls().map(|facts| match self.plan.policy {
+                Some(policy) => format!("{}; {policy}", facts.summary()),
+                None => facts.summary(),
+            }),
             stage: fate.stage.into(),
             words: fate.words.into(),
             duration_ms: clock.monotonic_ms().saturating_sub(*began_ms),

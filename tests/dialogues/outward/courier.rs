@@ -129,6 +129,7 @@ pub fn plan(script: &script::Plan, roots: &Roots, pin: [u8; 32]) -> Result<Plan,
         hostname: "mx.example.test".parse().map_err(|_| "a name")?,
         actor: "delivery".into(),
         server: "mx.b.test".into(),
+        policy: None,
         tls: match script.tls.as_str() {
             "never" => Tls::Never,
             "keep" => Tls::Keep,

@@ -2,9 +2,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::base::Networks;
 
-/// Whether mail may go to an address that the DNS, or a sender, has named: one of the public internet, or one that the
+/// Whether we may dial an address that the DNS, or a sender, has named: one of the public internet, or one that the
 /// administrator allows. Anybody may point a name at a machine that only we can reach.
-pub(super) fn may_be_dialled(address: IpAddr, allowed: &Networks) -> bool {
+pub fn may_be_dialled(address: IpAddr, allowed: &Networks) -> bool {
     is_global(address) || allowed.contains(address)
 }
 
