@@ -1,7 +1,8 @@
 use std::collections::BinaryHeap;
 
+use super::super::way::To;
 use super::*;
-use crate::base::{Enhanced, MessageId};
+use crate::base::{Enhanced, MessageId, TlsWish};
 use crate::queue::{Stage, Words};
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -30,7 +31,7 @@ impl Scene {
 
     fn offer_from(&mut self, sender: &str, domain: &str, count: u64, at: u64, now: Timestamp) -> Offered {
         let address: Address = format!("b@{domain}").parse().unwrap();
-        let way = Way::Mx(address.host.clone());
+        let way = Way { to: To::Mx(address.host.clone()), tls: TlsWish::Policy };
         let mut last = Offered::Later;
         for _ in 0..count {
             self.ids += 1;
@@ -163,7 +164,7 @@ fn a_destination_in_trouble_postpones_what_was_due_and_is_tried_by_one_at_a_time
 fn recipients_of_a_message_go_together_up_to_what_every_server_takes() {
     let (board, claims) = (Arc::new(Board::new(8, 8)), Claims::default());
     let address: Address = "b@a.test".parse().unwrap();
-    let way = Way::Mx(address.host.clone());
+    let way = Way { to: To::Mx(address.host.clone()), tls: TlsWish::Policy };
     for number in 0..250 {
         let id = QueueId { message: MessageId(1), number };
         let offer = || [(way.clone(), Due { id, address: address.clone(), at: NOW, turn: Turn::default() })];

@@ -5,7 +5,7 @@ use super::board::Board;
 use super::desk::{Desk, is_waiting};
 use super::lanes::Bundle;
 use super::peer::is_no_mail_here;
-use super::way::Way;
+use super::way::{To, Way};
 use crate::base::QueueId;
 use crate::queue::{Attempt, Outcome, Stage, Verdict};
 use crate::smtp::client::{Courier, Mail, NotOpened, Room};
@@ -30,7 +30,7 @@ pub(super) struct QueueCourier {
 impl QueueCourier {
     pub(super) fn new(context: Arc<Context>, board: Arc<Board>, key: String, way: &Way, first: Bundle) -> Self {
         let desk = Desk::new(Arc::clone(&context), ACTOR.to_owned());
-        let is_peer = matches!(way, Way::Peer { .. });
+        let is_peer = matches!(way.to, To::Peer { .. });
         Self { context, board, key, is_peer, first: Some(first), rest: None, desk }
     }
 

@@ -1,36 +1,66 @@
 use super::Context;
 use super::servers::Server;
-use super::sts;
-use super::way::Way;
-use crate::base::{DomainName, Enhanced, Host};
+use super::sts::{self, Unknown};
+use super::way::{To, Way};
+use crate::base::{DomainName, Enhanced, Host, TlsWish};
 use crate::queue::Words;
 use crate::tlspolicy::{Mode, StsPolicy};
 
-/// What the domain of the mail asks of TLS at its servers, beyond what is done where it is offered.
+/// What is asked of TLS at a destination's servers, beyond what is done where it is offered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Demand {
     /// Nothing: also without TLS, or with any certificate (RFC 7435).
     Nothing,
-    /// By its MTA-STS policy: a server that the policy names, with a certificate that a CA vouches for.
+    /// By the domain's MTA-STS policy: a server that it names, with a certificate that a CA vouches for.
     Sts(DomainName, StsPolicy),
+    /// By the message's sender: a server that is proved to be one of the domain's, and asks the same of the next.
+    RequireTls(Proof),
+}
+
+/// What proves that a server is one of the destination's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// An administrator has named it.
+    Route,
+    /// The domain's MTA-STS policy names it; without one, it is called as the domain is.
+    Sts(DomainName, Option<StsPolicy>),
+    /// It would be that, and the policy can't be had at the moment.
+    Unknown(DomainName),
 }
 
 impl Demand {
-    /// What the domain asks whose servers the DNS names. An administrator's route says itself what is asked there.
-    // RFC 8461 §8.1: a policy is for who finds the servers by MX
+    /// What the sender asks, else the domain whose servers the DNS names. An administrator's route says itself what is
+    /// asked there.
+    // RFC 8461 §8.1: a policy is for who finds the servers by MX; RFC 8689 §4.2.2: and not for who waives it
     pub(super) async fn of(context: &Context, way: &Way) -> Self {
-        match way {
-            Way::Mx(Host::Name(domain)) => match sts::policy(context, domain).await {
-                Some(policy) => Self::Sts(domain.clone(), policy),
-                None => Self::Nothing,
+        match (&way.to, way.tls) {
+            (To::Mx(Host::Name(domain)), TlsWish::Policy) => match sts::policy(context, domain).await {
+                Ok(Some(policy)) => Self::Sts(domain.clone(), policy),
+                Ok(None) | Err(Unknown) => Self::Nothing,
             },
-            Way::Mx(Host::Literal(_)) | Way::Relay { .. } | Way::Peer { .. } => Self::Nothing,
+            (To::Mx(Host::Name(domain)), TlsWish::Required) => {
+                Self::RequireTls(match sts::policy(context, domain).await {
+                    Ok(policy) => Proof::Sts(domain.clone(), policy),
+                    Err(Unknown) => Proof::Unknown(domain.clone()),
+                })
+            }
+            (_, TlsWish::Required) => Self::RequireTls(Proof::Route),
+            (_, TlsWish::Policy | TlsWish::Optional) => Self::Nothing,
         }
     }
 
     /// Whether a server's certificate must be vouched for by a CA.
     pub(super) fn is_verified(&self) -> bool {
-        matches!(self, Self::Sts(_, policy) if policy.mode == Mode::Enforce)
+        match self {
+            Self::Nothing => false,
+            Self::Sts(_, policy) => policy.mode == Mode::Enforce,
+            Self::RequireTls(_) => true,
+        }
+    }
+
+    /// Whether a server must have REQUIRETLS.
+    pub(super) fn requires_tls(&self) -> bool {
+        matches!(self, Self::RequireTls(_))
     }
 
     /// For the record of an attempt.
@@ -39,27 +69,42 @@ impl Demand {
             Self::Nothing => None,
             Self::Sts(_, policy) if policy.mode == Mode::Enforce => Some("mta-sts"),
             Self::Sts(..) => Some("mta-sts testing"),
+            Self::RequireTls(_) => Some("requiretls"),
         }
     }
 
     /// The servers that may have the mail.
     ///
     /// # Errors
-    /// For the sender and the operator, where there is none: another time there may be.
-    // RFC 8461 §4.1, §5: none is tried that the policy does not name
+    /// For the sender and the operator, where there is none.
     pub(super) fn admitted(&self, servers: Vec<Server>) -> Result<Vec<Server>, Words> {
-        let Self::Sts(domain, policy) = self else { return Ok(servers) };
-        if policy.mode != Mode::Enforce {
-            return Ok(servers);
-        }
         let first = servers.first().map(|server| server.name.clone()).unwrap_or_default();
-        let admitted: Vec<Server> = servers.into_iter().filter(|server| policy.names(&server.name)).collect();
-        if admitted.is_empty() {
-            // RFC 3463 §3.8: other or undefined security status
-            let text = format!("the MTA-STS policy of {domain} names none of the servers in the DNS, as {first}");
-            return Err(Words::own(Enhanced(4, 7, 0), text));
-        }
-        Ok(admitted)
+        let none = match self {
+            // RFC 8461 §4.1, §5: none is tried that the policy does not name. RFC 3463 §3.8: 4.7.0, other or undefined
+            // security status
+            Self::Sts(domain, policy) if policy.mode == Mode::Enforce => {
+                let admitted = named(servers, |name| policy.names(name));
+                let text = format!("the MTA-STS policy of {domain} names none of the servers in the DNS, as {first}");
+                return admitted.ok_or_else(|| Words::own(Enhanced(4, 7, 0), text));
+            }
+            Self::Nothing | Self::Sts(..) | Self::RequireTls(Proof::Route) => return Ok(servers),
+            Self::RequireTls(Proof::Unknown(domain)) => {
+                let text = format!("REQUIRETLS: the MTA-STS policy of {domain} can't be fetched");
+                return Err(Words::own(Enhanced(4, 7, 0), text));
+            }
+            // RFC 8689 §4.2.1: the name of a server that an MX record gives is validated
+            Self::RequireTls(Proof::Sts(domain, policy)) => {
+                let is_named = |name: &str| policy.as_ref().is_some_and(|policy| policy.names(name));
+                let admitted = named(servers, |name| is_named(name) || name == domain.as_str());
+                admitted.ok_or(domain)
+            }
+        };
+        // RFC 8689 §4.2.1: encryption needed
+        none.map_err(|domain| {
+            let text =
+                format!("REQUIRETLS: nothing proves that {first} is a server of {domain}: no MTA-STS policy names it");
+            Words::own(Enhanced(5, 7, 10), text)
+        })
     }
 
     /// Says for which policy's sake a server got nothing.
@@ -68,9 +113,21 @@ impl Demand {
             Self::Sts(domain, policy) if policy.mode == Mode::Enforce => {
                 Words { text: format!("by the MTA-STS policy of {domain}: {}", words.text), ..words }
             }
+            Self::RequireTls(_) => {
+                // RFC 8689 §4.2.1: there is no TLS to be had. A handshake that fails may do better another time.
+                let is_without = words.code.is_none() && words.enhanced == Some((4, 7, 4));
+                let enhanced = if is_without { Some((5, 7, 10)) } else { words.enhanced };
+                Words { text: format!("REQUIRETLS: {}", words.text), enhanced, ..words }
+            }
             Self::Sts(..) | Self::Nothing => words,
         }
     }
+}
+
+/// The servers whose names are good, where there is one.
+fn named(servers: Vec<Server>, is_good: impl Fn(&str) -> bool) -> Option<Vec<Server>> {
+    let good: Vec<Server> = servers.into_iter().filter(|server| is_good(&server.name)).collect();
+    (!good.is_empty()).then_some(good)
 }
 
 #[cfg(test)]
@@ -82,6 +139,15 @@ mod tests {
         Demand::Sts("d.test".parse().unwrap(), StsPolicy::read(text.as_bytes()).unwrap())
     }
 
+    fn required(mode: Option<&str>) -> Demand {
+        let policy = mode.map(|mode| match sts(mode) {
+            Demand::Sts(_, policy) => policy,
+            _ => unreachable!(),
+        });
+        Demand::RequireTls(Proof::Sts("d.test".parse().unwrap(), policy))
+    }
+
+    /// A refusal is expected as in `4.7.0 a part of the text`.
     fn check(demand: &Demand, servers: &[&str], expected: Result<&[&str], &str>) {
         let server =
             |name: &&str| Server { name: (*name).to_owned(), address: "192.0.2.1:25".parse().unwrap(), preference: 10 };
@@ -89,8 +155,11 @@ mod tests {
         let seen = seen.map(|servers| servers.into_iter().map(|server| server.name).collect::<Vec<_>>());
         match (seen, expected) {
             (Ok(seen), Ok(expected)) => assert_eq!(seen, expected, "{demand:?}"),
-            (Err(words), Err(text)) => {
-                assert!(words.text.contains(text) && words.enhanced == Some((4, 7, 0)), "{words:?}");
+            (Err(words), Err(expected)) => {
+                let (enhanced, text) = expected.split_once(' ').unwrap();
+                let (class, subject, detail) = words.enhanced.unwrap();
+                assert_eq!(format!("{class}.{subject}.{detail}"), enhanced, "{words:?}");
+                assert!(words.text.contains(text), "{words:?}");
             }
             (seen, _) => panic!("{demand:?}: {seen:?}"),
         }
@@ -99,9 +168,26 @@ mod tests {
     #[test]
     fn only_servers_of_the_policy_are_tried() {
         check(&sts("enforce"), &["evil.test", "mx.d.test"], Ok(&["mx.d.test"]));
-        check(&sts("enforce"), &["evil.test", "d.test"], Err("names none of the servers in the DNS, as evil.test"));
+        let none = "4.7.0 names none of the servers in the DNS, as evil.test";
+        check(&sts("enforce"), &["evil.test", "d.test"], Err(none));
         check(&sts("testing"), &["evil.test"], Ok(&["evil.test"]));
         check(&Demand::Nothing, &["evil.test"], Ok(&["evil.test"]));
+    }
+
+    // RFC 8689 §4.2.1
+    #[test]
+    fn where_tls_is_required_a_server_is_proved_to_be_one() {
+        for mode in ["enforce", "testing"] {
+            check(&required(Some(mode)), &["evil.test", "mx.d.test", "d.test"], Ok(&["mx.d.test", "d.test"]));
+        }
+        check(&required(None), &["d.test"], Ok(&["d.test"]));
+        check(&required(None), &["mx.d.test"], Err("5.7.10 nothing proves that mx.d.test is"));
+        let unknown = Demand::RequireTls(Proof::Unknown("d.test".parse().unwrap()));
+        check(&unknown, &["d.test"], Err("4.7.0 can't be fetched"));
+        check(&Demand::RequireTls(Proof::Route), &["relay.test"], Ok(&["relay.test"]));
+        let explained = |enhanced| required(None).explain(Words::own(enhanced, "no")).enhanced.unwrap();
+        assert_eq!((explained(Enhanced(4, 7, 4)), explained(Enhanced(4, 7, 5))), ((5, 7, 10), (4, 7, 5)));
+        assert!(required(None).is_verified() && required(None).requires_tls());
     }
 
     #[test]

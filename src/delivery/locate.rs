@@ -2,7 +2,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Context;
 use super::servers::{Candidate, Own, Server, Unroutable, servers};
-use super::way::Way;
+use super::way::To;
 use crate::base::{DomainName, Enhanced, Host};
 use crate::dns::MailServers;
 use crate::net::may_be_dialled;
@@ -11,11 +11,11 @@ use crate::net::may_be_dialled;
 ///
 /// # Errors
 /// [`Unroutable`].
-pub(super) async fn locate(context: &Context, way: &Way) -> Result<Vec<Server>, Unroutable> {
-    match way {
-        Way::Mx(Host::Name(domain)) => by_mx(context, domain).await,
-        Way::Mx(Host::Literal(ip)) => literal(context, *ip),
-        Way::Relay { host, port, .. } | Way::Peer { host, port, .. } => by_host(context, host, *port).await,
+pub(super) async fn locate(context: &Context, to: &To) -> Result<Vec<Server>, Unroutable> {
+    match to {
+        To::Mx(Host::Name(domain)) => by_mx(context, domain).await,
+        To::Mx(Host::Literal(ip)) => literal(context, *ip),
+        To::Relay { host, port, .. } | To::Peer { host, port, .. } => by_host(context, host, *port).await,
     }
 }
 

@@ -8,7 +8,7 @@ use super::courier::ACTOR;
 use super::destination::{Offered, Place};
 use super::lanes::Turn;
 use super::way::{Choice, Way, choose};
-use crate::base::{Address, Enhanced, Host, MessageId, QueueId, Timestamp, limits};
+use crate::base::{Address, Enhanced, Host, MessageId, QueueId, Timestamp, TlsWish, limits};
 use crate::queue::{
     self, Attempt, EndHold, Entry, HoldByRule, Message, Notify, Outcome, Park, Postpone, RuleAction, Rules, Stage,
     State, Verdict, Via, Waiting, Words,
@@ -169,19 +169,25 @@ impl Eyes<'_> {
             // RFC 4865 §4: whatever has made it due, it is not sent before its sender wants it to be.
             State::Waiting { .. } if message.is_early(self.now) => What::PutOff(message.begins_at()),
             State::Waiting { .. } if message.options.release_at.is_some() && self.is_home(&entry)? => What::BringHome,
-            State::Waiting { released } => self.waiting(&entry, message.sender, released)?,
+            State::Waiting { released } => self.waiting(&entry, message.sender, message.options.tls, released)?,
         };
         Ok(Some(Found { id, entry, turn, what, is_owed }))
     }
 
-    fn waiting(&mut self, entry: &Entry, sender: Option<Address>, released: bool) -> Result<What, StoreError> {
+    fn waiting(
+        &mut self,
+        entry: &Entry,
+        sender: Option<Address>,
+        tls: TlsWish,
+        released: bool,
+    ) -> Result<What, StoreError> {
         match self.rules.of(self.view, entry, sender.as_ref(), released)?.map(|rule| rule.fields.action) {
             Some(RuleAction::Hold) => return Ok(What::Hold),
             Some(RuleAction::Suspend) => return Ok(What::Suspended),
             None => {}
         }
         Ok(match self.choose(entry, sender, released)? {
-            Choice::Send(way) => What::Send(way),
+            Choice::Send(to) => What::Send(Way { to, tls }),
             Choice::Park(peer) => What::Park(peer),
         })
     }

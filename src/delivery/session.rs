@@ -11,7 +11,7 @@ use super::locate::locate;
 use super::pace::Entered;
 use super::seat::Seat;
 use super::servers::{Server, Unroutable};
-use super::way::Way;
+use super::way::{To, Way};
 use crate::base::{DomainName, Enhanced, Timestamp, limits};
 use crate::net::{Connection, ConnectionError};
 use crate::queue::{self, Attempt, Login, Stage, TlsUse, Verdict, Words};
@@ -41,7 +41,7 @@ struct Session {
     board: Arc<Board>,
     key: String,
     way: Way,
-    /// What its domain asks of TLS.
+    /// What is asked of TLS.
     demand: Demand,
     courier: QueueCourier,
     /// By the schedule.
@@ -73,7 +73,7 @@ impl Session {
             return self.unreachable(attempt).await;
         }
         let (context, way) = (&self.context, &self.way);
-        let looks = async { tokio::join!(locate(context, way), Demand::of(context, way)) };
+        let looks = async { tokio::join!(locate(context, &way.to), Demand::of(context, way)) };
         let (servers, demand) = self.seat.wait(looks).await;
         self.demand = demand;
         let servers = match servers {
@@ -82,7 +82,7 @@ impl Session {
         };
         let servers = match self.demand.admitted(servers) {
             Ok(servers) => servers,
-            Err(words) => return self.unreachable(self.attempt(None, Stage::Tls, words)).await,
+            Err(words) => return self.refused(self.attempt(None, Stage::Tls, words)).await,
         };
         let servers = match self.not_suspended(servers) {
             Ok(servers) => servers,
@@ -98,6 +98,7 @@ impl Session {
             }
         }
         let mut failed: Option<Attempt> = None;
+        let mut is_hopeless = true;
         for server in self.in_order(servers) {
             // Between two servers, as between two messages.
             if self.context.stop.is_cancelled() {
@@ -107,6 +108,7 @@ impl Session {
                 Tried::Spoken => return,
                 // A server's own words say more than that another one does not answer.
                 Tried::Failed(attempt) => {
+                    is_hopeless &= is_final(&attempt);
                     if failed.as_ref().is_none_or(|failed| failed.words.code.is_none()) {
                         failed = Some(attempt);
                     }
@@ -118,8 +120,10 @@ impl Session {
                 },
             }
         }
-        if let Some(attempt) = failed {
-            self.unreachable(attempt).await;
+        match failed {
+            Some(attempt) if is_hopeless => self.refused(attempt).await,
+            Some(attempt) => self.unreachable(attempt).await,
+            None => {}
         }
     }
 
@@ -174,9 +178,20 @@ impl Session {
         }
     }
 
+    /// No server may have the mail: for good, or for now.
+    async fn refused(&mut self, attempt: Attempt) {
+        if is_final(&attempt) {
+            self.board.answered(&self.key, 0);
+            let dialogue = self.said();
+            self.courier.give_up_all(Verdict::Failed, &attempt, &dialogue).await;
+        } else {
+            self.unreachable(attempt).await;
+        }
+    }
+
     /// A slip in a route is for the administrator to mend; a domain whose mail the DNS sends to us gets none.
     async fn looped(&mut self, attempt: Attempt) {
-        if matches!(self.way, Way::Mx(_)) {
+        if matches!(self.way.to, To::Mx(_)) {
             self.board.answered(&self.key, 0);
             let dialogue = self.said();
             self.courier.give_up_all(Verdict::Failed, &attempt, &dialogue).await;
@@ -295,22 +310,23 @@ impl Session {
 
     fn tls(&self) -> Result<Tls, rustls::Error> {
         let roots = &self.context.roots;
-        Ok(match &self.way {
-            Way::Mx(_) if self.demand.is_verified() => Tls::Required(roots.verified()?),
-            Way::Mx(_) | Way::Peer { pinned: None, .. } | Way::Relay { tls: TlsUse::Opportunistic, .. } => {
+        let is_verified = self.demand.is_verified();
+        Ok(match &self.way.to {
+            To::Peer { pinned: Some(sha256), .. } => Tls::Required(roots.pinned(*sha256)?),
+            To::Relay { tls: TlsUse::Implicit, .. } => Tls::Implicit(roots.verified()?),
+            To::Relay { tls: TlsUse::Verified, .. } => Tls::Required(roots.verified()?),
+            To::Mx(_) | To::Peer { .. } | To::Relay { .. } if is_verified => Tls::Required(roots.verified()?),
+            To::Relay { tls: TlsUse::Required, .. } => Tls::Required(roots.opportunistic()?),
+            To::Mx(_) | To::Peer { pinned: None, .. } | To::Relay { tls: TlsUse::Opportunistic, .. } => {
                 Tls::Opportunistic(roots.opportunistic()?)
             }
-            Way::Peer { pinned: Some(sha256), .. } => Tls::Required(roots.pinned(*sha256)?),
-            Way::Relay { tls: TlsUse::Required, .. } => Tls::Required(roots.opportunistic()?),
-            Way::Relay { tls: TlsUse::Verified, .. } => Tls::Required(roots.verified()?),
-            Way::Relay { tls: TlsUse::Implicit, .. } => Tls::Implicit(roots.verified()?),
         })
     }
 
     fn login(&self) -> Option<Login> {
-        match &self.way {
-            Way::Relay { login, .. } => login.clone(),
-            Way::Mx(_) | Way::Peer { .. } => None,
+        match &self.way.to {
+            To::Relay { login, .. } => login.clone(),
+            To::Mx(_) | To::Peer { .. } => None,
         }
     }
 
@@ -321,6 +337,7 @@ impl Session {
             server: server.name.clone(),
             tls,
             policy: self.demand.name(),
+            require_tls: self.demand.requires_tls(),
             login: self.login(),
             then: Then::Quit,
             messages_max: self.context.messages_per_connection_max,
@@ -346,15 +363,20 @@ impl Session {
 
 /// What sets some servers apart, and how they are spoken to: domains whose mail goes to the same ones share their sessions.
 fn site(way: &Way, demand: &Demand, servers: &[Server]) -> String {
-    match way {
-        Way::Mx(_) => {
+    match way.to {
+        To::Mx(_) => {
             let names: BTreeSet<&str> = servers.iter().map(|server| server.name.as_str()).collect();
             // Where one domain's policy is not met, the others' mail goes on.
             let policy = demand.name().unwrap_or("mx");
             format!("{policy} {}", names.into_iter().collect::<Vec<_>>().join(" "))
         }
-        Way::Relay { .. } | Way::Peer { .. } => way.key(),
+        To::Relay { .. } | To::Peer { .. } => way.key(),
     }
+}
+
+/// Whether it is our own word that no later attempt will do better: a server's own words settle its recipients.
+fn is_final(attempt: &Attempt) -> bool {
+    attempt.words.code.is_none() && attempt.words.enhanced.is_some_and(|(class, _, _)| class == 5)
 }
 
 /// Waits for the greeting's first line and leaves it where it is; whether it names ourselves.

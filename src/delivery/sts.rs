@@ -22,11 +22,18 @@ enum Unfetched {
     Policy(#[from] StsFault),
 }
 
+/// A domain may have a policy, and it is not known which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unknown;
+
 /// The MTA-STS policy that mail to a domain goes by now, if any: as it was kept while the domain's TXT record names the
 /// same one, or gives no answer; as it is fetched where that names another.
+///
+/// # Errors
+/// [`Unknown`]: to most mail the same as none.
 // RFC 8461 §3.3, §5.1
-pub(super) async fn policy(context: &Context, domain: &DomainName) -> Option<StsPolicy> {
-    let client = context.fetch.as_ref()?;
+pub(super) async fn policy(context: &Context, domain: &DomainName) -> Result<Option<StsPolicy>, Unknown> {
+    let Some(client) = &context.fetch else { return Ok(None) };
     let kept = match kept(context, domain) {
         Ok(kept) => kept,
         Err(error) => {
@@ -35,15 +42,17 @@ pub(super) async fn policy(context: &Context, domain: &DomainName) -> Option<Sts
         }
     };
     let known = match (announced(context, domain, false).await, kept) {
-        (Ok(Some(id)), Some(kept)) if kept.id == id => Some(kept),
+        (Ok(Some(id)), Some(kept)) if kept.id == id => kept,
         // RFC 8461 §3.3: where the new one can't be had, the old one holds on.
-        (Ok(Some(id)), kept) => renewed(context, client, domain, id, kept.as_ref()).await.or(kept),
-        (Ok(None) | Err(_), kept) => kept,
-    }?;
+        (Ok(Some(id)), kept) => renewed(context, client, domain, id, kept.as_ref()).await.or(kept).ok_or(Unknown)?,
+        (_, Some(kept)) => kept,
+        (Ok(None), None) => return Ok(None),
+        (Err(_), None) => return Err(Unknown),
+    };
     if context.clock.now().ms_since(known.used_at) >= limits::STS_REFRESH_MS {
         context.store.ride(Use { domain: domain.clone(), at: context.clock.now() });
     }
-    Some(known.policy).filter(|policy| policy.mode != Mode::None)
+    Ok(Some(known.policy).filter(|policy| policy.mode != Mode::None))
 }
 
 fn kept(context: &Context, domain: &DomainName) -> Result<Option<Known>, StoreError> {

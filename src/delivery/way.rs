@@ -1,11 +1,19 @@
-use crate::base::{Address, Host};
+use crate::base::{Address, Host, TlsWish};
 use crate::queue::{self, Login, Match, RouteKind, TlsUse, Via};
 use crate::store::{Read, StoreError};
 use crate::turn::{self, Peer, ServerTls};
 
 /// How a message for somebody gets there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) struct Way {
+    pub(super) to: To,
+    /// What its sender says of TLS: what is asked of a server for one message is nothing that the others need.
+    pub(super) tls: TlsWish,
+}
+
+/// Where it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum To {
     /// To the servers that the DNS names for the domain, or to the address itself.
     Mx(Host),
     /// To a server that an administrator has named.
@@ -18,7 +26,7 @@ pub(super) enum Way {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Choice {
     /// It is sent.
-    Send(Way),
+    Send(To),
     /// It waits for that peer.
     Park(String),
 }
@@ -26,6 +34,24 @@ pub(super) enum Choice {
 impl Way {
     /// What sets it apart from other ways: mail with the same key shares connections.
     pub(super) fn key(&self) -> String {
+        let to = self.to.key();
+        match self.tls {
+            TlsWish::Policy => to,
+            TlsWish::Required => format!("{to} requiretls"),
+            TlsWish::Optional => format!("{to} any tls"),
+        }
+    }
+
+    /// For people.
+    pub(super) fn name(&self) -> String {
+        match &self.to {
+            To::Mx(host) | To::Relay { host, .. } | To::Peer { host, .. } => host.to_string(),
+        }
+    }
+}
+
+impl To {
+    fn key(&self) -> String {
         match self {
             Self::Mx(host) => format!("mx {host}"),
             Self::Relay { host, port, tls, login } => {
@@ -33,13 +59,6 @@ impl Way {
                 format!("relay {host}:{port} {tls:?} {user}")
             }
             Self::Peer { host, port, pinned } => format!("peer {host}:{port} {pinned:?}"),
-        }
-    }
-
-    /// For people.
-    pub(super) fn name(&self) -> String {
-        match self {
-            Self::Mx(host) | Self::Relay { host, .. } | Self::Peer { host, .. } => host.to_string(),
         }
     }
 }
@@ -59,7 +78,7 @@ pub(super) fn choose(
 ) -> Result<Choice, StoreError> {
     let chosen = match via {
         Some(Via::Host { host, port }) => {
-            let way = Way::Relay { host: host.clone(), port: *port, tls: TlsUse::Opportunistic, login: None };
+            let way = To::Relay { host: host.clone(), port: *port, tls: TlsUse::Opportunistic, login: None };
             return Ok(Choice::Send(way));
         }
         Some(Via::Route(name)) => queue::route(read, name)?,
@@ -78,8 +97,8 @@ pub(super) fn choose(
 
 fn by_route(read: &impl Read, host: &Host, kind: RouteKind, released: bool) -> Result<Choice, StoreError> {
     Ok(match kind {
-        RouteKind::Mx => Choice::Send(Way::Mx(host.clone())),
-        RouteKind::Relay { host, port, tls, login } => Choice::Send(Way::Relay { host, port, tls, login }),
+        RouteKind::Mx => Choice::Send(To::Mx(host.clone())),
+        RouteKind::Relay { host, port, tls, login } => Choice::Send(To::Relay { host, port, tls, login }),
         RouteKind::Hold { peer: name } => {
             let peer = turn::peer(read, &name)?;
             held(name, peer.as_ref(), released, host)
@@ -105,8 +124,8 @@ fn held(name: String, peer: Option<&Peer>, released: bool, to: &Host) -> Choice 
                 ServerTls::Pinned(sha256) => Some(sha256),
                 ServerTls::Verified => None,
             };
-            Way::Peer { host, port: peer.fields.port, pinned }
+            To::Peer { host, port: peer.fields.port, pinned }
         }
-        None => Way::Mx(to.clone()),
+        None => To::Mx(to.clone()),
     })
 }

@@ -43,6 +43,7 @@ pub(super) async fn answer(mut connection: Connection, turned: Turned, context: 
         // The peer speaks over the TLS that it began as a client.
         tls: Tls::Keep,
         policy: None,
+        require_tls: false,
         login: None,
         then: Then::Quit,
         messages_max: usize::MAX,

@@ -148,6 +148,7 @@ fn plan(context: &Context, fit: &Fit, dry_run: bool, began_ms: u64) -> Result<Pl
         server: fit.host.to_string(),
         tls: Tls::Required(tls.map_err(|error| error.to_string())?),
         policy: None,
+        require_tls: false,
         login: fit.peer.fields.login.clone(),
         then: match fit.verb {
             _ if dry_run => Then::Look,

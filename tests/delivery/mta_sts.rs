@@ -1,5 +1,6 @@
 //! MTA-STS (RFC 8461): what a domain's policy asks for is kept to, and nobody gets around it by holding something back.
 
+use pillarbox::base::TlsWish;
 use pillarbox::tlspolicy;
 
 use crate::dns::Zone;
@@ -137,6 +138,56 @@ async fn a_policy_in_testing_or_none_at_all_stops_nothing() {
         assert_eq!((mx.taken(), story.contains("mta-sts\"")), ((1, 0), false), "{given:?}: {story}");
         world.site.stop().await;
     }
+}
+
+// RFC 8689 §4.2.1
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_tls_goes_to_a_server_that_is_proved_and_asks_for_it_too() {
+    let world = World::open(Some(&policy("testing", "mx.there.test"))).await;
+    let address = format!("127.0.0.9:{}", world.port);
+    let certificate = world.authority.certificate("mx.there.test");
+    let mx = Mx::start(certificate, &address, &["SIZE", "REQUIRETLS"]).await;
+    let id = world.site.send_with("a@us.test", &["b@there.test"], TlsWish::Required).await;
+    world.site.until_empty().await;
+    let story = world.site.story(id);
+    assert!(story.contains(" verified; requiretls\""), "{story}");
+    assert!(mx.said().iter().any(|said| said == "tls MAIL FROM:<a@us.test> REQUIRETLS"), "{:?}", mx.said());
+    world.site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_tls_comes_back_where_it_can_not_be_had() {
+    for (named, certified, expected) in [
+        ("mx.there.test", "mx.there.test", "(5, 7, 30)"),
+        ("other.test", "mx.there.test", "(5, 7, 10)"),
+        ("mx.there.test", "plain", "(5, 7, 10)"),
+    ] {
+        let world = World::open(Some(&policy("enforce", named))).await;
+        let (mx, plain) = match certified {
+            "plain" => (None, Some(Sink::start(&format!("127.0.0.9:{}", world.port)))),
+            name => (Some(world.mx(name).await), None),
+        };
+        let id = world.site.send_with("a@us.test", &["b@there.test"], TlsWish::Required).await;
+        world.site.until("a bounce", |site| site.entry(id, 0).is_none()).await;
+        let story = world.site.story(id);
+        assert!(story.contains(expected) && story.contains("REQUIRETLS"), "{expected}: {story}");
+        assert_eq!(mx.map_or((0, 0), |mx| mx.taken()), (0, 0), "{expected}");
+        assert_eq!(plain.map_or(0, |sink| sink.count()), 0, "{expected}");
+        world.site.stop().await;
+    }
+}
+
+// RFC 8689 §4.2.2
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waives_tls_is_not_held_to_the_domain_s_policy() {
+    let world = World::open(Some(&policy("enforce", "other.test"))).await;
+    let mx = world.mx("mx.elsewhere.test").await;
+    let id = world.site.send_with("a@us.test", &["b@there.test"], TlsWish::Optional).await;
+    world.site.until_empty().await;
+    let story = world.site.story(id);
+    assert!(story.contains("(another name)\"") && !story.contains("mta-sts"), "{story}");
+    assert_eq!((mx.taken(), world.web.asked()), ((1, 0), 0));
+    world.site.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

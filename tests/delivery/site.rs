@@ -2,7 +2,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pillarbox::base::{Address, MailOptions, MessageId, QueueId, RcptOptions, SeededRandom, Timestamp, TurnedClock};
+use pillarbox::base::{
+    Address, MailOptions, MessageId, QueueId, RcptOptions, SeededRandom, Timestamp, TlsWish, TurnedClock,
+};
 use pillarbox::directory::Precondition;
 use pillarbox::dkim::{BodyHasher, Unsigned};
 use pillarbox::queue::{
@@ -69,6 +71,11 @@ impl Site {
     }
 
     pub async fn send_from(&self, sender: &str, recipients: &[&str]) -> MessageId {
+        self.send_with(sender, recipients, TlsWish::Policy).await
+    }
+
+    /// The same, and its sender says that of TLS.
+    pub async fn send_with(&self, sender: &str, recipients: &[&str], tls: TlsWish) -> MessageId {
         use pillarbox::base::Clock;
         let at = self.clock.now();
         let id = self.house.delivery.outbound.ids.message(at);
@@ -81,6 +88,7 @@ impl Site {
             recipients: recipients.iter().map(|text| text.parse().unwrap()).collect(),
             policy: self.house.delivery.outbound.policy.clone(),
             at,
+            tls,
         };
         self.house.store.write(put).await.unwrap().into_inner();
         id
@@ -106,6 +114,7 @@ impl Site {
             recipients: vec![recipient.parse().unwrap()],
             policy: outbound.policy.clone(),
             at,
+            tls: TlsWish::Policy,
         };
         self.house.store.write(put).await.unwrap().into_inner();
         head
@@ -189,6 +198,7 @@ struct Put {
     recipients: Vec<Address>,
     policy: Policy,
     at: Timestamp,
+    tls: TlsWish,
 }
 
 impl Op for Put {
@@ -220,7 +230,7 @@ impl Op for Put {
             eight_bit: !self.body.is_ascii(),
             smtputf8: false,
             at: self.at,
-            options: MailOptions::default(),
+            options: MailOptions { tls: self.tls, ..MailOptions::default() },
             return_path: None,
             recipients: self.recipients.iter().map(entry).collect(),
         };

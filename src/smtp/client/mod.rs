@@ -87,6 +87,8 @@ pub struct Plan {
     pub tls: Tls,
     /// The policy that asks for it, for the trace, as in `mta-sts`; `None`: none does.
     pub policy: Option<&'static str>,
+    /// Nothing is sent to a server without REQUIRETLS (RFC 8689).
+    pub require_tls: bool,
     /// How to log in.
     pub login: Option<Login>,
     /// What is said when all our own mail is sent, instead of QUIT.

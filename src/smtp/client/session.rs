@@ -120,6 +120,7 @@ impl<'a, C: Courier> Session<'a, C> {
                 Then::Look => machine::Then::Look,
             },
             messages_max: plan.messages_max,
+            require_tls: plan.require_tls,
         }
     }
 

@@ -80,6 +80,7 @@ fn mail(number: u64, recipients: &[&str], text: impl Into<Bytes>) -> Mail {
 fn plan() -> Plan {
     Plan {
         policy: None,
+        require_tls: false,
         hostname: "mx.a.test".parse().unwrap(),
         actor: "delivery".into(),
         server: "mx.b.test".into(),

@@ -130,6 +130,7 @@ pub fn plan(script: &script::Plan, roots: &Roots, pin: [u8; 32]) -> Result<Plan,
         actor: "delivery".into(),
         server: "mx.b.test".into(),
         policy: None,
+        require_tls: false,
         tls: match script.tls.as_str() {
             "never" => Tls::Never,
             "keep" => Tls::Keep,

@@ -73,6 +73,10 @@ pub(super) fn secured(session: Session) -> Stepped {
 }
 
 fn log_in(session: Session, extensions: Extensions) -> Stepped {
+    // RFC 8689 §4.2.1: another server may have it
+    if session.rules.require_tls && !extensions.require_tls {
+        return step::leave(Stage::Hello, Words::own(Enhanced(5, 7, 30), "the server does not have REQUIRETLS"));
+    }
     let Some(login) = session.rules.login.clone() else {
         return ready(Link { session, extensions, messages: 0 });
     };

@@ -15,6 +15,8 @@ pub struct Rules {
     pub then: Then,
     /// Messages in one session.
     pub messages_max: usize,
+    /// A server that does not have REQUIRETLS gets nothing: every message needs it.
+    pub require_tls: bool,
 }
 
 /// When STARTTLS is used.

@@ -19,6 +19,7 @@ fn rules() -> Rules {
         is_loopback: false,
         then: Then::Quit,
         messages_max: 10,
+        require_tls: false,
     }
 }
 

@@ -144,3 +144,11 @@ fn a_message_of_eight_bits_is_converted_where_it_must_be() {
     steps.push((said("250 what"), "settle 0:Deferred:Sender, fail Sender, drop"));
     check(rules(), steps);
 }
+
+// RFC 8689 §4.2.1
+#[test]
+fn a_server_without_requiretls_is_left_where_every_message_needs_it() {
+    let rules = || Rules { require_tls: true, ..rules() };
+    check(rules(), vec![(said("220 hi"), "EHLO mx.a.test"), (said("250-hi|250 SIZE"), "fail Hello, QUIT")]);
+    check(rules(), vec![(said("220 hi"), "EHLO mx.a.test"), (said("250-hi|250 REQUIRETLS"), "next")]);
+}
