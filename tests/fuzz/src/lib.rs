@@ -11,6 +11,13 @@ pub mod imap {
     pub mod wire;
 }
 
+/// The policies of TLS without the file that they are kept in.
+#[path = "../../../src/tlspolicy"]
+pub mod tlspolicy {
+    pub mod sts_policy;
+    pub mod sts_record;
+}
+
 pub mod syntax;
 
 /// Pieces of `bytes` whose lengths are told by `lengths`, over and over; none is empty.
