@@ -109,17 +109,17 @@ async fn a_domain_says_what_its_dns_has_to_say() {
     assert_eq!((seen.status.as_u16(), &seen.body["domain"]), (200, &json!("own.test")), "{}", seen.body);
     let records = seen.body["records"].as_array().unwrap();
     let purposes: Vec<_> = records.iter().map(|record| record["purpose"].as_str().unwrap()).collect();
-    assert_eq!(purposes, ["mx", "spf", "dkim", "dmarc"]);
+    assert_eq!(purposes, ["mx", "spf", "dkim", "dmarc", "tlsrpt"]);
     assert!(records.iter().all(|record| record["state"] == "unknown"), "{}", seen.body);
     assert_eq!((&records[2]["selector"], &records[2]["text"]), (&json!("s1"), &key["record_value"]));
     assert_eq!((&records[0]["priority"], &records[0]["target"]), (&json!(10), &json!("mail.example.test")));
     let zone = site.get("/api/v1/domains/own.test/dns/zone").await;
     let zone = String::from_utf8_lossy(&zone.bytes).into_owned();
-    assert_eq!(zone.lines().count(), 4, "{zone}");
+    assert_eq!(zone.lines().count(), 5, "{zone}");
     assert!(zone.starts_with("own.test. 3600 IN MX 10 mail.example.test.\n"), "{zone}");
     let started = site.send(site.admin(Method::POST, "/api/v1/domains/own.test/dns/check")).await;
     let job = site.ended(&started).await;
-    assert_eq!((&job["result"]["unknown"], &job["result"]["ok"]), (&json!(4), &json!(0)), "{job}");
+    assert_eq!((&job["result"]["unknown"], &job["result"]["ok"]), (&json!(5), &json!(0)), "{job}");
 }
 
 #[actix_web::test]

@@ -16,7 +16,7 @@ pub(in crate::http) struct DomainDns {
 #[derive(Serialize, ToSchema)]
 #[schema(as = DnsRecord)]
 pub(in crate::http) struct Record {
-    /// What it is for: `mx`, `spf`, `dkim` or `dmarc`. There may be more.
+    /// What it is for: `mx`, `spf`, `dkim`, `dmarc` or `tlsrpt`. There may be more.
     purpose: String,
     /// `dkim`: the key's selector.
     selector: Option<String>,
@@ -84,7 +84,7 @@ impl Record {
         };
         let selector = match &wanted.purpose {
             Purpose::Dkim { selector, .. } => Some(selector.clone()),
-            Purpose::Mx | Purpose::Spf | Purpose::Dmarc => None,
+            Purpose::Mx | Purpose::Spf | Purpose::Dmarc | Purpose::TlsRpt => None,
         };
         Self {
             purpose: wanted.purpose.name().into(),

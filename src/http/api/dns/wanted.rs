@@ -42,6 +42,7 @@ pub(super) enum Purpose {
     Spf,
     Dkim { selector: String, algorithm: Algorithm, public: Vec<u8> },
     Dmarc,
+    TlsRpt,
 }
 
 /// What a domain needs, under its own name and its other ones.
@@ -105,6 +106,14 @@ fn of_name(name: &DomainName, domain: &DomainName, hostname: &DomainName, keys: 
         "DMARC: what others do with mail that is not proved to be yours, and where they report (RFC 7489). When the reports \
          show that all your mail passes, say p=quarantine, and then p=reject.",
     ));
+    // RFC 8460 §3
+    all.push(text(
+        Purpose::TlsRpt,
+        format!("_smtp._tls.{name}"),
+        format!("v=TLSRPTv1; rua=mailto:postmaster@{domain}"),
+        Requirement::Recommended,
+        "TLS reporting: where others say each day how often TLS to this server failed them (RFC 8460).",
+    ));
     all
 }
 
@@ -116,6 +125,7 @@ impl Purpose {
             Self::Spf => "spf",
             Self::Dkim { .. } => "dkim",
             Self::Dmarc => "dmarc",
+            Self::TlsRpt => "tlsrpt",
         }
     }
 }
@@ -146,6 +156,7 @@ impl Wanted {
             Purpose::Mx => self.judge_mx(seen),
             Purpose::Spf => self.judge_one(seen, "v=spf1"),
             Purpose::Dmarc => self.judge_one(seen, "v=DMARC1"),
+            Purpose::TlsRpt => self.judge_one(seen, "v=TLSRPTv1"),
             Purpose::Dkim { algorithm, public, .. } => match dkim::judge(*algorithm, public, seen) {
                 DnsState::Published => ok(),
                 DnsState::Missing | DnsState::Unknown => self.missing(),
@@ -167,7 +178,7 @@ impl Wanted {
     }
 
     /// Where there may be one record of a kind: the wanted one, or another of which only its owner knows whether it does.
-    // RFC 7208 §4.5, RFC 7489 §6.6.3: of several none counts
+    // RFC 7208 §4.5, RFC 7489 §6.6.3, RFC 8460 §3: of several none counts
     fn judge_one(&self, seen: &[String], version: &str) -> (RecordState, String) {
         let is_one = |text: &&String| {
             let rest = text.strip_prefix(version);
@@ -178,7 +189,7 @@ impl Wanted {
             ([], _) => self.missing(),
             ([one], _) if **one == self.value => ok(),
             // Any policy of the domain's owner will do.
-            ([_], Purpose::Dmarc) => ok(),
+            ([_], Purpose::Dmarc | Purpose::TlsRpt) => ok(),
             ([one], _) if one.split(' ').any(|term| matches!(term, "mx" | "+mx")) => ok(),
             ([_], _) => {
                 let fix = "There is another one: see that it names this server, as `mx` does.";
@@ -235,7 +246,8 @@ mod tests {
             format!(
                 "{name}. 3600 IN MX 10 mail.x.test.\n{name}. 3600 IN TXT \"v=spf1 mx -all\"\n\
                  s1._domainkey.{name}. 3600 IN TXT \"v=DKIM1; k=ed25519; p=dGhlIGtleQ==\"\n\
-                 _dmarc.{name}. 3600 IN TXT \"v=DMARC1; p=none; rua=mailto:postmaster@x.test\"\n"
+                 _dmarc.{name}. 3600 IN TXT \"v=DMARC1; p=none; rua=mailto:postmaster@x.test\"\n\
+                 _smtp._tls.{name}. 3600 IN TXT \"v=TLSRPTv1; rua=mailto:postmaster@x.test\"\n"
             )
         };
         assert_eq!(lines, of("x.test") + &of("y.test"));
@@ -269,5 +281,8 @@ mod tests {
         check(2, &["v=DKIM1; k=ed25519; p="], RecordState::Wrong);
         check(3, &["v=DMARC1; p=reject"], RecordState::Ok);
         check(3, &["v=DMARC1; p=reject", "v=DMARC1; p=none"], RecordState::Wrong);
+        check(4, &["v=DMARC1; p=reject"], RecordState::Missing);
+        check(4, &["v=TLSRPTv1; rua=https://reports.test/"], RecordState::Ok);
+        check(4, &["v=TLSRPTv1; rua=mailto:a@x.test", "v=TLSRPTv1; rua=mailto:b@x.test"], RecordState::Wrong);
     }
 }
