@@ -227,6 +227,12 @@ pub const SUMMARY_BYTES: usize = 32 * 1024;
 pub const PREVIEW_CHARS: usize = 200;
 /// Octets of a SASL response, encoded. RFC 4954 §4
 pub const SASL_RESPONSE_BYTES: usize = 12_288;
+/// Rounds of SCRAM-SHA-256 that we ask for, and the fewest that we do for a server. RFC 7677 §4
+pub const SCRAM_ITERATIONS: u32 = 4096;
+/// The most rounds that we do for a server: about 50 milliseconds of work.
+pub const SCRAM_ITERATIONS_MAX: u32 = 100_000;
+/// Octets of a SCRAM client's nonce. RFC 5802 names no limit; clients have 18 to 64.
+pub const SCRAM_NONCE_BYTES: usize = 256;
 /// Octets of a password. Argon2 takes more; nobody types more.
 pub const PASSWORD_BYTES: usize = 1024;
 /// Octets of a key that seals secrets at rest, at least; what is made has as many. 256 bits, as the cipher's keys have.

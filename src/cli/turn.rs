@@ -10,7 +10,9 @@ use super::directory::{self, Action, Fields, Kind, Limit};
 use super::failure::Failure;
 use super::request::{given, list, several, text_or_none};
 use super::{jobs, output, password};
+use crate::base::SystemRandom;
 use crate::http::path_segment;
+use crate::turn;
 
 const PEERS: Kind = Kind {
     folder: "turn/peers",
@@ -59,6 +61,8 @@ pub enum TurnAction {
         /// Its id
         id: String,
     },
+    /// Makes a secret that a peer may use for CRAM-MD5, and prints it: for both sides. It is kept nowhere
+    Secret,
     /// Shows what waits for a domain: what ETRN or ATRN would release
     Waiting {
         /// The domain
@@ -103,6 +107,12 @@ pub struct PeerFields {
     /// A file whose first line is the secret; - for stdin. Without it, the one that is there stays
     #[arg(long, value_name = "FILE", requires = "user")]
     secret_file: Option<PathBuf>,
+    /// A mechanism that it may log in with, or we at its side; repeatable [default: all but CRAM-MD5]
+    #[arg(long = "mechanism", value_name = "NAME", requires = "user")]
+    mechanisms: Vec<String>,
+    /// Whether it has to come over TLS; if not, it may log in on port 366 by CRAM-MD5, from its networks
+    #[arg(long, value_name = "BOOL", action = ArgAction::Set)]
+    tls_required: Option<bool>,
     /// The SHA-256 of its certificate, which then counts instead of a public CA; empty: a public CA again
     #[arg(long, value_name = "HEX")]
     pin: Option<String>,
@@ -122,19 +132,25 @@ fn word(value: impl ValueEnum) -> String {
 }
 
 impl Fields for Box<PeerFields> {
-    fn json(self, _: bool) -> Result<Map<String, Value>, Failure> {
+    fn json(self, asks: bool) -> Result<Map<String, Value>, Failure> {
         let secret = self.secret_file.as_deref().map(password::from_file).transpose()?;
         let auth = self.user.map(|user| {
             if user.is_empty() {
                 return Value::Null;
             }
             let secret = secret.map(|secret| secret.expose().clone().into());
-            Value::Object(given([("sasl_user", Some(user.into())), ("secret", secret)]))
+            let mechanisms = several(self.mechanisms.iter().map(|name| name.to_uppercase()).collect());
+            Value::Object(given([("sasl_user", Some(user.into())), ("mechanisms", mechanisms), ("secret", secret)]))
         });
-        let tls = self.pin.map(|pin| match pin.as_str() {
+        let mut tls = self.pin.map(|pin| match pin.as_str() {
             "" => json!({"mode": "pkix", "server_cert_sha256": null}),
             pin => json!({"mode": "pinned", "server_cert_sha256": pin}),
         });
+        if let Some(required) = self.tls_required {
+            // A whole peer says how the other side proves itself; a change of one leaves that as it is.
+            let bare = if asks { json!({"mode": "pkix"}) } else { json!({}) };
+            tls.get_or_insert(bare)["required"] = required.into();
+        }
         Ok(given([
             ("verbs", several(self.verbs.into_iter().map(word).collect())),
             ("direction", self.direction.map(|direction| word(direction).into())),
@@ -172,6 +188,7 @@ pub fn act(action: TurnAction, client: &Client, output: Output) -> Result<(), Fa
             let path = format!("{}/abort", session(&id));
             output::show_with_text(client.send(Method::POST, &path, &[], None)?.body, "transcript", output)
         }
+        TurnAction::Secret => output::print(&format!("{}\n", turn::make_secret(&SystemRandom).expose())),
         TurnAction::Waiting { domain } => {
             let path = format!("/api/v1/turn/domains/{}/waiting", path_segment(&domain));
             output::show(&client.send(Method::GET, &path, &[], None)?.body, output)
@@ -217,6 +234,14 @@ mod tests {
                 "enabled": false, "direction": "accept",
             })),
         );
+        check(
+            "turn peer set branch --user b --mechanism cram-md5 --mechanism PLAIN --tls-required false",
+            Some(json!({
+                "auth": {"sasl_user": "b", "mechanisms": ["CRAM-MD5", "PLAIN"]}, "tls": {"required": false},
+            })),
+        );
+        check("turn peer set branch --mechanism PLAIN", None);
+        check("turn secret", Some(Value::Null));
         check("turn peer put branch --verb fly", None);
         check("turn peer put branch --secret-file x", None);
         check("turn peer list --limit 3", Some(Value::Null));

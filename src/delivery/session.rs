@@ -338,7 +338,7 @@ impl Session {
             tls,
             policy: self.demand.name(),
             require_tls: self.demand.requires_tls(),
-            login: self.login(),
+            login: self.login().map(|login| client::Login::at_relay(&login, &*self.context.random)),
             then: Then::Quit,
             messages_max: self.context.messages_per_connection_max,
             patience: self.context.patience,

@@ -149,7 +149,12 @@ fn plan(context: &Context, fit: &Fit, dry_run: bool, began_ms: u64) -> Result<Pl
         tls: Tls::Required(tls.map_err(|error| error.to_string())?),
         policy: None,
         require_tls: false,
-        login: fit.peer.fields.login.clone(),
+        login: fit
+            .peer
+            .fields
+            .login
+            .as_ref()
+            .map(|login| client::Login::at_peer(login, &fit.peer.fields.mechanisms, &*context.delivery.random)),
         then: match fit.verb {
             _ if dry_run => Then::Look,
             Verb::Turn => Then::Turn,
@@ -179,6 +184,10 @@ async fn closed(mut journal: Journal, fit: &Fit, summary: &Summary) -> Session {
         (None, None) => (SessionState::Done, "the peer answers, and takes our login over TLS".to_owned()),
         // RFC 2645 §5.2.1
         (Some((453, text)), None) => (SessionState::Done, format!("nothing waited for us: 453 {text}")),
+        // RFC 1985 §5.2
+        (Some((251, text)), None) if fit.verb == Verb::Etrn => {
+            (SessionState::Done, format!("nothing waits for us: 251 {text}"))
+        }
         (Some((code, text)), None) if *code < 300 && fit.verb == Verb::Etrn => {
             (SessionState::Done, format!("the peer sends what waits for us: {code} {text}"))
         }

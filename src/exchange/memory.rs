@@ -36,6 +36,7 @@ impl Context {
             sessions: intake::Sessions::new(&**random),
             leases: turn::Leases::new(),
             flushes: turn::Flushes::new(),
+            entropy: smtp::server::Entropy::new(random.clone()),
             hostname,
             outbound: outbound.clone(),
             tls: None,

@@ -9,10 +9,11 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use rustls::ServerConfig;
 use rustls::pki_types::ServerName;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
-use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, TlsConnector, TlsStream};
 
 use super::deflate::Deflate;
 use super::permits::Permit;
@@ -305,12 +306,18 @@ impl Connection {
         let Stream::Plain(pipe) = std::mem::replace(&mut self.stream, Stream::Gone) else {
             return Err(ConnectionError::Lost(io::ErrorKind::InvalidInput.into()));
         };
-        let handshake = TlsAcceptor::from(config).accept(pipe);
-        let stream = timeout(within, handshake)
+        // In a box: a session that waits for hours shall not keep room for what takes a moment.
+        let handshake = Box::pin(async {
+            let begun = LazyConfigAcceptor::new(Acceptor::default(), pipe).await?;
+            // The certificate that the client is about to get: the connection itself does not tell it afterwards.
+            let shown = config.cert_resolver.resolve(begun.client_hello());
+            begun.into_stream(config).await.map(|stream| (stream, shown))
+        });
+        let (stream, shown) = timeout(within, handshake)
             .await
             .map_err(|_| ConnectionError::TimedOut)?
             .map_err(ConnectionError::Handshake)?;
-        self.tls = Some(Facts::of(stream.get_ref().1));
+        self.tls = Some(Facts::of(stream.get_ref().1, shown.as_ref().and_then(|key| key.cert.first())));
         self.stream = Stream::Tls(Box::new(stream.into()));
         Ok(())
     }

@@ -1,15 +1,22 @@
-//! Simple Authentication and Security Layer (RFC 4422): PLAIN and LOGIN as state machines. The server's side is shared by
-//! SMTP, POP3 and IMAP: it decodes and checks the form of what the client says; whether the password is right is for the
-//! directory to say. The client's side logs us in at smarthosts and peers.
+//! Simple Authentication and Security Layer (RFC 4422): PLAIN, LOGIN, SCRAM-SHA-256 and CRAM-MD5 as state machines. The
+//! server's side is shared by SMTP, POP3 and IMAP: it decodes and checks the form of what the client says; whether it is true is for who
+//! knows the secret to say. The client's side logs us in at smarthosts and peers.
 //!
-//! Floor F1: pure. Lines come in without their CRLF, challenges go out as base64 without the protocol's `334 ` or `+ `.
+//! Floor F1: pure, so nonces and keys are passed in. Lines come in without their CRLF, challenges go out as base64 without
+//! the protocol's `334 ` or `+ `.
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod channel;
+mod cram;
 mod exchange;
 mod mechanism;
 mod responder;
+mod scram;
 
-pub use exchange::{Credentials, Exchange, SaslError, Step};
+pub use channel::Channel;
+pub use cram::CramProof;
+pub use exchange::{Claim, Credentials, Exchange, SaslError, Seeds, Step, Terms, nonce};
 pub use mechanism::Mechanism;
-pub use responder::{Responder, Unspeakable};
+pub use responder::{Responder, Terms as ClientTerms, Unanswerable, Unspeakable};
+pub use scram::ScramProof;

@@ -165,6 +165,7 @@ impl House {
             sessions: intake::Sessions::new(&*random),
             leases: turn::Leases::new(),
             flushes: turn::Flushes::new(),
+            entropy: smtp::server::Entropy::new(Arc::clone(&random)),
             hostname: hostname.clone(),
             outbound: Arc::clone(&outbound),
             tls: Some(Arc::clone(&tls[&Listener::Smtp])),

@@ -279,7 +279,7 @@ mod tests {
             }
         }
         assert!(!client.is_handshaking() && !server.is_handshaking());
-        Ok((Facts::of(&server), server.handshake_kind().unwrap()))
+        Ok((Facts::of(&server, None), server.handshake_kind().unwrap()))
     }
 
     #[tokio::test]

@@ -1,4 +1,10 @@
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConnection, CommonState, ServerConnection, SupportedCipherSuite};
+
+use super::binding;
+use crate::sasl::Channel;
 
 /// What a handshake agreed on, for the Received field, the trace and the policies that ask for TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +19,8 @@ pub struct Facts {
     pub alpn: Option<String>,
     /// What is known of the other side's certificate.
     pub certified: Certified,
+    /// What a login over this connection may be bound to.
+    pub channel: Arc<Channel>,
 }
 
 /// What is known of the other side's certificate.
@@ -29,15 +37,18 @@ pub enum Certified {
 }
 
 impl Facts {
-    /// Reads them off a connection whose handshake is done, where we serve.
-    pub fn of(session: &ServerConnection) -> Self {
+    /// Reads them off a connection whose handshake is done, where we serve with that certificate.
+    pub fn of(session: &ServerConnection, certificate: Option<&CertificateDer<'_>>) -> Self {
         let sni = session.server_name().map(str::to_ascii_lowercase);
-        Self::read(session, session.negotiated_cipher_suite(), sni, Certified::NotAsked)
+        let channel = Arc::new(binding::of_server(session, certificate));
+        Self { channel, ..Self::read(session, session.negotiated_cipher_suite(), sni, Certified::NotAsked) }
     }
 
     /// The same, where we dialled `name`.
     pub fn of_client(session: &ClientConnection, name: &str, certified: Certified) -> Self {
-        Self::read(session, session.negotiated_cipher_suite(), Some(name.to_ascii_lowercase()), certified)
+        let channel = Arc::new(binding::of_client(session));
+        let sni = Some(name.to_ascii_lowercase());
+        Self { channel, ..Self::read(session, session.negotiated_cipher_suite(), sni, certified) }
     }
 
     fn read(
@@ -57,7 +68,7 @@ impl Facts {
             .map(|name| name.replacen("TLS13_", "TLS_", 1))
             .unwrap_or_default();
         let alpn = session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
-        Self { version, cipher, sni, alpn, certified }
+        Self { version, cipher, sni, alpn, certified, channel: Arc::default() }
     }
 
     /// For the record of an attempt, as in `TLSv1.3 TLS_AES_256_GCM_SHA384 unverified (UnknownIssuer)`.

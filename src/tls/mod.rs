@@ -2,6 +2,7 @@
 //!
 //! Floor F4a. The certificate lies in the file, so that the one file restores everything.
 
+mod binding;
 mod certificates;
 mod client;
 mod config;

@@ -9,6 +9,8 @@ mod flushes;
 mod lease;
 mod login;
 mod peer;
+mod peer_row;
+mod secret;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -17,9 +19,10 @@ mod validate;
 pub use check::{CHECKS, TABLES};
 pub use flushes::Flushes;
 pub use lease::{Lease, Leases};
-pub use login::{Welcome, authenticate, welcome};
+pub use login::{Known, Way, Welcome, authenticate, welcome};
 pub use peer::{
     DeletePeer, Direction, Peer, PeerFields, PutPeer, Refused, ServerTls, Verb, domains_held, domains_ours, has_mail,
     peer, peer_by_login, peer_holding, peers, peers_by_network, peers_of_domain,
 };
+pub use secret::{is_machine_made, make_secret};
 pub use session::{EndRunning, PutSession, Role, Session, SessionChanged, SessionState, newest, session, sessions};

@@ -8,6 +8,7 @@ use crate::base::{DomainName, Host, Networks, Timestamp};
 use crate::directory::{self, Precondition, Put};
 use crate::postcard_row;
 use crate::queue::{self, Login, Match, ROUTE_TOPIC, RouteKind};
+use crate::sasl::Mechanism;
 use crate::store::{Halt, HoldsSecret, Op, Read, Span, StoreError, Table, Topic, Tx};
 
 /// Entries of a domain that are looked at in one piece.
@@ -44,7 +45,6 @@ pub struct Peer {
     /// When it was last changed.
     pub changed_at: Timestamp,
 }
-postcard_row!(Peer, 1, secret);
 
 impl HoldsSecret for Peer {
     const WHAT: &'static str = "peer";
@@ -74,6 +74,10 @@ pub struct PeerFields {
     pub domains: Vec<DomainName>,
     /// The user name and the secret, at both sides. `None`: it can only use ETRN, from its networks.
     pub login: Option<Login>,
+    /// By what it may log in to us, or we to it.
+    pub mechanisms: Vec<Mechanism>,
+    /// It may come without TLS to port 366, from its networks, and log in there by CRAM-MD5 (RFC 2645 §5.1).
+    pub in_clear: bool,
     /// TLS at its side, when we dial.
     pub tls: ServerTls,
     /// Where it dials us from; empty: from anywhere. For ETRN, being here is enough; for TURN and ATRN never.

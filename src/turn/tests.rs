@@ -3,9 +3,12 @@ use std::sync::Arc;
 use super::peer::{PEER_DOMAINS, PEER_LOGINS, PEERS, PeerName, VERSIONS, domain_place};
 use super::session::{PEER_SESSIONS, RUNNING, SESSIONS};
 use super::*;
-use crate::base::{Address, Clock, DomainName, Host, Networks, SessionId, SystemClock, Timestamp, limits};
+use crate::base::{
+    Address, Clock, DomainName, Host, Networks, Secret, SeededRandom, SessionId, SystemClock, Timestamp, limits,
+};
 use crate::directory::{self, AccountChange, AccountFields, DomainFields, Precondition, PutDomain};
 use crate::queue::{self, Login};
+use crate::sasl::{Channel, Claim, ClientTerms, Credentials, Exchange, Mechanism, Responder, Seeds, Step};
 use crate::settings::Settings;
 use crate::store::{Options, Schema, Store, WriteError};
 use crate::{mailbox, trace};
@@ -40,6 +43,8 @@ fn fields() -> PeerFields {
         port: 25,
         domains: vec![name("branch.test"), name("ours.test")],
         login: Some(Login { user: "branch".into(), secret: "s3cret".into() }),
+        mechanisms: crate::sasl::Mechanism::USUAL.to_vec(),
+        in_clear: false,
         tls: ServerTls::Verified,
         networks: Networks::default(),
         enabled: true,
@@ -176,7 +181,9 @@ fn a_login_needs_the_secret_and_the_network() {
     let near = PeerFields { networks: "192.0.2.0/24".parse().unwrap(), ..fields() };
     put(&store, "b", near.clone()).unwrap();
     let check = |user: &str, secret: &str, ip: &str, expected: bool| {
-        let found = authenticate(&store.view().unwrap(), user, secret, ip.parse().unwrap()).unwrap();
+        let claim = Claim::Password(Credentials { login: user.into(), password: Secret::new(secret.to_owned()) });
+        let way = Way { ip: ip.parse().unwrap(), is_private: true };
+        let found = authenticate(&store.view().unwrap(), Mechanism::Plain, &claim, way).unwrap();
         assert_eq!(found.is_some(), expected, "{user} {secret} {ip}");
     };
     check("branch", "s3cret", "192.0.2.7", true);
@@ -186,11 +193,11 @@ fn a_login_needs_the_secret_and_the_network() {
     check("nobody", "", "192.0.2.7", false);
     check("nobody", "s3cret", "192.0.2.7", false);
     let at = |ip: &str| welcome(&store.view().unwrap(), ip.parse().unwrap()).unwrap();
-    assert_eq!(at("192.0.2.7"), Welcome { login: true, etrn: false });
+    assert_eq!(at("192.0.2.7"), Welcome { login: true, ..Welcome::default() });
     assert_eq!(at("198.51.100.1"), Welcome::default());
     let etrn = PeerFields { verbs: vec![Verb::Etrn], login: None, ..near.clone() };
     put(&store, "b", etrn).unwrap();
-    assert_eq!(at("192.0.2.7"), Welcome { login: false, etrn: true });
+    assert_eq!(at("192.0.2.7"), Welcome { etrn: true, ..Welcome::default() });
     put(&store, "b", PeerFields { enabled: false, ..near.clone() }).unwrap();
     check("branch", "s3cret", "192.0.2.7", false);
     assert_eq!(at("192.0.2.7"), Welcome::default());
@@ -280,4 +287,84 @@ fn sessions_that_contradict_their_indexes_are_mended() {
     assert_eq!((listed(Some("branch")), listed(Some("other"))), (2, 0));
     store.is_mended(|tx| tx.remove(&SESSIONS, &SessionId(1)).map(drop), "is no session of branch");
     assert_eq!(listed(None), 1);
+}
+
+/// What a client says that has this secret, in an exchange of its own.
+fn claim(mechanism: Mechanism, user: &str, secret: &str) -> Claim {
+    let (channel, nonce) = (Channel { exporter: Some([5; 32]), server_end_point: None }, "n");
+    let terms = ClientTerms { nonce, channel: &channel, offers_plus: true };
+    let mut client = Responder::new(mechanism, user, &Secret::new(secret.to_owned()), &terms).unwrap();
+    let seeds = Seeds { nonces: Secret::new([1; 32]), salts: Secret::new([2; 32]) };
+    let mut step = Exchange::start(mechanism, None, Some(seeds.terms(1, channel.clone()))).unwrap();
+    loop {
+        match step {
+            Step::Done(claim) => return claim,
+            Step::Challenge(exchange, challenge) => {
+                let answer = client.answer(&challenge).unwrap();
+                step = exchange.answer(answer.expose().as_bytes()).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_peer_logs_in_by_the_mechanisms_that_it_has() {
+    let store = open();
+    let random = SeededRandom::new(2195);
+    let secret = make_secret(&random).expose().clone();
+    let login = |secret: &str| Some(Login { user: "branch".into(), secret: secret.into() });
+    let near: Networks = "192.0.2.0/24".parse().unwrap();
+    let may = |mechanism, user: &str, secret: &str, ip: &str, is_private| {
+        let way = Way { ip: ip.parse().unwrap(), is_private };
+        let known = authenticate(&store.view().unwrap(), mechanism, &claim(mechanism, user, secret), way).unwrap();
+        let has_proof = known.as_ref().is_some_and(|known| known.proof.is_some());
+        let is_scram = matches!(mechanism, Mechanism::ScramSha256 | Mechanism::ScramSha256Plus);
+        assert_eq!(has_proof, known.is_some() && is_scram, "{mechanism:?}");
+        known.is_some()
+    };
+    let here = "192.0.2.7";
+    for mechanisms in [Mechanism::ALL.to_vec(), Mechanism::USUAL.to_vec(), vec![Mechanism::ScramSha256]] {
+        let fields =
+            PeerFields { login: login(&secret), networks: near.clone(), mechanisms: mechanisms.clone(), ..fields() };
+        put(&store, "b", fields).unwrap();
+        for mechanism in Mechanism::ALL {
+            let has = mechanisms.contains(&mechanism);
+            assert_eq!(may(mechanism, "branch", &secret, here, true), has, "{mechanism:?}");
+            assert!(!may(mechanism, "branch", "wrong", here, true), "{mechanism:?}");
+            assert!(!may(mechanism, "nobody", &secret, here, true), "{mechanism:?}");
+            assert!(!may(mechanism, "branch", &secret, "198.51.100.1", true), "{mechanism:?}");
+            assert!(!may(mechanism, "branch", &secret, here, false), "{mechanism:?} in the clear");
+        }
+    }
+    // Without TLS: by CRAM-MD5 alone, and from its networks.
+    let clear = PeerFields {
+        login: login(&secret),
+        networks: near,
+        mechanisms: Mechanism::ALL.to_vec(),
+        in_clear: true,
+        ..fields()
+    };
+    put(&store, "b", clear.clone()).unwrap();
+    for mechanism in Mechanism::ALL {
+        let is_cram = mechanism == Mechanism::CramMd5;
+        assert_eq!(may(mechanism, "branch", &secret, here, false), is_cram, "{mechanism:?}");
+        assert!(!may(mechanism, "branch", &secret, "198.51.100.1", false), "{mechanism:?}");
+    }
+    let at = |ip: &str| welcome(&store.view().unwrap(), ip.parse().unwrap()).unwrap();
+    assert_eq!(at(here), Welcome { login: true, cram: true, cram_in_clear: true, etrn: false });
+    assert_eq!(at("198.51.100.1"), Welcome::default());
+    // What a person has thought up, what nobody could come by, and what is said twice or not at all.
+    let refused = |fields: PeerFields| match put(&store, "b", fields) {
+        Err(Refused::Field(name, _)) => name,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        refused(PeerFields { login: login("thought-up-0123456789abcdefghjk"), ..clear.clone() }),
+        "login.secret"
+    );
+    assert_eq!(refused(PeerFields { networks: Networks::default(), ..clear.clone() }), "in_clear");
+    assert_eq!(refused(PeerFields { mechanisms: Mechanism::USUAL.to_vec(), ..clear.clone() }), "in_clear");
+    assert_eq!(refused(PeerFields { mechanisms: Vec::new(), ..clear.clone() }), "mechanisms");
+    assert_eq!(refused(PeerFields { mechanisms: vec![Mechanism::CramMd5; 2], ..clear }), "mechanisms");
+    examine(&store);
 }

@@ -1,9 +1,11 @@
 use std::collections::BTreeSet;
 
 use super::peer::{PEER_LOGINS, PeerFields, PeerName, Refused, Verb};
+use super::secret::is_machine_made;
 use crate::base::{Address, limits};
 use crate::directory;
 use crate::queue::Login;
+use crate::sasl::Mechanism;
 use crate::store::{Halt, Read};
 
 /// Looks whether a peer may be as it is wanted; `login` with the secret that it will have.
@@ -24,6 +26,12 @@ pub(super) fn validate(
         return Err(refuse(wrong("login", "TURN and ATRN need a user name and a secret")));
     }
     let Some(login) = login.filter(|_| fields.direction.accepts()) else { return Ok(()) };
+    // A secret that was dropped with the key that it was sealed with can't be looked at.
+    let is_thought_up = !login.secret.is_empty() && !is_machine_made(&login.secret);
+    if fields.mechanisms.contains(&Mechanism::CramMd5) && is_thought_up {
+        let what = "CRAM-MD5 needs a secret that a machine has made: `pillarbox turn secret` makes one";
+        return Err(refuse(wrong("login.secret", what)));
+    }
     if let Some(PeerName(other)) = read.get(&PEER_LOGINS, &login.user)?.filter(|other| other.0 != name) {
         return Err(refuse(wrong("login.user", format!("the peer {other} logs in by this name"))));
     }
@@ -72,6 +80,14 @@ fn check_fields(fields: &PeerFields) -> Result<(), Wrong> {
     if fields.port == 0 {
         return Err(wrong("port", "a port from 1 to 65535"));
     }
+    if fields.mechanisms.is_empty() || has_double(&fields.mechanisms) {
+        return Err(wrong("mechanisms", "at least one mechanism, each once"));
+    }
+    if fields.in_clear
+        && (!fields.mechanisms.contains(&Mechanism::CramMd5) || fields.networks == crate::base::Networks::default())
+    {
+        return Err(wrong("in_clear", "without TLS, CRAM-MD5 must be among the mechanisms, and the networks be named"));
+    }
     let is_lost = fields.verbs == [Verb::Etrn]
         && fields.login.is_none()
         && fields.direction.accepts()
@@ -83,6 +99,10 @@ fn check_fields(fields: &PeerFields) -> Result<(), Wrong> {
         return Err(wrong("note", format!("at most {} octets without control characters", limits::NOTE_BYTES)));
     }
     Ok(())
+}
+
+fn has_double(mechanisms: &[Mechanism]) -> bool {
+    mechanisms.iter().enumerate().any(|(place, one)| mechanisms.iter().take(place).any(|before| before == one))
 }
 
 fn check_login(login: &Login) -> Result<(), Wrong> {

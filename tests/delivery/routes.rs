@@ -145,6 +145,8 @@ async fn what_is_released_to_a_peer_that_takes_no_mail_at_its_port_waits_for_it_
         port: sink.address.port(),
         domains: vec!["there.test".parse().unwrap()],
         login: Some(Login { user: "us".into(), secret: "a secret that nobody may hear".into() }),
+        mechanisms: pillarbox::sasl::Mechanism::USUAL.to_vec(),
+        in_clear: false,
         tls: ServerTls::Verified,
         networks: Networks::default(),
         enabled: true,

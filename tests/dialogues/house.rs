@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use pillarbox::base::{
-    AccountId, Address, Clock, DomainName, Host, Networks, Random, Secret, SeededRandom, Timestamp, TurnedClock,
+    AccountId, Address, Clock, DomainName, Host, Networks, Random, Secret, SeededRandom, SystemRandom, Timestamp,
+    TurnedClock,
 };
 use pillarbox::directory::{
     self, AccountChange, AccountFields, AliasFields, AppPassword, CreateAppPassword, DeleteAppPassword, DomainFields,
@@ -158,6 +159,8 @@ impl Furnished {
             port: 25,
             domains: Vec::new(),
             login: Some(Login { user: name.clone(), secret: SECRET.to_owned() }),
+            mechanisms: pillarbox::sasl::Mechanism::USUAL.to_vec(),
+            in_clear: false,
             tls: ServerTls::Verified,
             networks: Networks::default(),
             enabled: true,
@@ -173,6 +176,12 @@ impl Furnished {
                 }
                 ("user", user) => peer.login = Some(Login { user: user.to_owned(), secret: SECRET.to_owned() }),
                 ("login", "none") => peer.login = None,
+                ("cram", "yes") => {
+                    peer.mechanisms = pillarbox::sasl::Mechanism::ALL.to_vec();
+                    peer.login =
+                        Some(Login { user: name.clone(), secret: turn::make_secret(&SystemRandom).expose().clone() });
+                }
+                ("clear", "yes") => peer.in_clear = true,
                 ("enabled", "no") => peer.enabled = false,
                 ("direction", "initiate") => {
                     (peer.direction, peer.host) = (Direction::Initiate, Some(Host::Name(self::name("isp.test"))));

@@ -91,6 +91,8 @@ fn branch() -> PeerFields {
         port: 25,
         domains: vec![domain("branch.test")],
         login: Some(Login { user: "branch".to_owned(), secret: SECRET.to_owned() }),
+        mechanisms: pillarbox::sasl::Mechanism::USUAL.to_vec(),
+        in_clear: false,
         tls: ServerTls::Verified,
         networks: "192.0.2.0/24".parse::<Networks>().unwrap(),
         enabled: true,

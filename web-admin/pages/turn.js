@@ -20,6 +20,11 @@ import { Dialogue } from "./parts/timeline.js";
 const VERBS = /** @type {[string, string][]} */ ([
   ["atrn", "ATRN: roles are swapped, for named domains (RFC 2645)"], ["turn", "TURN: roles are swapped (RFC 821)"], ["etrn", "ETRN: mail is released, by new connections (RFC 1985)"],
 ]);
+const MECHANISMS = /** @type {[string, string][]} */ ([
+  ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256-PLUS: proved, and bound to the connection"], ["SCRAM-SHA-256", "SCRAM-SHA-256: proved (RFC 7677)"],
+  ["PLAIN", "PLAIN: the secret itself, inside TLS"], ["LOGIN", "LOGIN: the same, for old programs"],
+  ["CRAM-MD5", "CRAM-MD5: for fetchmail; with a secret that “pillarbox turn secret” has made"],
+]);
 const DIRECTIONS = /** @type {[string, string][]} */ ([["both", "either"], ["initiate", "we dial it"], ["accept", "it dials us"]]);
 /** @type {Record<string, [string, string]>} */
 const STATES = { running: ["busy", "runs"], done: ["ok", "done"], refused: ["warn", "refused"], failed: ["bad", "failed"] };
@@ -84,6 +89,7 @@ function Peer({ peer, onEdit, onDone }) {
       ["Who dials", { both: "either", initiate: "we dial it", accept: "it dials us" }[/** @type {string} */ (peer.direction)]],
       ["Where", peer.host ? `${peer.host}, port ${peer.port}` : "by the DNS"],
       ["Logs in as", peer.auth ? peer.auth.sasl_user : "nobody: ETRN alone"],
+      ["Logs in by", peer.auth && `${peer.auth.mechanisms.join(", ")}${peer.tls.required === false ? ", also without TLS" : ""}`],
       ["Only from", peer.networks.join(", ")],
       ["Last session", last ? html`<${SessionState} state=${last.state} /> <a href=${link("/turn", last.id)}><${Time} at=${last.started_at} /></a> <span class="quiet">${last.state !== "running" && mail(last)}</span>` : html`<span class="quiet">none yet</span>`],
       ["Note", peer.note],
@@ -150,11 +156,12 @@ function Edit({ peer, onClose, onDone }) {
   const isNew = !peer.name;
   const one = useGet(isNew ? null : at`/turn/peers/${peer.name}`);
   const save = async (/** @type {any} */ form) => {
-    const { name, verbs, direction, host, port, domains, user, secret, pin, networks, enabled, note } = form;
+    const { name, direction, host, port, domains, user, secret, pin, required, networks, enabled, note } = form;
+    const mechanisms = MECHANISMS.map(([mechanism]) => mechanism).filter((mechanism) => form[`by_${mechanism}`]);
     const body = {
       verbs: VERBS.map(([verb]) => verb).filter((verb) => form[`verb_${verb}`]), direction, domains, networks, enabled, note,
-      host: host || null, port, ...(user ? { auth: { sasl_user: user, ...(secret ? { secret } : {}) } } : {}),
-      tls: pin ? { mode: "pinned", server_cert_sha256: pin } : { mode: "pkix" },
+      host: host || null, port, ...(user ? { auth: { sasl_user: user, mechanisms, ...(secret ? { secret } : {}) } } : {}),
+      tls: { required, ...(pin ? { mode: "pinned", server_cert_sha256: pin } : { mode: "pkix" }) },
     };
     await put(at`/turn/peers/${name ?? peer.name}`, body, isNew ? { create: true } : { etag: one.etag });
     toast(`${name ?? peer.name} is ${isNew ? "created" : "saved"}`);
@@ -168,11 +175,13 @@ function Edit({ peer, onClose, onDone }) {
     <${Field} label="Its domains" name="domains" type="lines" required value=${seen?.domains} hint="One a line. Those that are not ours are held for it; those that are ours are what we ask it for." />
     <${Field} label="User name" name="user" pointer="/auth/sasl_user" value=${seen?.auth?.sasl_user} autocomplete="off" hint="The same at both sides. TURN and ATRN need it; no account may have it." />
     <${Field} label="Secret" name="secret" pointer="/auth/secret" type="password" autocomplete="new-password" hint=${seen?.auth ? "Empty: it stays as it is." : "It is sent over TLS only, and never shown again."} />
+    <fieldset><legend>It logs in by</legend>${MECHANISMS.map(([mechanism, words]) => html`<${Field} key=${mechanism} label=${words} name=${`by_${mechanism}`} pointer="/auth/mechanisms" type="checkbox" value=${seen?.auth ? seen.auth.mechanisms.includes(mechanism) : mechanism !== "CRAM-MD5"} />`)}</fieldset>
     <${Field} label="Who dials" name="direction" type="select" options=${DIRECTIONS} value=${seen?.direction ?? "both"} />
     <${Field} label="Host" name="host" value=${seen?.host} hint="Where we dial it. Empty: by the DNS." placeholder="mail.branch.example" />
     <${Field} label="Port" name="port" type="number" value=${seen?.port} hint="Empty: 25; 366 where ATRN is the only verb." />
     <${Field} label="Fingerprint of its certificate" name="pin" pointer="/tls/server_cert_sha256" mono value=${seen?.tls.server_cert_sha256} hint="SHA-256 in hexadecimal, for a certificate that no public CA has signed." />
     <${Field} label="Only from these networks" name="networks" type="lines" value=${seen?.networks} hint="One a line, as in 192.0.2.0/24. Empty: from anywhere." />
+    <${Field} label="It has to come over TLS" name="required" pointer="/tls/required" type="checkbox" value=${seen?.tls.required ?? true} hint="If not, it may log in on port 366 by CRAM-MD5, from the networks above." />
     <${Field} label="Enabled" name="enabled" type="checkbox" value=${seen?.enabled ?? true} hint="A disabled peer is as good as none, but its mail stays held." />
     <${Field} label="Note" name="note" value=${seen?.note} />
   <//>`;

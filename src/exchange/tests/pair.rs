@@ -3,11 +3,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::site::{SECRET, Site};
-use crate::base::Host;
+use crate::base::{Host, SeededRandom};
 use crate::exchange::{self, NotBegun};
 use crate::queue::{Login, State};
+use crate::sasl::Mechanism;
 use crate::smtp::server::Profile;
-use crate::turn::{Direction, Role, ServerTls, Session, SessionState, Verb};
+use crate::turn::{Direction, Role, ServerTls, Session, SessionState, Verb, make_secret};
 
 /// A hub that holds mail for a branch, and the branch, which dials it.
 async fn pair() -> (Site, Site) {
@@ -46,7 +47,9 @@ async fn mail_goes_both_ways_over_one_connection() {
             "{field}"
         );
         assert!(field.contains(" (turned) id "), "{field}");
-        for line in ["> AUTH PLAIN ***", "* the roles are swapped: we take", "< EHLO hub.test", "> 221 2.0.0 Bye"] {
+        for line in
+            ["> AUTH SCRAM-SHA-256-PLUS ***", "* the roles are swapped: we take", "< EHLO hub.test", "> 221 2.0.0 Bye"]
+        {
             assert!(ours.transcript.contains(line), "{line} in\n{}", ours.transcript);
         }
     }
@@ -220,4 +223,38 @@ async fn an_unreachable_peer_is_a_failed_session() {
     assert_eq!(session.state, SessionState::Failed);
     assert!(session.outcome.starts_with("connecting: "), "{}", session.outcome);
     branch.examine().await;
+}
+
+#[tokio::test]
+async fn the_strongest_login_is_used_that_both_have() {
+    let (hub, branch) = pair().await;
+    let secret = make_secret(&SeededRandom::new(2645)).expose().clone();
+    let login = || Some(Login { user: "branch".into(), secret: secret.clone() });
+    for (at_hub, at_branch, used) in [
+        (Mechanism::ALL.to_vec(), Mechanism::ALL.to_vec(), Mechanism::ScramSha256Plus),
+        (vec![Mechanism::CramMd5, Mechanism::ScramSha256], Mechanism::ALL.to_vec(), Mechanism::ScramSha256Plus),
+        (Mechanism::ALL.to_vec(), vec![Mechanism::CramMd5, Mechanism::ScramSha256], Mechanism::ScramSha256),
+        (Mechanism::ALL.to_vec(), vec![Mechanism::CramMd5, Mechanism::Plain], Mechanism::Plain),
+        (Mechanism::ALL.to_vec(), vec![Mechanism::Login], Mechanism::Login),
+        (Mechanism::ALL.to_vec(), vec![Mechanism::CramMd5], Mechanism::CramMd5),
+    ] {
+        let is_taken = at_hub.contains(&used);
+        let subject = format!("{at_hub:?} {at_branch:?}");
+        hub.put_peer("branch", |fields| {
+            fields.domains = vec!["branch.test".parse().unwrap()];
+            (fields.login, fields.mechanisms) = (login(), at_hub);
+        })
+        .await;
+        branch.put_hub_with("hub", &hub, login(), at_branch).await;
+        hub.post("user@branch.test", &subject).await;
+        let session = branch.call("hub", Verb::Atrn).await;
+        assert!(session.transcript.contains(&format!("> AUTH {}", used.name())), "{}", session.transcript);
+        assert!(!session.transcript.contains(&secret));
+        // What is announced is for everybody; what a peer may use is its own.
+        let expected = if is_taken { SessionState::Done } else { SessionState::Failed };
+        assert_eq!(session.state, expected, "{}", session.transcript);
+        assert_eq!(branch.subjects().await.last().is_some_and(|last| *last == subject), is_taken);
+    }
+    branch.examine().await;
+    hub.examine().await;
 }

@@ -20,6 +20,7 @@ use crate::intake::{self, Accept, Origin, Outbound, Recipient};
 use crate::message::Summary;
 use crate::net::Connection;
 use crate::queue::{self, Login, Notify};
+use crate::sasl::Mechanism;
 use crate::settings::Settings;
 use crate::smtp::client::Patience;
 use crate::smtp::server::Profile;
@@ -90,6 +91,7 @@ impl Site {
             sessions: intake::Sessions::new(&*random),
             leases: Leases::new(),
             flushes: Flushes::new(),
+            entropy: smtp::server::Entropy::new(random.clone()),
             hostname: name,
             outbound: Arc::clone(&outbound),
             tls: Some(Arc::clone(&tls)),
@@ -140,6 +142,19 @@ impl Site {
         self.put_hub_at(name, hub.address, hub.certificate, domains).await;
     }
 
+    /// The same, with another login.
+    pub(super) async fn put_hub_with(&self, name: &str, hub: &Self, login: Option<Login>, by: Vec<Mechanism>) {
+        let at = hub.address;
+        self.put_peer(name, |fields| {
+            fields.direction = Direction::Initiate;
+            (fields.host, fields.port) = (Some(Host::Literal(at.ip())), at.port());
+            fields.tls = ServerTls::Pinned(hub.certificate);
+            fields.domains = vec![parse("branch.test"), parse("hub.test")];
+            (fields.login, fields.mechanisms) = (login, by);
+        })
+        .await;
+    }
+
     pub(super) async fn put_hub_at(&self, name: &str, at: SocketAddr, certificate: [u8; 32], domains: &[&str]) {
         self.put_peer(name, |fields| {
             fields.direction = Direction::Initiate;
@@ -158,6 +173,8 @@ impl Site {
             port: 25,
             domains: Vec::new(),
             login: Some(Login { user: "branch".into(), secret: SECRET.into() }),
+            mechanisms: crate::sasl::Mechanism::USUAL.to_vec(),
+            in_clear: false,
             tls: ServerTls::Verified,
             networks: Networks::default(),
             enabled: true,

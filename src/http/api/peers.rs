@@ -196,6 +196,8 @@ impl Refusal for Refused {
             Self::Field(name, what) => {
                 let pointer = match name {
                     "login" => "/auth".to_owned(),
+                    "mechanisms" => "/auth/mechanisms".to_owned(),
+                    "in_clear" => "/tls/required".to_owned(),
                     "login.user" => "/auth/sasl_user".to_owned(),
                     "login.secret" => "/auth/secret".to_owned(),
                     name => format!("/{name}"),

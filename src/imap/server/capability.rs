@@ -71,7 +71,7 @@ impl Session {
                 names.push("STARTTLS".into());
             }
             if self.takes_passwords() {
-                names.extend(Mechanism::ALL.map(|mechanism| format!("AUTH={}", mechanism.name())));
+                names.extend(Mechanism::PASSWORDS.map(|mechanism| format!("AUTH={}", mechanism.name())));
             } else {
                 // RFC 9051 §6.2.3
                 names.push("LOGINDISABLED".into());

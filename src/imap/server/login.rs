@@ -29,14 +29,17 @@ impl Session {
         if !self.takes_passwords() {
             return Ok(in_the_clear());
         }
-        let Some(mechanism) = Mechanism::parse(mechanism) else {
+        let Some(mechanism) = Mechanism::of_password(mechanism) else {
             let answer = Answer::no("this mechanism is not available").with(Code::Cannot);
             return Ok(Done::error(State::NotAuthenticated, answer));
         };
-        let mut step = Exchange::start(mechanism, initial);
+        let mut step = Exchange::start(mechanism, initial, None);
         loop {
             match step {
-                Ok(Step::Done(credentials)) => return self.log_in(credentials).await,
+                Ok(Step::Done(claim)) => match claim.into_password() {
+                    Ok(credentials) => return self.log_in(credentials).await,
+                    Err(error) => step = Err(error),
+                },
                 Ok(Step::Challenge(exchange, challenge)) => {
                     self.link.connection.write(format!("+ {challenge}\r\n").as_bytes());
                     step = match self.link.line(limits::SASL_RESPONSE_BYTES, false).await? {

@@ -55,7 +55,7 @@ impl Reply {
 
     /// `+` and a challenge in base64, which may be empty.
     // RFC 5034 §4
-    pub fn challenge(base64: &'static str) -> Self {
+    pub fn challenge(base64: impl Into<Cow<'static, str>>) -> Self {
         Self { status: Status::Challenge, ..Self::ok(base64) }
     }
 

@@ -14,12 +14,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use crate::smtp::machine::client::Room;
+pub use crate::smtp::machine::client::{Login, Room};
 
-use crate::base::{Address, Clock, DomainName, MailOptions, MessageId, QueueId, RcptOptions, limits};
+use crate::base::{Address, Clock, DomainName, MailOptions, MessageId, QueueId, Random, RcptOptions, Secret, limits};
 use crate::net::Connection;
-use crate::queue::{Content, Login, Outcome};
+use crate::queue::{Content, Outcome};
+use crate::sasl::Mechanism;
 use crate::tls::ClientTls;
+use crate::{queue, sasl};
 
 /// Where the mail of a session comes from and where its outcomes go. `delivery` makes it.
 pub trait Courier: Send {
@@ -102,6 +104,33 @@ pub struct Plan {
     /// When the way to the server was begun to be looked for, by [`Clock::monotonic_ms`]: the first message's attempt
     /// has lasted since then.
     pub began_ms: u64,
+}
+
+impl Login {
+    /// Who we are at a relay: by the password, as always.
+    pub fn at_relay(login: &queue::Login, random: &dyn Random) -> Self {
+        // PLAIN before LOGIN: it takes one round trip, and its form is a standard. SCRAM comes last: relays announce it that
+        // have no keys for it of who was there before them, and there is no second try.
+        let order = [Mechanism::Plain, Mechanism::Login, Mechanism::ScramSha256Plus, Mechanism::ScramSha256];
+        Self::with(login, &order, random)
+    }
+
+    /// Who we are at a peer: by the strongest of these that it has.
+    pub fn at_peer(login: &queue::Login, mechanisms: &[Mechanism], random: &dyn Random) -> Self {
+        let order = Mechanism::ALL.into_iter().filter(|mechanism| mechanisms.contains(mechanism));
+        Self::with(login, &order.collect::<Vec<_>>(), random)
+    }
+
+    fn with(login: &queue::Login, mechanisms: &[Mechanism], random: &dyn Random) -> Self {
+        let mut seed = Secret::new([0; 32]);
+        random.fill(seed.expose_mut());
+        Self {
+            user: login.user.clone(),
+            secret: Secret::new(login.secret.clone()),
+            mechanisms: mechanisms.to_vec(),
+            nonce: sasl::nonce(seed.expose(), 0),
+        }
+    }
 }
 
 /// What is asked of TLS in a session. The configurations are made by `tls`.

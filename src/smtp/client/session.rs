@@ -8,9 +8,10 @@ use tokio::time::Instant;
 use super::convert::{self, Unconverted};
 use super::send::{self, Unsent};
 use super::{Courier, Ended, Failure, Mail, NotOpened, Plan, Room, Summary, Then, Tls};
-use crate::base::{Enhanced, MailOptions, QueueId, Secret, Timestamp, TlsWish, limits};
+use crate::base::{Enhanced, MailOptions, QueueId, Timestamp, TlsWish, limits};
 use crate::net::{Connection, ConnectionError, Transcript};
 use crate::queue::{self, Attempt, Content, Outcome};
+use crate::sasl::Channel;
 use crate::smtp::machine::client::{
     self as machine, Effect, Effects, Envelope, Fate, Framing, Input, Rules, StartTls, State, step,
 };
@@ -76,7 +77,7 @@ impl<'a, C: Courier> Session<'a, C> {
             self.summary.failure = Some(Failure { stage: queue::Stage::Tls, words: words.into(), is_busy: false });
             return Ended::Closed(self.summary);
         }
-        let mut state = State::new(self.rules(), self.connection.tls().is_some());
+        let mut state = State::new(self.rules(), self.channel());
         let mut inputs = VecDeque::new();
         let end = loop {
             let input = match inputs.pop_front() {
@@ -107,10 +108,7 @@ impl<'a, C: Courier> Session<'a, C> {
                 Tls::Opportunistic(_) => StartTls::Offered,
                 Tls::Required(_) => StartTls::Required,
             },
-            login: plan
-                .login
-                .as_ref()
-                .map(|login| machine::Login { user: login.user.clone(), secret: Secret::new(login.secret.clone()) }),
+            login: plan.login.clone(),
             is_loopback: self.connection.is_loopback(),
             then: match &plan.then {
                 Then::Quit => machine::Then::Quit,
@@ -220,9 +218,14 @@ impl<'a, C: Courier> Session<'a, C> {
             return Input::NotSecured("there is no configuration".into());
         };
         match self.start_tls(tls).await {
-            Ok(()) => Input::Secured,
+            Ok(()) => Input::Secured(self.channel().unwrap_or_default()),
             Err(why) => Input::NotSecured(why),
         }
+    }
+
+    /// What TLS says of the connection, where it is active.
+    fn channel(&self) -> Option<Channel> {
+        self.connection.tls().map(|facts| Channel::clone(&facts.channel))
     }
 
     async fn start_tls(&mut self, tls: &ClientTls) -> Result<(), String> {

@@ -71,7 +71,7 @@ fn barred<D: Driver>(place: &Place<D>, row: &Row<D>) -> Option<reply::Fixed> {
         return Some(if may_yet { reply::LOGIN_FIRST } else { reply::NOT_IMPLEMENTED });
     }
     // RFC 4954 §4, §6
-    if row.needs_tls && !remote.is_private() {
+    if row.needs_tls && !remote.is_private() && !remote.may_log_in_in_clear() {
         return Some(reply::TLS_FIRST);
     }
     if row.needs_login && profile == Profile::Submission && remote.identity.is_none() {

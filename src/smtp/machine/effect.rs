@@ -5,7 +5,7 @@ use super::mail::{Sender, Transaction};
 use super::state::Facts;
 use super::swap::{Node, SwapRequest};
 use crate::base::{RcptOptions, Reply};
-use crate::sasl::{Credentials, Mechanism};
+use crate::sasl::{Claim, Mechanism};
 use crate::smtp::wire::{Chunk, ForwardPath, LineEnds};
 
 /// What the driver is to do. Those that ask something stand last in their list, and the machine waits for the answer.
@@ -34,12 +34,12 @@ pub enum Effect<D: Driver> {
         /// What is asked for this recipient.
         options: RcptOptions,
     },
-    /// Are these credentials right? Answer with [`super::Input::Login`].
+    /// Is that true? Answer with [`super::Input::Login`].
     Authenticate {
-        /// How they came.
+        /// How it came.
         mechanism: Mechanism,
         /// What the client claims.
-        credentials: Credentials,
+        claim: Claim,
     },
     /// Whose mailbox is this? Answer with [`super::Input::Verified`].
     Verify {

@@ -55,7 +55,8 @@ fn extensions<D: Driver>(remote: &Remote<D>) -> Reply {
     }
     // RFC 4954 §3
     if remote.may_log_in() {
-        answer = answer.and(format!("AUTH {}", Mechanism::ALL.map(Mechanism::name).join(" ")));
+        let names: Vec<&str> = remote.mechanisms().into_iter().map(Mechanism::name).collect();
+        answer = answer.and(format!("AUTH {}", names.join(" ")));
     }
     // RFC 1985 §4; RFC 2645 §5.1; TURN has no keyword of its own: who may use it sees it by its name.
     for verb in [Verb::Etrn, Verb::Atrn, Verb::Turn] {

@@ -1,4 +1,5 @@
 use crate::base::{MessageId, Reply};
+use crate::sasl::Channel;
 use crate::smtp::wire::{DataFaults, Verb};
 
 /// What a driver's answers are made of. The machine carries these values and looks at none of them, but for the id of
@@ -58,6 +59,14 @@ impl<D: Driver> Clone for Identity<D> {
     }
 }
 
+/// A login that is right.
+pub struct Welcome<D: Driver> {
+    /// Who it is.
+    pub identity: Identity<D>,
+    /// What proves to the client that we know its secret, in base64: it is sent before the client is told that it is in.
+    pub proof: Option<String>,
+}
+
 /// What comes in: a line, an event of the connection, or the driver's answer to an effect.
 pub enum Input<'a, D: Driver> {
     /// The connection stands (with TLS, where it is implicit) and the client has not spoken yet.
@@ -80,15 +89,15 @@ pub enum Input<'a, D: Driver> {
     /// The answer to [`super::Effect::CheckRecipient`].
     Recipient(Result<D::Recipient, Reply>),
     /// The answer to [`super::Effect::Authenticate`].
-    Login(Result<Identity<D>, LoginRefusal>),
+    Login(Result<Welcome<D>, LoginRefusal>),
     /// The answer to [`super::Effect::Verify`] and to [`super::Effect::Expand`].
     Verified(Reply),
     /// The answer to [`super::Effect::CheckSwap`].
     Swap(SwapAnswer<D>),
     /// The answer to [`super::Effect::CheckEtrn`]: what the client is told.
     Etrn(Reply),
-    /// The answer to [`super::Effect::StartTls`]: the handshake is done.
-    Secured,
+    /// The answer to [`super::Effect::StartTls`]: the handshake is done, and this is what it says of the connection.
+    Secured(Channel),
     /// The answer to [`super::Effect::ReceiveData`]: the end of data was seen.
     Data(DataEnd<D::Body>),
     /// The answer to [`super::Effect::ReceiveChunk`]: all its octets were read.

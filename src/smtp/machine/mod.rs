@@ -25,7 +25,7 @@ mod table;
 mod tests;
 
 pub use effect::{Effect, Effects, Question};
-pub use input::{ChunkEnd, DataEnd, Driver, Identity, Input, LoginRefusal, Peer, Receipt, SwapAnswer};
+pub use input::{ChunkEnd, DataEnd, Driver, Identity, Input, LoginRefusal, Peer, Receipt, SwapAnswer, Welcome};
 pub use mail::{Sender, Transaction};
 pub use state::{Facts, Hello, Profile, Rules, State, Vrfy};
 pub use step::step;

@@ -30,7 +30,7 @@ impl<D: Driver> Remote<D> {
         match offer {
             Offer::Dsn | Offer::DeliverBy | Offer::MtPriority => is_known,
             // RFC 8689 §2: only inside TLS
-            Offer::RequireTls => self.is_secured && profile != Profile::Odmr,
+            Offer::RequireTls => self.is_secured() && profile != Profile::Odmr,
             // RFC 4865 §3: where mail is submitted
             Offer::FutureRelease => is_user && self.rules.release_max.is_some(),
         }

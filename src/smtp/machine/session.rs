@@ -5,6 +5,7 @@ use super::limiter::{Count, Stepped};
 use super::state::{Place, Remote, Vrfy};
 use super::table::Row;
 use crate::base::{Enhanced, Reply};
+use crate::sasl::Channel;
 use crate::smtp::wire::{Verb, reply};
 
 /// RFC 5321 §4.1.1.5: drops the transaction, keeps TLS, login and hello.
@@ -118,7 +119,7 @@ pub(super) fn starttls<D: Driver>(place: Place<D>, line: Line<'_>) -> Stepped<D>
         return Stepped::drop_connection();
     }
     let (is_secured, has_tls) =
-        place.remote().map_or((false, false), |remote| (remote.is_secured, remote.rules.has_tls));
+        place.remote().map_or((false, false), |remote| (remote.is_secured(), remote.rules.has_tls));
     let refusal = if is_secured {
         reply::ALREADY_SECURED
     } else if !has_tls {
@@ -136,7 +137,7 @@ pub(super) fn starttls<D: Driver>(place: Place<D>, line: Line<'_>) -> Stepped<D>
 }
 
 /// The handshake is done.
-pub(super) fn secured<D: Driver>(remote: Remote<D>) -> Stepped<D> {
-    let remote = Remote { is_secured: true, identity: None, is_verbose: false, ..remote };
+pub(super) fn secured<D: Driver>(remote: Remote<D>, channel: Channel) -> Stepped<D> {
+    let remote = Remote { tls: Some(channel), identity: None, is_verbose: false, ..remote };
     Stepped::well(Place::Connected(remote), Effects::none())
 }

@@ -4,7 +4,7 @@ use super::input::{Driver, Identity, Peer};
 use super::limiter::Counts;
 use super::mail::{Sender, Transaction};
 use crate::base::Timestamp;
-use crate::sasl::{Exchange, Mechanism};
+use crate::sasl::{Channel, Exchange, Mechanism, Seeds, Terms};
 use crate::smtp::wire::{LineLimit, Verb, reply};
 
 /// Whom a session serves.
@@ -21,7 +21,7 @@ pub enum Profile {
 }
 
 /// What holds for a session from its beginning to its end.
-#[derive(Debug)]
+// No Debug: it holds keys.
 pub struct Rules {
     /// Whom it serves.
     pub profile: Profile,
@@ -37,12 +37,18 @@ pub struct Rules {
     pub allows_cleartext_login: bool,
     /// On port 25: whether there is a peer that might log in from where this client is.
     pub takes_peers: bool,
+    /// Whether a peer might log in from there by CRAM-MD5.
+    pub takes_cram: bool,
+    /// On port 366: whether it might do so without TLS.
+    pub takes_cram_in_clear: bool,
     /// Whether this client may use ETRN because of where it is.
     pub takes_etrn: bool,
     /// Up to when a message may be held for a later time, as EHLO tells it; `None`: it may not.
     pub release_max: Option<Timestamp>,
     /// What VRFY and EXPN tell whom.
     pub vrfy: Vrfy,
+    /// What logins begin with in which the password itself is not sent.
+    pub seeds: Seeds,
 }
 
 /// What VRFY and EXPN tell whom.
@@ -73,10 +79,13 @@ impl Vrfy {
 /// The other side of the connection.
 pub(super) struct Remote<D: Driver> {
     pub(super) rules: Arc<Rules>,
-    pub(super) is_secured: bool,
+    /// What TLS says of the connection, where it is active.
+    pub(super) tls: Option<Channel>,
     pub(super) identity: Option<Identity<D>>,
     /// VERB was said.
     pub(super) is_verbose: bool,
+    /// Logins that were begun.
+    pub(super) logins: u32,
     pub(super) counts: Counts,
 }
 
@@ -117,8 +126,10 @@ pub(super) enum Place<D: Driver> {
     InTransaction(Client<D>, Transaction<D>),
     /// The client is in the middle of AUTH.
     LoggingIn(Client<D>, Mechanism, Exchange),
-    /// The driver checks the credentials.
+    /// The driver checks what the client claims.
     CheckingLogin(Client<D>),
+    /// The client has proved who it is, and looks at our own proof.
+    Confirming(Client<D>, Identity<D>),
     /// The driver checks the sender.
     CheckingSender(Client<D>, Transaction<D>),
     /// The driver checks a recipient.
@@ -146,27 +157,25 @@ pub(super) enum Place<D: Driver> {
 }
 
 impl<D: Driver> State<D> {
-    /// A session that begins; `is_secured` where TLS came before the first octet (port 465).
-    pub fn new(rules: Arc<Rules>, is_secured: bool) -> Self {
-        Self(Place::Connected(Remote {
-            rules,
-            is_secured,
-            identity: None,
-            is_verbose: false,
-            counts: Counts::default(),
-        }))
+    /// A session that begins; with what TLS says where it came before the first octet (port 465).
+    pub fn new(rules: Arc<Rules>, tls: Option<Channel>) -> Self {
+        Self::with(rules, tls, None)
     }
 
     /// A session with a peer that has swapped roles with us: we have dialled it, and know who it is.
-    pub fn reversed(rules: Arc<Rules>, is_secured: bool, peer: D::Peer) -> Self {
-        let identity = Some(Identity::Peer(peer));
-        Self(Place::Connected(Remote { rules, is_secured, identity, is_verbose: false, counts: Counts::default() }))
+    pub fn reversed(rules: Arc<Rules>, tls: Option<Channel>, peer: D::Peer) -> Self {
+        Self::with(rules, tls, Some(Identity::Peer(peer)))
+    }
+
+    fn with(rules: Arc<Rules>, tls: Option<Channel>, identity: Option<Identity<D>>) -> Self {
+        let counts = Counts::default();
+        Self(Place::Connected(Remote { rules, tls, identity, is_verbose: false, logins: 0, counts }))
     }
 
     /// How long the next line may be.
     pub fn line_limit(&self) -> LineLimit {
         match self.0 {
-            Place::LoggingIn(..) => LineLimit::AuthAnswer,
+            Place::LoggingIn(..) | Place::Confirming(..) => LineLimit::AuthAnswer,
             _ => LineLimit::Command,
         }
     }
@@ -212,6 +221,7 @@ macro_rules! remote_of {
             | Place::InTransaction(client, _)
             | Place::LoggingIn(client, ..)
             | Place::CheckingLogin(client)
+            | Place::Confirming(client, _)
             | Place::CheckingSender(client, _)
             | Place::CheckingRecipient(client, _)
             | Place::Receiving(client, _)
@@ -237,6 +247,7 @@ impl<D: Driver> Place<D> {
             | Self::InTransaction(client, _)
             | Self::LoggingIn(client, ..)
             | Self::CheckingLogin(client)
+            | Self::Confirming(client, _)
             | Self::CheckingSender(client, _)
             | Self::CheckingRecipient(client, _)
             | Self::Receiving(client, _)
@@ -277,6 +288,7 @@ impl<D: Driver> Place<D> {
             Self::InTransaction(client, _)
             | Self::LoggingIn(client, ..)
             | Self::CheckingLogin(client)
+            | Self::Confirming(client, _)
             | Self::CheckingSender(client, _)
             | Self::CheckingRecipient(client, _)
             | Self::Receiving(client, _)
@@ -295,7 +307,43 @@ impl<D: Driver> Place<D> {
 impl<D: Driver> Remote<D> {
     /// Whether AUTH would be taken now.
     pub(super) fn may_log_in(&self) -> bool {
-        self.identity.is_none() && self.takes_logins() && self.is_private()
+        self.identity.is_none() && self.takes_logins() && (self.is_private() || self.may_log_in_in_clear())
+    }
+
+    /// Whether a login is taken here though it can be listened to: by RFC 2645 §5.1, whose customers know CRAM-MD5 alone.
+    pub(super) fn may_log_in_in_clear(&self) -> bool {
+        self.rules.profile == Profile::Odmr && self.rules.takes_cram_in_clear && !self.is_private()
+    }
+
+    /// The mechanisms of AUTH that this session has, the strongest first. Of accounts only hashes are kept, so theirs are
+    /// those in which the password is sent.
+    pub(super) fn mechanisms(&self) -> Vec<Mechanism> {
+        let can_be_bound = self.tls.as_ref().is_some_and(Channel::can_be_bound);
+        if !self.is_private() {
+            return if self.may_log_in_in_clear() { vec![Mechanism::CramMd5] } else { Vec::new() };
+        }
+        match self.rules.profile {
+            Profile::Submission => Mechanism::PASSWORDS.to_vec(),
+            Profile::Mx | Profile::Odmr | Profile::Reversed => {
+                let is_there = |mechanism: &Mechanism| match mechanism {
+                    Mechanism::ScramSha256Plus => can_be_bound,
+                    Mechanism::CramMd5 => self.rules.takes_cram,
+                    _ => true,
+                };
+                Mechanism::ALL.into_iter().filter(is_there).collect()
+            }
+        }
+    }
+
+    /// What the next login begins with.
+    pub(super) fn next_terms(&mut self) -> Terms {
+        self.logins += 1;
+        self.rules.seeds.terms(self.logins, self.tls.clone().unwrap_or_default())
+    }
+
+    /// Whether TLS is active.
+    pub(super) fn is_secured(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Whether there is anybody who could log in here. On port 25 nobody is told so in the clear.
@@ -328,12 +376,12 @@ impl<D: Driver> Remote<D> {
 
     /// Whether a password may cross this connection.
     pub(super) fn is_private(&self) -> bool {
-        self.is_secured || self.rules.allows_cleartext_login
+        self.is_secured() || self.rules.allows_cleartext_login
     }
 
     /// Whether STARTTLS would be taken now.
     pub(super) fn may_start_tls(&self) -> bool {
-        self.rules.has_tls && !self.is_secured && self.rules.profile != Profile::Reversed
+        self.rules.has_tls && !self.is_secured() && self.rules.profile != Profile::Reversed
     }
 }
 
@@ -341,7 +389,7 @@ impl<D: Driver> Client<D> {
     pub(super) fn facts(&self) -> Facts<D> {
         Facts {
             hello: Arc::clone(&self.hello),
-            is_secured: self.remote.is_secured,
+            is_secured: self.remote.is_secured(),
             identity: self.remote.identity.clone(),
         }
     }

@@ -22,11 +22,14 @@ pub fn step<D: Driver>(state: State<D>, input: Input<'_, D>) -> (State<D>, Effec
         (Place::LoggingIn(client, mechanism, exchange), Input::Line { line, .. }) => {
             auth::answer(client, mechanism, exchange, line)
         }
+        (Place::Confirming(client, identity), Input::Line { line, .. }) => auth::confirmed(client, identity, line),
         // RFC 4954 §4: a line that can't be read ends the exchange.
-        (Place::LoggingIn(client, ..), Input::LineTooLong) => {
+        (Place::LoggingIn(client, ..) | Place::Confirming(client, _), Input::LineTooLong) => {
             Stepped::error(Place::Ready(client), reply::LONG_RESPONSE)
         }
-        (Place::LoggingIn(client, ..), Input::BareLf) => Stepped::error(Place::Ready(client), reply::BARE_LINE_FEED),
+        (Place::LoggingIn(client, ..) | Place::Confirming(client, _), Input::BareLf) => {
+            Stepped::error(Place::Ready(client), reply::BARE_LINE_FEED)
+        }
         (place, Input::BareLf) if takes_lines(&place) => Stepped::error(place, reply::BARE_LINE_FEED),
         (place, Input::LineTooLong) if takes_lines(&place) => Stepped::error(place, reply::LINE_TOO_LONG),
         (place, Input::Line { line, is_followed }) if takes_lines(&place) => command::command(place, line, is_followed),
@@ -47,7 +50,7 @@ pub fn step<D: Driver>(state: State<D>, input: Input<'_, D>) -> (State<D>, Effec
         (Place::Committing(client), Input::NotCommitted(refusal)) => mail::not_committed(client, refusal),
         (Place::CheckingSwap(client), Input::Swap(answer)) => swap::swap_checked(client, answer),
         (Place::CheckingEtrn(client), Input::Etrn(answer)) => swap::etrn_checked(client, answer),
-        (Place::Securing(remote), Input::Secured) => session::secured(remote),
+        (Place::Securing(remote), Input::Secured(channel)) => session::secured(remote, channel),
         _ => end_by_fault(),
     };
     stepped.limited()

@@ -6,9 +6,10 @@ use proptest::prelude::*;
 
 use super::{
     ChunkEnd, DataEnd, Driver, Effect, Identity, Input, LoginRefusal, Node, Peer, Profile, Receipt, Rules, State,
-    SwapAnswer, SwapRequest, Vrfy, step,
+    SwapAnswer, SwapRequest, Vrfy, Welcome, step,
 };
-use crate::base::{Enhanced, MessageId, Random, Reply, SeededRandom, limits};
+use crate::base::{Enhanced, MessageId, Random, Reply, Secret, SeededRandom, limits};
+use crate::sasl::{Channel, Claim, ClientTerms, Mechanism, Responder, Seeds};
 use crate::smtp::wire::{DataFaults, ForwardPath, Verb};
 
 /// A driver whose answers are simple: recipients at `x.test` are ours, `us` is the password, the log is what it did.
@@ -65,6 +66,10 @@ struct Session {
     delays: usize,
 }
 
+fn seeds() -> Seeds {
+    Seeds { nonces: Secret::new([1; 32]), salts: Secret::new([2; 32]) }
+}
+
 impl Session {
     fn open(profile: Profile, is_secured: bool) -> (Self, Vec<String>) {
         let rules = Rules {
@@ -75,11 +80,14 @@ impl Session {
             has_tls: true,
             allows_cleartext_login: false,
             takes_peers: false,
+            takes_cram: false,
+            takes_cram_in_clear: false,
             takes_etrn: false,
             release_max: None,
             vrfy: Vrfy::Known,
+            seeds: seeds(),
         };
-        Self::with(State::new(Arc::new(rules), is_secured))
+        Self::with(State::new(Arc::new(rules), is_secured.then(Channel::default)))
     }
 
     /// A server that has peers.
@@ -92,11 +100,14 @@ impl Session {
             has_tls: true,
             allows_cleartext_login: false,
             takes_peers: true,
+            takes_cram: false,
+            takes_cram_in_clear: false,
             takes_etrn,
             release_max: None,
             vrfy: Vrfy::Known,
+            seeds: seeds(),
         };
-        Self::with(State::new(Arc::new(rules), is_secured)).0
+        Self::with(State::new(Arc::new(rules), is_secured.then(Channel::default))).0
     }
 
     fn with(state: State<Script>) -> (Self, Vec<String>) {
@@ -150,14 +161,24 @@ impl Session {
                     }
                     ForwardPath::Mailbox(_) => Err(Reply::new(550, Enhanced(5, 7, 1), "no relaying")),
                 }),
-                Effect::Authenticate { credentials, .. } => {
-                    Input::Login(match credentials.password.expose().as_str() {
+                Effect::Authenticate { claim: Claim::Scram(shown), .. } => {
+                    let branch = || Identity::Peer(Branch(vec![Verb::Turn]));
+                    let proof = shown.verify("branch");
+                    Input::Login(match proof {
+                        Some(_) => Ok(Welcome { identity: branch(), proof }),
+                        None => Err(LoginRefusal::Wrong),
+                    })
+                }
+                Effect::Authenticate { claim: Claim::Cram(_), .. } => Input::Login(Err(LoginRefusal::Wrong)),
+                Effect::Authenticate { claim: Claim::Password(credentials), .. } => {
+                    let login = match credentials.password.expose().as_str() {
                         "us" => Ok(Identity::Account(credentials.login)),
                         "branch" => Ok(Identity::Peer(Branch(vec![Verb::Turn, Verb::Atrn, Verb::Etrn]))),
                         "etrn" => Ok(Identity::Peer(Branch(vec![Verb::Etrn]))),
                         "busy" => Err(LoginRefusal::Unchecked(Reply::new(454, Enhanced(4, 7, 0), "busy"))),
                         _ => Err(LoginRefusal::Wrong),
-                    })
+                    };
+                    Input::Login(login.map(|identity| Welcome { identity, proof: None }))
                 }
                 Effect::Verify { identity, question } | Effect::Expand { identity, question } => {
                     let who = match identity {
@@ -202,7 +223,7 @@ impl Session {
                     heard.push(format!("swap {how}"));
                     continue;
                 }
-                Effect::StartTls => Input::Secured,
+                Effect::StartTls => Input::Secured(Channel::default()),
             };
             answers += 1;
             heard.extend(self.feed(answer));
@@ -408,10 +429,10 @@ fn a_peer_swaps_roles_once_and_alone() {
     let peer = || {
         let session = Session::among_peers(Profile::Mx, true, false);
         let announced = "250-mx.test|250-PIPELINING|250-SIZE 1000|250-8BITMIME|250-ENHANCEDSTATUSCODES|250-SMTPUTF8|\
-                         250-CHUNKING|250-LIMITS RCPTMAX=3|250-REQUIRETLS|250-AUTH PLAIN LOGIN|250-VRFY|250-EXPN|250 HELP";
+                         250-CHUNKING|250-LIMITS RCPTMAX=3|250-REQUIRETLS|250-AUTH SCRAM-SHA-256 PLAIN LOGIN|250-VRFY|250-EXPN|250 HELP";
         let after = announced
             .replace("250-REQUIRETLS", "250-DSN|250-REQUIRETLS|250-DELIVERBY|250-MT-PRIORITY MIXER")
-            .replace("250-AUTH PLAIN LOGIN", "250-ETRN|250-ATRN|250-TURN")
+            .replace("250-AUTH SCRAM-SHA-256 PLAIN LOGIN", "250-ETRN|250-ATRN|250-TURN")
             .replace("250-EXPN", "250-EXPN|250-VERB");
         converse(session, &[("EHLO c.test", announced), ("TURN", "502"), (&login, "235"), ("EHLO c.test", &after)])
     };
@@ -484,7 +505,8 @@ fn strangers_see_no_peer() {
 fn the_listener_for_peers_knows_nothing_else() {
     use Profile::Odmr;
     let announced = "250-mx.test|250-PIPELINING|250-ENHANCEDSTATUSCODES|250-STARTTLS|250-ATRN|250 HELP";
-    let secured = "250-mx.test|250-PIPELINING|250-ENHANCEDSTATUSCODES|250-AUTH PLAIN LOGIN|250-ATRN|250 HELP";
+    let secured =
+        "250-mx.test|250-PIPELINING|250-ENHANCEDSTATUSCODES|250-AUTH SCRAM-SHA-256 PLAIN LOGIN|250-ATRN|250 HELP";
     let login = plain("branch", "branch");
     let mut dialogue = vec![
         ("EHLO c.test", announced),
@@ -524,12 +546,15 @@ fn a_peer_behind_a_swap_sends_and_does_nothing_else() {
         has_tls: true,
         allows_cleartext_login: true,
         takes_peers: true,
+        takes_cram: false,
+        takes_cram_in_clear: false,
         takes_etrn: true,
         release_max: None,
         vrfy: Vrfy::Known,
+        seeds: seeds(),
     };
     let all = Branch(vec![Verb::Turn, Verb::Atrn, Verb::Etrn]);
-    let (session, _) = Session::with(State::reversed(Arc::new(rules), false, all));
+    let (session, _) = Session::with(State::reversed(Arc::new(rules), None, all));
     let announced = "250-mx.test|250-PIPELINING|250-SIZE 1000|250-8BITMIME|250-ENHANCEDSTATUSCODES|\
                      250-SMTPUTF8|250-CHUNKING|250 LIMITS RCPTMAX=3";
     let login = plain("branch", "branch");
@@ -744,4 +769,94 @@ proptest! {
         }
         prop_assert!(session.commits.is_empty());
     }
+}
+
+/// Says what a client with this secret says: all that it hears from AUTH on.
+fn log_in(session: &mut Session, mechanism: Mechanism, secret: &str, last: &str) -> Vec<String> {
+    let channel = Channel::default();
+    let terms = ClientTerms { nonce: "ours", channel: &channel, offers_plus: false };
+    let mut client = Responder::new(mechanism, "branch", &Secret::new(secret.to_owned()), &terms).unwrap();
+    let mut heard = session.say(&format!("AUTH {}", mechanism.name()));
+    loop {
+        let Some(challenge) =
+            heard.last().and_then(|line| line.strip_prefix("334").map(|text| text.trim_start().to_owned()))
+        else {
+            return heard;
+        };
+        // What a proof of the server's is answered with is up to the test.
+        let answer = client.answer(&challenge).unwrap();
+        let answer = if client.is_satisfied() { last } else { answer.expose() };
+        heard.extend(session.say(answer));
+    }
+}
+
+#[test]
+fn a_peer_proves_its_secret_and_is_shown_that_we_know_it() {
+    let open = || Session::among_peers(Profile::Odmr, true, false);
+    let hello = |session: &mut Session| session.say("EHLO c.test");
+    let mut session = open();
+    hello(&mut session);
+    let heard = log_in(&mut session, Mechanism::ScramSha256, "branch", "");
+    assert_eq!(heard.len(), 4, "{heard:?}");
+    assert!(heard[..3].iter().all(|line| line.starts_with("334")) && heard[3].starts_with("235 2.7.0"), "{heard:?}");
+    assert_eq!(session.say("TURN"), ["250 2.0.0 OK, roles are swapped now", "swap turn"]);
+    for (secret, last, expected) in
+        [("wrong", "", "535 5.7.8"), ("branch", "*", "501 5.7.0"), ("branch", "AAAA", "501 5.5.2")]
+    {
+        let mut session = open();
+        hello(&mut session);
+        let heard = log_in(&mut session, Mechanism::ScramSha256, secret, last);
+        assert!(heard.last().is_some_and(|line| line.starts_with(expected)), "{heard:?}");
+        assert_eq!(session.say("ATRN"), ["530 5.7.0 Authentication required"]);
+    }
+    // No two exchanges are begun alike, and what was proved in one proves nothing in another.
+    let mut session = open();
+    hello(&mut session);
+    let first = STANDARD.encode("n,,n=branch,r=x");
+    let mut begin = || {
+        let heard = session.say(&format!("AUTH SCRAM-SHA-256 {first}"));
+        session.say("*");
+        heard
+    };
+    assert_ne!(begin(), begin());
+}
+
+#[test]
+fn what_is_taken_in_the_clear_is_cram_md5_on_its_port() {
+    let open = |profile, takes_cram, takes_cram_in_clear, is_secured: bool| {
+        let rules = Rules {
+            profile,
+            hostname: "mx.test".into(),
+            message_bytes_max: 1000,
+            recipients_max: 3,
+            has_tls: true,
+            allows_cleartext_login: false,
+            takes_peers: true,
+            takes_cram,
+            takes_cram_in_clear,
+            takes_etrn: false,
+            release_max: None,
+            vrfy: Vrfy::Known,
+            seeds: seeds(),
+        };
+        let mut session = Session::with(State::new(Arc::new(rules), is_secured.then(Channel::default))).0;
+        let announced = session.say("EHLO c.test").concat();
+        let mechanisms = announced.split('|').find_map(|line| line[4..].strip_prefix("AUTH "));
+        let asked = session.say("AUTH CRAM-MD5").concat();
+        session.say("*");
+        let plain = session.say("AUTH PLAIN").concat();
+        (mechanisms.unwrap_or_default().to_owned(), asked[..3].to_owned(), plain[..3].to_owned())
+    };
+    let check = |profile, cram, in_clear, is_secured, expected: (&str, &str, &str)| {
+        let (mechanisms, asked, plain) = open(profile, cram, in_clear, is_secured);
+        assert_eq!((&*mechanisms, &*asked, &*plain), expected, "{profile:?} {cram} {in_clear} {is_secured}");
+    };
+    check(Profile::Odmr, true, true, false, ("CRAM-MD5", "334", "538"));
+    check(Profile::Odmr, true, false, false, ("", "538", "538"));
+    check(Profile::Odmr, true, true, true, ("SCRAM-SHA-256 PLAIN LOGIN CRAM-MD5", "334", "334"));
+    check(Profile::Odmr, false, false, true, ("SCRAM-SHA-256 PLAIN LOGIN", "504", "334"));
+    check(Profile::Mx, true, true, false, ("", "502", "502"));
+    check(Profile::Mx, true, true, true, ("SCRAM-SHA-256 PLAIN LOGIN CRAM-MD5", "334", "334"));
+    check(Profile::Submission, true, true, false, ("", "538", "538"));
+    check(Profile::Submission, true, true, true, ("PLAIN LOGIN", "504", "334"));
 }

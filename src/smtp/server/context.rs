@@ -4,13 +4,41 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{Clock, DomainName, MessageIds};
+use crate::base::{Clock, DomainName, MessageIds, Random, Secret};
 use crate::directory::Authenticator;
 use crate::dns::Evidence;
 use crate::intake::{Outbound, Sessions};
+use crate::sasl::Seeds;
 use crate::smtp::machine::Vrfy;
 use crate::store::Store;
 use crate::turn::{Flushes, Leases};
+
+/// Where a session gets from what nobody can foresee. One for the whole server.
+// No Debug: it holds a key.
+#[derive(Clone)]
+pub struct Entropy {
+    random: Arc<dyn Random>,
+    salts: Secret<[u8; 32]>,
+}
+
+impl Entropy {
+    /// From that randomness, with salts of its own.
+    pub fn new(random: Arc<dyn Random>) -> Self {
+        let salts = drawn(&*random);
+        Self { random, salts }
+    }
+
+    /// What one session needs.
+    pub(super) fn seeds(&self) -> Seeds {
+        Seeds { nonces: drawn(&*self.random), salts: self.salts.clone() }
+    }
+}
+
+fn drawn(random: &dyn Random) -> Secret<[u8; 32]> {
+    let mut octets = Secret::new([0; 32]);
+    random.fill(octets.expose_mut());
+    octets
+}
 
 /// What all sessions share.
 #[derive(Clone)]
@@ -41,6 +69,8 @@ pub struct Context {
     pub recipients_max: usize,
     /// Says who strangers' messages are from; `None`: nobody asks.
     pub evidence: Option<Evidence>,
+    /// What logins begin with in which the password itself is not sent.
+    pub entropy: Entropy,
     /// What VRFY and EXPN tell whom.
     pub vrfy: Vrfy,
     /// How long a client may be silent.

@@ -25,7 +25,7 @@ mod told;
 use std::sync::Arc;
 
 pub use crate::smtp::machine::{Profile, Vrfy};
-pub use context::Context;
+pub use context::{Context, Entropy};
 pub use swap::{Ended, Served, Turned};
 
 use crate::net::{Connection, Crowded};

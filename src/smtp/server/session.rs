@@ -15,10 +15,10 @@ use crate::base::{Fault, Reply, limits};
 use crate::directory::{LoginError, Presence, Protocol, Role};
 use crate::intake::{self, Accepted, Confirm};
 use crate::net::{Connection, ConnectionError, Transcript};
-use crate::sasl::{Credentials, Mechanism};
+use crate::sasl::{Channel, Claim, Credentials, Mechanism};
 use crate::smtp::machine::{
     ChunkEnd, Driver, Effect, Effects, Facts, Identity, Input, LoginRefusal, Peer, Profile, Receipt, Rules, Sender,
-    State, step,
+    State, Welcome, step,
 };
 use crate::smtp::wire::{self, ForwardPath, Framer, Mask, reply};
 use crate::store::Committed;
@@ -192,10 +192,10 @@ impl Session {
         if matches!(first, Input::EarlyTalk) {
             self.asked = Some(Asked::connection());
         }
-        let (rules, is_secured) = (self.rules(), self.connection.tls().is_some());
+        let (rules, tls) = (self.rules(), self.connection.tls().map(|facts| Channel::clone(&facts.channel)));
         let state = match self.reversed.clone() {
-            Some(peer) => State::reversed(rules, is_secured, peer),
-            None => State::new(rules, is_secured),
+            Some(peer) => State::reversed(rules, tls, peer),
+            None => State::new(rules, tls),
         };
         let (mut state, mut effects) = step(state, first);
         loop {
@@ -218,10 +218,13 @@ impl Session {
             has_tls: self.context.tls.is_some(),
             allows_cleartext_login: self.connection.is_loopback(),
             takes_peers: welcome.login,
+            takes_cram: welcome.cram,
+            takes_cram_in_clear: welcome.cram_in_clear,
             takes_etrn: welcome.etrn,
             release_max: (self.profile == Profile::Submission)
                 .then(|| self.context.clock.now().plus_ms(u64::from(limits::FUTURE_RELEASE_S) * 1000)),
             vrfy: self.context.vrfy,
+            seeds: self.context.entropy.seeds(),
         })
     }
 
@@ -266,9 +269,9 @@ impl Session {
                 Effect::Expand { identity, question } => {
                     Input::Verified(names::expand(&context, identity.as_ref(), &question))
                 }
-                Effect::Authenticate { mechanism, credentials } => {
-                    self.asked = state.facts().map(|facts| Asked::login(&facts, &credentials.login, mechanism.name()));
-                    let login = self.authenticate(mechanism, credentials).await;
+                Effect::Authenticate { mechanism, claim } => {
+                    self.asked = state.facts().map(|facts| Asked::login(&facts, claim.login(), mechanism.name()));
+                    let login = self.authenticate(mechanism, claim).await;
                     // Nobody knows whether it would have been right: there is nothing to tell.
                     self.asked = self.asked.take().filter(|_| !matches!(login, Err(LoginRefusal::Unchecked(_))));
                     Input::Login(login)
@@ -307,7 +310,9 @@ impl Session {
                 Effect::CheckEtrn { identity, node } => Input::Etrn(self.check_etrn(identity, node).await),
                 Effect::StartTls => {
                     self.start_tls().await?;
-                    Input::Secured
+                    Input::Secured(
+                        self.connection.tls().map(|facts| Channel::clone(&facts.channel)).unwrap_or_default(),
+                    )
                 }
             };
             return Ok(Done::Answer(answer));
@@ -367,22 +372,17 @@ impl Session {
         Ok(recipient)
     }
 
-    async fn authenticate(
-        &mut self,
-        mechanism: Mechanism,
-        credentials: Credentials,
-    ) -> Result<Identity<Smtp>, LoginRefusal> {
-        let Credentials { login, password } = credentials;
-        let peer = self.connection.peer().ip();
-        let found =
-            self.context.store.view().and_then(|view| turn::authenticate(&view, &login, password.expose(), peer));
+    async fn authenticate(&mut self, mechanism: Mechanism, claim: Claim) -> Result<Welcome<Smtp>, LoginRefusal> {
+        let (login, peer) = (claim.login().to_owned(), self.connection.peer().ip());
+        let way = turn::Way { ip: peer, is_private: self.is_private() };
+        let found = self.context.store.view().and_then(|view| turn::authenticate(&view, mechanism, &claim, way));
         match found {
-            Ok(Some(found)) => {
+            Ok(Some(turn::Known { peer: found, proof })) => {
                 tracing::info!(%peer, login, name = found.name, mechanism = mechanism.name(), "a peer logged in");
                 self.connection.authenticated();
                 self.is_known = true;
                 self.begin_record(&found);
-                return Ok(Identity::Peer(Arc::new(found)));
+                return Ok(Welcome { identity: Identity::Peer(Arc::new(found)), proof });
             }
             // Accounts log in where they submit. There, what follows takes the same time for every other name.
             Ok(None) if self.profile != Profile::Submission => {
@@ -392,6 +392,7 @@ impl Session {
             Ok(None) => {}
             Err(error) => return Err(LoginRefusal::Unchecked(policy::login_broken(error.to_string()))),
         }
+        let Ok(Credentials { password, .. }) = claim.into_password() else { return Err(LoginRefusal::Wrong) };
         let desk = &self.context.authenticator;
         let verified = desk.authenticate(&login, &password, Protocol::Submission, Some(peer)).await;
         metrics().login(Protocol::Submission.as_str(), LoginError::outcome(&verified));
@@ -401,7 +402,7 @@ impl Session {
                 self.connection.authenticated();
                 self.is_known = true;
                 self.presence = Some(self.context.authenticator.enter(&identity, &self.context.stop));
-                Ok(Identity::Account(Arc::new(identity)))
+                Ok(Welcome { identity: Identity::Account(Arc::new(identity)), proof: None })
             }
             Err(LoginError::Refused) => {
                 tracing::info!(%peer, login, mechanism = mechanism.name(), "login refused");
@@ -410,6 +411,11 @@ impl Session {
             Err(LoginError::Busy) => Err(LoginRefusal::Unchecked(policy::too_many_logins())),
             Err(LoginError::Broken(cause)) => Err(LoginRefusal::Unchecked(policy::login_broken(cause))),
         }
+    }
+
+    /// Whether nobody listens in.
+    pub(super) fn is_private(&self) -> bool {
+        self.connection.tls().is_some() || self.connection.is_loopback()
     }
 
     /// Whether the account was changed behind the login. What it sends then is not taken, also what was begun before.

@@ -69,6 +69,7 @@ pub(super) async fn context() -> Context {
         sessions: Sessions::new(&*random),
         leases: turn::Leases::new(),
         flushes: turn::Flushes::new(),
+        entropy: super::Entropy::new(random),
         hostname,
         tls: None,
         message_bytes_max: 1_000_000,
@@ -368,6 +369,8 @@ async fn make_peer(context: &Context, networks: &str) {
         port: 25,
         domains: vec![DomainName::parse("branch.test").unwrap()],
         login: Some(queue::Login { user: "branch".into(), secret: "s3cret".into() }),
+        mechanisms: crate::sasl::Mechanism::USUAL.to_vec(),
+        in_clear: false,
         tls: turn::ServerTls::Verified,
         networks: networks.parse().unwrap(),
         enabled: true,
@@ -427,7 +430,7 @@ async fn a_stranger_can_not_tell_whether_there_are_peers() {
     }
     // Whoever may dial as a peer is offered the login where it can't be read, and nothing else.
     let heard = say(&any, Profile::Mx, LOOPBACK, "EHLO c.test\r\nQUIT\r\n").await;
-    let without = heard.replace("250-AUTH PLAIN LOGIN\r\n", "");
+    let without = heard.replace("250-AUTH SCRAM-SHA-256 PLAIN LOGIN\r\n", "");
     assert_ne!(without, heard);
     assert_eq!(say(&empty, Profile::Mx, LOOPBACK, "EHLO c.test\r\nQUIT\r\n").await, without);
 }

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pillarbox::base::{Address, DomainName, MessageId, QueueId, Timestamp, TurnedClock};
-use pillarbox::queue::{Content, Login, Outcome, Verdict};
-use pillarbox::smtp::client::{Courier, Mail, NotOpened, Patience, Plan, Recipient, Room, Then, Tls};
+use pillarbox::base::{Address, DomainName, MessageId, QueueId, SeededRandom, Timestamp, TurnedClock};
+use pillarbox::queue::{self, Content, Outcome, Verdict};
+use pillarbox::sasl::Mechanism;
+use pillarbox::smtp::client::{Courier, Login, Mail, NotOpened, Patience, Plan, Recipient, Room, Then, Tls};
 use pillarbox::smtp::wire::{mail_arguments, rcpt_arguments};
 use pillarbox::tls::Roots;
 
@@ -151,7 +152,13 @@ pub fn plan(script: &script::Plan, roots: &Roots, pin: [u8; 32]) -> Result<Plan,
             None => None,
             Some((user, secret)) => {
                 let secret = text::octets(secret, &Variables::new())?;
-                Some(Login { user: user.clone(), secret: String::from_utf8_lossy(&secret).into_owned() })
+                let login = queue::Login { user: user.clone(), secret: String::from_utf8_lossy(&secret).into_owned() };
+                let random = SeededRandom::new(5802);
+                Some(if script.is_peer {
+                    Login::at_peer(&login, &Mechanism::ALL, &random)
+                } else {
+                    Login::at_relay(&login, &random)
+                })
             }
         },
         then: match verb {

@@ -22,6 +22,8 @@ pub struct Script {
 pub struct Plan {
     pub tls: String,
     pub login: Option<(String, String)>,
+    /// As at a peer.
+    pub is_peer: bool,
     pub then: String,
     pub messages: usize,
     pub patience: Duration,
@@ -100,6 +102,7 @@ impl Default for Plan {
         Self {
             tls: "never".into(),
             login: None,
+            is_peer: false,
             then: "quit".into(),
             messages: 10,
             patience: Duration::from_secs(20),
@@ -187,8 +190,9 @@ impl Plan {
             "tls" => self.tls = rest.to_owned(),
             "then" => self.then = rest.to_owned(),
             "address" => self.address = rest.to_owned(),
-            "login" => {
+            "login" | "peer" => {
                 let (user, secret) = rest.split_once(' ').ok_or("expected: plan login USER SECRET")?;
+                self.is_peer = word == "peer";
                 self.login = Some((user.to_owned(), secret.to_owned()));
             }
             "messages" => self.messages = rest.parse().map_err(|_| "expected: plan messages 2")?,

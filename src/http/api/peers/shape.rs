@@ -8,6 +8,7 @@ use crate::http::api::{page_of, parse_all};
 use crate::http::managed::ManagedBy;
 use crate::http::problem::{Fault, Problem};
 use crate::queue::Login;
+use crate::sasl::Mechanism;
 use crate::turn::{self, Direction, PeerFields, ServerTls, Verb};
 
 /// The ports of SMTP, and of ODMR (RFC 2645 §4).
@@ -115,11 +116,33 @@ pub(in crate::http) enum PeerDirection {
     Both,
 }
 
+/// A SASL mechanism, by its registered name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(in crate::http) enum PeerMechanism {
+    /// RFC 7677, bound to the connection.
+    #[serde(rename = "SCRAM-SHA-256-PLUS")]
+    ScramSha256Plus,
+    /// RFC 7677
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    /// RFC 4616, inside TLS.
+    #[serde(rename = "PLAIN")]
+    Plain,
+    /// The same for old programs, inside TLS.
+    #[serde(rename = "LOGIN")]
+    Login,
+    /// RFC 2195
+    #[serde(rename = "CRAM-MD5")]
+    CramMd5,
+}
+
 /// The user name and the secret.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct PeerAuth {
     /// The user name.
     sasl_user: String,
+    /// By what it may log in to us, or we to it.
+    mechanisms: Vec<PeerMechanism>,
     /// Whether there is a secret.
     secret: SecretState,
 }
@@ -131,6 +154,11 @@ pub(in crate::http) struct PeerAuthInput {
     /// The user name; no account and no other peer may have it.
     #[schema(min_length = 1, max_length = 255)]
     sasl_user: String,
+    /// By what it may log in to us, or we to it; of what both sides have, the strongest is used. Default: all but CRAM-MD5,
+    /// which needs a secret that `pillarbox turn secret` has made where it logs in to us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1, max_items = 5, nullable = false)]
+    mechanisms: Option<Vec<PeerMechanism>>,
     /// The secret; it is kept as it is, since it has to be sent, and never shown. Without it, the one that is there
     /// stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,6 +170,11 @@ pub(in crate::http) struct PeerAuthInput {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct PeerTls {
+    /// Whether it has to come over TLS. Without, it may log in on port 366 by CRAM-MD5, from its networks: for customers
+    /// that know no TLS. We never call it without.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[schema(default = true)]
+    required: bool,
     /// How.
     mode: PeerTlsMode,
     /// `pinned`: the SHA-256 of its certificate (DER), in hexadecimal; colons do not count.
@@ -169,6 +202,11 @@ fn yes() -> bool {
     true
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it so")]
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
 impl Peer {
     pub(super) fn of(
         row: &turn::Peer,
@@ -178,6 +216,7 @@ impl Peer {
         let fields = &row.fields;
         let auth = |login: &Login| PeerAuth {
             sasl_user: login.user.clone(),
+            mechanisms: fields.mechanisms.iter().copied().map(PeerMechanism::of).collect(),
             secret: SecretState::new(!login.secret.is_empty(), Some(row.secret_changed_at)),
         };
         Self {
@@ -188,7 +227,7 @@ impl Peer {
             port: fields.port,
             domains: fields.domains.iter().map(DomainName::to_string).collect(),
             auth: fields.login.as_ref().map(auth),
-            tls: PeerTls::of(&fields.tls),
+            tls: PeerTls::of(fields),
             networks: texts(&fields.networks),
             enabled: fields.enabled,
             note: fields.note.clone(),
@@ -202,7 +241,10 @@ impl Peer {
 
 impl PeerInput {
     pub(in crate::http::api) fn of(fields: &PeerFields) -> Self {
-        let auth = |login: &Login| PeerAuthInput { sasl_user: login.user.clone(), secret: None };
+        let is_usual = fields.mechanisms == Mechanism::USUAL;
+        let names = || fields.mechanisms.iter().copied().map(PeerMechanism::of).collect();
+        let mechanisms = (!is_usual).then(names);
+        let auth = |login: &Login| PeerAuthInput { sasl_user: login.user.clone(), mechanisms, secret: None };
         Self {
             verbs: fields.verbs.iter().copied().map(PeerVerb::of).collect(),
             direction: Some(PeerDirection::of(fields.direction)),
@@ -210,7 +252,7 @@ impl PeerInput {
             port: Some(fields.port),
             domains: fields.domains.iter().map(DomainName::to_string).collect(),
             auth: fields.login.as_ref().map(auth),
-            tls: Some(PeerTls::of(&fields.tls)),
+            tls: Some(PeerTls::of(fields)),
             networks: texts(&fields.networks),
             enabled: fields.enabled,
             note: fields.note.clone(),
@@ -227,6 +269,10 @@ impl PeerInput {
             faults.push(Fault::body("/host", "malformed", error.to_string()));
             None
         });
+        let in_clear = self.tls.as_ref().is_some_and(|tls| !tls.required);
+        let mechanisms = self.auth.as_ref().and_then(|auth| auth.mechanisms.as_ref());
+        let read = |names: &Vec<PeerMechanism>| names.iter().map(|name| name.read()).collect();
+        let mechanisms = mechanisms.map_or_else(|| Mechanism::USUAL.to_vec(), read);
         let tls = self.tls.map_or(Ok(ServerTls::Verified), PeerTls::read).map_err(|fault| faults.push(fault));
         let verbs: Vec<Verb> = self.verbs.into_iter().map(PeerVerb::read).collect();
         let port = self.port.unwrap_or(if verbs == [Verb::Atrn] { PORTS.1 } else { PORTS.0 });
@@ -258,6 +304,8 @@ impl PeerInput {
             port,
             domains,
             login: self.auth.map(login),
+            mechanisms,
+            in_clear,
             tls,
             networks: networks.join(",").parse().unwrap_or_default(),
             enabled: self.enabled,
@@ -289,6 +337,28 @@ impl PeerVerb {
     }
 }
 
+impl PeerMechanism {
+    fn of(mechanism: Mechanism) -> Self {
+        match mechanism {
+            Mechanism::ScramSha256Plus => Self::ScramSha256Plus,
+            Mechanism::ScramSha256 => Self::ScramSha256,
+            Mechanism::Plain => Self::Plain,
+            Mechanism::Login => Self::Login,
+            Mechanism::CramMd5 => Self::CramMd5,
+        }
+    }
+
+    fn read(self) -> Mechanism {
+        match self {
+            Self::ScramSha256Plus => Mechanism::ScramSha256Plus,
+            Self::ScramSha256 => Mechanism::ScramSha256,
+            Self::Plain => Mechanism::Plain,
+            Self::Login => Mechanism::Login,
+            Self::CramMd5 => Mechanism::CramMd5,
+        }
+    }
+}
+
 impl PeerDirection {
     fn of(direction: Direction) -> Self {
         match direction {
@@ -308,12 +378,13 @@ impl PeerDirection {
 }
 
 impl PeerTls {
-    fn of(tls: &ServerTls) -> Self {
-        match tls {
-            ServerTls::Verified => Self { mode: PeerTlsMode::Pkix, server_cert_sha256: None },
+    fn of(fields: &PeerFields) -> Self {
+        let required = !fields.in_clear;
+        match &fields.tls {
+            ServerTls::Verified => Self { required, mode: PeerTlsMode::Pkix, server_cert_sha256: None },
             ServerTls::Pinned(hash) => {
                 let text = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-                Self { mode: PeerTlsMode::Pinned, server_cert_sha256: Some(text) }
+                Self { required, mode: PeerTlsMode::Pinned, server_cert_sha256: Some(text) }
             }
         }
     }

@@ -173,8 +173,8 @@ impl Session {
                 Some(login) => (State::Closed, Effect::Authenticate(Credentials { login, password })),
                 None => self.refuse(State::Authorization, Reply::error("USER comes first")),
             },
-            Command::Auth(Some(arguments)) => match Mechanism::parse(arguments.mechanism) {
-                Some(mechanism) => self.exchanged(Exchange::start(mechanism, arguments.initial)),
+            Command::Auth(Some(arguments)) => match Mechanism::of_password(arguments.mechanism) {
+                Some(mechanism) => self.exchanged(Exchange::start(mechanism, arguments.initial, None)),
                 None => self.refuse(State::Authorization, Reply::error("this mechanism is not available")),
             },
             Command::Auth(None) => {
@@ -205,7 +205,10 @@ impl Session {
             Ok(Step::Challenge(exchange, challenge)) => {
                 (State::Exchanging(exchange), Effect::Reply(Reply::challenge(challenge)))
             }
-            Ok(Step::Done(credentials)) => (State::Closed, Effect::Authenticate(credentials)),
+            Ok(Step::Done(claim)) => match claim.into_password() {
+                Ok(credentials) => (State::Closed, Effect::Authenticate(credentials)),
+                Err(error) => self.exchanged(Err(error)),
+            },
             Err(error) => self.refuse(State::Authorization, Reply::error(error.to_string())),
         }
     }
@@ -282,7 +285,7 @@ impl Session {
 
     fn mechanisms(&self) -> impl Iterator<Item = &'static str> {
         let takes_passwords = self.takes_passwords();
-        Mechanism::ALL.into_iter().filter(move |_| takes_passwords).map(Mechanism::name)
+        Mechanism::PASSWORDS.into_iter().filter(move |_| takes_passwords).map(Mechanism::name)
     }
 
     // RFC 2449 §5

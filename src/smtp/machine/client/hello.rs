@@ -1,10 +1,12 @@
+use std::borrow::Cow;
+
 use super::effect::Effect;
 use super::fate::{Stage, Words};
 use super::rules::{StartTls, Then};
 use super::state::{Link, Place, Session, Slate};
 use super::step::{self, Stepped};
 use crate::base::{Enhanced, limits};
-use crate::sasl::{Mechanism, Responder};
+use crate::sasl::{Channel, ClientTerms, Mechanism, Responder, Unanswerable};
 use crate::smtp::wire::{Answer, Extensions, Outgoing};
 
 /// The greeting.
@@ -68,8 +70,8 @@ pub(super) fn starttls_answered(session: Session, extensions: Extensions, answer
 
 /// TLS is active: what was announced before it is forgotten.
 // RFC 3207 §4.2
-pub(super) fn secured(session: Session) -> Stepped {
-    ehlo(Session { is_secured: true, ..session })
+pub(super) fn secured(session: Session, channel: Channel) -> Stepped {
+    ehlo(Session { tls: Some(channel), ..session })
 }
 
 fn log_in(session: Session, extensions: Extensions) -> Stepped {
@@ -80,22 +82,27 @@ fn log_in(session: Session, extensions: Extensions) -> Stepped {
     let Some(login) = session.rules.login.clone() else {
         return ready(Link { session, extensions, messages: 0 });
     };
-    let refuse = |text| step::leave(Stage::Login, Words::own(Enhanced(4, 7, 4), text));
+    let refuse = |text: Cow<'static, str>| step::leave(Stage::Login, Words::own(Enhanced(4, 7, 4), text));
     if !session.is_private() {
-        return refuse("a password is not sent without TLS");
+        return refuse("a password is not sent without TLS".into());
     }
-    // PLAIN before LOGIN: it takes one round trip, and its form is a standard.
-    let known = Mechanism::ALL.into_iter().find(|mechanism| extensions.auth.contains(mechanism));
-    let Some(mechanism) = known else {
-        return refuse("the server offers neither AUTH PLAIN nor AUTH LOGIN");
+    let channel = session.tls.clone().unwrap_or_default();
+    let offers_plus = extensions.auth.contains(&Mechanism::ScramSha256Plus);
+    let terms = ClientTerms { nonce: &login.nonce, channel: &channel, offers_plus };
+    let mut offered = login.mechanisms.iter().filter(|mechanism| extensions.auth.contains(mechanism)).peekable();
+    if offered.peek().is_none() {
+        let names: Vec<&str> = login.mechanisms.iter().map(|mechanism| mechanism.name()).collect();
+        return refuse(format!("the server offers none of AUTH {}", names.join(", ")).into());
+    }
+    // What this connection or these credentials don't fit is passed over.
+    let found = offered.find_map(|mechanism| Responder::new(*mechanism, &login.user, &login.secret, &terms).ok());
+    let Some(mut responder) = found else {
+        return refuse("the login or the password can't be sent".into());
     };
-    let Ok(mut responder) = Responder::new(mechanism, &login.user, &login.secret) else {
-        return refuse("the login or the password can't be sent");
-    };
+    let mechanism = responder.mechanism();
     // RFC 4954 §4: without the initial response where the line would be too long with it
-    let room = limits::AUTH_INITIAL_LINE_BYTES.saturating_sub("AUTH PLAIN \r\n".len());
-    let fits = responder.peek().is_some_and(|initial| initial.expose().len() <= room);
-    let initial = if fits { responder.initial() } else { None };
+    let around = "AUTH  \r\n".len() + mechanism.name().len();
+    let initial = responder.initial(limits::AUTH_INITIAL_LINE_BYTES.saturating_sub(around));
     let link = Link { session, extensions, messages: 0 };
     Stepped::new(Place::LoggingIn(link, responder), vec![Effect::Say(Outgoing::Auth(mechanism, initial))])
 }
@@ -104,13 +111,16 @@ fn log_in(session: Session, extensions: Extensions) -> Stepped {
 // RFC 4954 §4: 334 asks, 235 is success, everything else a failure.
 pub(super) fn auth_answered(link: Link, mut responder: Responder, answer: &Answer) -> Stepped {
     match answer.class() {
-        2 => ready(link),
-        3 => match responder.answer() {
-            Some(response) => {
+        2 if responder.is_satisfied() => ready(link),
+        // RFC 5802 §3: somebody stands in for the server.
+        2 => step::leave(Stage::Login, Words::own(Enhanced(4, 7, 0), Unanswerable::Unproved.to_string())),
+        3 => match responder.answer(&answer.text()) {
+            Ok(response) => {
                 Stepped::new(Place::LoggingIn(link, responder), vec![Effect::Say(Outgoing::Response(response))])
             }
             // A QUIT would be read as one more answer.
-            None => step::out_of_order(Place::LoggingIn(link, responder), answer),
+            Err(Unanswerable::Nonsense) => step::out_of_order(Place::LoggingIn(link, responder), answer),
+            Err(why) => step::give_up(Place::LoggingIn(link, responder), why.to_string()),
         },
         _ => step::leave(Stage::Login, answer.into()),
     }

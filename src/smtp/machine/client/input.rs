@@ -1,4 +1,5 @@
 use super::envelope::Envelope;
+use crate::sasl::Channel;
 use crate::smtp::wire::{Answer, AnswerError};
 
 /// What comes in: what the server says, what happens to the connection, or the driver's answer to an effect.
@@ -16,8 +17,9 @@ pub enum Input {
     TimedOut,
     /// The connection is gone, and why.
     Lost(String),
-    /// The answer to [`super::Effect::StartTls`]: the handshake is done.
-    Secured,
+    /// The answer to [`super::Effect::StartTls`]: the handshake is done, and this is what it says of the
+    /// connection.
+    Secured(Channel),
     /// The answer to [`super::Effect::StartTls`]: it failed, and why.
     NotSecured(String),
     /// The answer to [`super::Effect::Next`].

@@ -1,4 +1,5 @@
 use crate::base::{DomainName, Secret};
+use crate::sasl::Mechanism;
 
 /// What holds for a session from its beginning to its end.
 // No Debug: it holds a password.
@@ -37,6 +38,10 @@ pub struct Login {
     pub user: String,
     /// The password.
     pub secret: Secret<String>,
+    /// By what it may be said, the best first.
+    pub mechanisms: Vec<Mechanism>,
+    /// Random, and of this session alone: printable ASCII without a comma.
+    pub nonce: String,
 }
 
 /// How a session goes on when all mail is sent.

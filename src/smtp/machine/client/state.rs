@@ -5,7 +5,7 @@ use super::envelope::{Addressing, Envelope, Taken};
 use super::fate::{Fate, Stage};
 use super::rules::{Rules, StartTls};
 use crate::base::DomainName;
-use crate::sasl::Responder;
+use crate::sasl::{Channel, Responder};
 use crate::smtp::wire::Extensions;
 
 /// Where a session stands.
@@ -31,7 +31,8 @@ pub enum Patience {
 /// What is known of a server from its first octet on.
 pub(super) struct Session {
     pub(super) rules: Arc<Rules>,
-    pub(super) is_secured: bool,
+    /// What TLS says of the connection, where it is active.
+    pub(super) tls: Option<Channel>,
 }
 
 /// A server that has taken EHLO or HELO, and AUTH where that is asked for.
@@ -101,9 +102,9 @@ pub(super) enum Place {
 }
 
 impl State {
-    /// A session that begins; `is_secured` where TLS is active already.
-    pub fn new(rules: Rules, is_secured: bool) -> Self {
-        Self(Place::Greeting(Session { rules: Arc::new(rules), is_secured }))
+    /// A session that begins; with what TLS says where it is active already.
+    pub fn new(rules: Rules, tls: Option<Channel>) -> Self {
+        Self(Place::Greeting(Session { rules: Arc::new(rules), tls }))
     }
 
     /// What is waited for.
@@ -127,12 +128,12 @@ impl State {
 impl Session {
     /// Whether a password may cross this connection.
     pub(super) fn is_private(&self) -> bool {
-        self.is_secured || self.rules.is_loopback
+        self.tls.is_some() || self.rules.is_loopback
     }
 
     /// Whether STARTTLS is to be used, and whether nothing is sent without it.
     pub(super) fn start_tls(&self) -> StartTls {
-        if self.is_secured { StartTls::Never } else { self.rules.start_tls }
+        if self.tls.is_some() { StartTls::Never } else { self.rules.start_tls }
     }
 }
 

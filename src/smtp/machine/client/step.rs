@@ -34,8 +34,8 @@ pub fn step(state: State, input: Input) -> (State, Effects) {
         Input::NotSecured(why) => broken(place, own(Enhanced(4, 7, 5), why), Cause::Nonsense),
         Input::ContentBroken(why) => broken(place, own(Enhanced(4, 3, 0), why), Cause::Ours),
         Input::NotOpened(why) => not_opened(place, why),
-        Input::Secured => match place {
-            Place::Securing(session) => hello::secured(session),
+        Input::Secured(channel) => match place {
+            Place::Securing(session) => hello::secured(session, channel),
             place => unasked(place),
         },
         Input::Mail(envelope) => match place {
@@ -181,6 +181,11 @@ pub(super) fn out_of_order(place: Place, answer: &Answer) -> Stepped {
     let words =
         own(Enhanced(4, 5, 0), format!("the server's answer makes no sense here: {} {}", answer.code(), answer.text()));
     broken(place, words, Cause::Nonsense)
+}
+
+/// What the server says is not to be trusted any further.
+pub(super) fn give_up(place: Place, why: String) -> Stepped {
+    broken(place, own(Enhanced(4, 7, 0), why), Cause::Nonsense)
 }
 
 /// The driver is wrong.

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 
 use super::*;
 use crate::base::{Address, ByMode, NotifyOn, Random, RcptOptions, Secret, SeededRandom};
+use crate::sasl::{Channel, Mechanism};
 use crate::smtp::wire::{Answer, AnswerError, AnswerReader, By, Outgoing, Wishes};
 
 mod extensions;
@@ -60,7 +61,7 @@ fn shown(effect: &Effect) -> String {
 
 /// Feeds the inputs; each must bring the effects beside it.
 fn check(rules: Rules, steps: Vec<(Input, &str)>) -> State {
-    let mut state = State::new(rules, false);
+    let mut state = State::new(rules, None);
     for (number, (input, expected)) in steps.into_iter().enumerate() {
         let (next, effects) = step(state, input);
         state = next;
@@ -135,7 +136,7 @@ fn what_the_driver_was_not_asked_for_ends_the_session() {
     for input in [
         Input::Opened,
         Input::ContentSent,
-        Input::Secured,
+        Input::Secured(Channel::default()),
         Input::NoMail,
         Input::Mail(envelope(1)),
         Input::NotOpened(String::new()),
@@ -146,7 +147,7 @@ fn what_the_driver_was_not_asked_for_ends_the_session() {
 
 #[test]
 fn the_time_is_that_of_the_command() {
-    let mut state = State::new(rules(), false);
+    let mut state = State::new(rules(), None);
     let mut seen = Vec::new();
     for (input, _) in up_to_data() {
         seen.push(state.patience());
@@ -158,7 +159,7 @@ fn the_time_is_that_of_the_command() {
     seen.push(state.patience());
     use Patience::{Data, End, Greeting, Quit, Reply};
     assert_eq!(seen, [Greeting, Reply, Reply, Reply, Reply, Reply, Data, End, Quit]);
-    let state = State::new(Rules { then: Then::Turn, ..rules() }, false);
+    let state = State::new(Rules { then: Then::Turn, ..rules() }, None);
     let (state, _) = step(step(step(state, said("220 hi")).0, said("250 hi")).0, Input::NoMail);
     assert_eq!(state.patience(), Patience::Turn);
 }
@@ -326,10 +327,11 @@ fn fitting(asked: Option<&Asked>, random: usize) -> &'static str {
         Some(Asked::Hello) => [
             "250-mx|250-PIPELINING|250 STARTTLS",
             "250-mx|250-AUTH LOGIN|250 PIPELINING",
+            "250-mx|250-AUTH SCRAM-SHA-256|250 PIPELINING",
             "250 mx",
             "250-mx|250-CHUNKING|250-8BITMIME|250 STARTTLS",
             "250-mx|250-PIPELINING|250-CHUNKING|250 DSN",
-        ][random % 5],
+        ][random % 6],
         Some(Asked::Data) => "354 go",
         Some(Asked::Tls) | None => "220 go",
         _ => "250 ok",
@@ -344,9 +346,14 @@ fn whatever_a_server_says_nobody_is_delivered_to_without_a_yes() {
     let mut delivered = 0;
     for _ in 0..sessions {
         let start_tls = [StartTls::Never, StartTls::Offered, StartTls::Required][below(3)];
-        let login = (below(4) == 0).then(|| Login { user: "u".into(), secret: Secret::new("s".to_owned()) });
+        let login = (below(4) == 0).then(|| Login {
+            user: "u".into(),
+            secret: Secret::new("s".to_owned()),
+            mechanisms: Mechanism::ALL.to_vec(),
+            nonce: "n".into(),
+        });
         let then = [Then::Quit, Then::Turn, Then::Look, Then::Etrn(vec!["a.test".parse().unwrap()])][below(4)].clone();
-        let mut state = State::new(Rules { start_tls, login, then, messages_max: 1 + below(4), ..rules() }, false);
+        let mut state = State::new(Rules { start_tls, login, then, messages_max: 1 + below(4), ..rules() }, None);
         let mut oracle = Oracle::default();
         let mut driver: VecDeque<Input> = VecDeque::new();
         let mut was_refused = false;
@@ -370,7 +377,7 @@ fn whatever_a_server_says_nobody_is_delivered_to_without_a_yes() {
             };
             match &input {
                 Input::Answer { answer, .. } => oracle.heard(answer),
-                Input::Secured => oracle.is_secured = true,
+                Input::Secured(_) => oracle.is_secured = true,
                 Input::Opened => oracle.mail.as_mut().unwrap().is_opened = true,
                 Input::ContentSent => oracle.mail.as_mut().unwrap().is_sent = true,
                 Input::NotOpened(_) => was_refused = true,
@@ -385,7 +392,7 @@ fn whatever_a_server_says_nobody_is_delivered_to_without_a_yes() {
                 oracle.carried_out(effect, start_tls);
                 match effect {
                     Effect::StartTls if below(5) == 0 => driver.push_back(Input::NotSecured("no".into())),
-                    Effect::StartTls => driver.push_back(Input::Secured),
+                    Effect::StartTls => driver.push_back(Input::Secured(Channel::default())),
                     Effect::Convert if below(2) == 0 => driver.push_back(Input::NotConverted("signed".into())),
                     Effect::Convert => driver.push_back(Input::Converted(11)),
                     Effect::Next(_) => {

@@ -141,11 +141,14 @@ fn who_asks_for_names_is_told_by_who_they_are() {
             has_tls: true,
             allows_cleartext_login: false,
             takes_peers: true,
+            takes_cram: false,
+            takes_cram_in_clear: false,
             takes_etrn: false,
             release_max: None,
             vrfy,
+            seeds: seeds(),
         };
-        Session::with(State::new(Arc::new(rules), true)).0
+        Session::with(State::new(Arc::new(rules), Some(Channel::default()))).0
     };
     let login = plain("alice", "us");
     let user = (login.as_str(), "235");
@@ -169,7 +172,7 @@ fn who_asks_for_names_is_told_by_who_they_are() {
     (0..limits::UNKNOWN_RECIPIENTS_HARD).for_each(|_| drop(session.say("VRFY nobody")));
     assert!(session.is_closed());
     let off = "250-mx.test|250-PIPELINING|250-SIZE 1000|250-8BITMIME|250-ENHANCEDSTATUSCODES|250-SMTPUTF8|\
-               250-CHUNKING|250-LIMITS RCPTMAX=3|250-REQUIRETLS|250-AUTH PLAIN LOGIN|250 HELP";
+               250-CHUNKING|250-LIMITS RCPTMAX=3|250-REQUIRETLS|250-AUTH SCRAM-SHA-256 PLAIN LOGIN|250 HELP";
     converse(with(Vrfy::Off, Mx), &[("EHLO c.test", off)]);
 }
 

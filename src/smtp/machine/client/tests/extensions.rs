@@ -63,7 +63,7 @@ fn a_servers_limits_are_kept() {
 
 /// What is said at MAIL and RCPT to a server with those extensions, and what it has taken over then.
 fn ask(extensions: &str, wishes: Wishes, options: RcptOptions) -> (String, Option<PassedOn>) {
-    let mut state = State::new(rules(), false);
+    let mut state = State::new(rules(), None);
     for line in ["220 hi", &format!("250-hi|250-CHUNKING|250 {extensions}")] {
         state = step(state, said(line)).0;
     }
