@@ -66,6 +66,8 @@ pub struct Flush {
 pub struct Flushed {
     /// Entries that are due now and were not, or were due already.
     pub count: u64,
+    /// The messages that they are of; one that the slice before ended with is not counted again.
+    pub messages: u64,
     /// Where to go on; `None` at the end.
     pub next: Option<QueueId>,
 }
@@ -92,7 +94,8 @@ impl Op for Flush {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, slice: Slice) -> Result<Flushed, StoreError> {
-        let mut count = 0;
+        let (mut count, mut messages) = (0, 0);
+        let mut last = self.after.map(|after| after.message);
         for Waiting { id, entry } in slice.entries {
             if tx.has(&OPEN, &id)? {
                 continue;
@@ -105,6 +108,7 @@ impl Op for Flush {
             }
             let Some(flushed) = self.flushed(&entry) else { continue };
             count += 1;
+            messages += u64::from(last.replace(id.message) != Some(id.message));
             if flushed != entry {
                 replace(tx, id, &entry, &flushed)?;
                 let event = Event {
@@ -118,7 +122,7 @@ impl Op for Flush {
         if count > 0 {
             tx.announce(Topic(QUEUE_TOPIC, 0));
         }
-        Ok(Flushed { count, next: slice.next })
+        Ok(Flushed { count, messages, next: slice.next })
     }
 }
 

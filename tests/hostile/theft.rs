@@ -339,7 +339,7 @@ fn ten_thousand_etrns_are_one_flush() {
         for _ in 0..500 {
             let reply = talk.ask("ETRN slow.test");
             asked += 1;
-            if !reply.starts_with("250 ") {
+            if !reply.starts_with("25") {
                 // Too much talk that moves no mail ends the session.
                 assert!(reply.starts_with("421 4.7.0 ") || reply == "closed", "{reply}");
                 break;

@@ -245,16 +245,19 @@ async fn a_flush_takes_what_it_names_a_slice_at_a_time() {
     let later = START.plus_ms(1_000_000);
     world.write(Postpone { entries: all.clone(), until: later }).await.unwrap();
     let flushed = world.flush(Selector::Sender(Some(address("Alice@Example.test"))), None, 9).await;
-    assert_eq!(flushed, Flushed { count: 2, next: None });
+    assert_eq!(flushed, Flushed { count: 2, messages: 1, next: None });
     assert_eq!(world.entry(id(2, 0)).due, later);
-    assert_eq!(world.flush(Selector::Sender(None), None, 1).await, Flushed { count: 1, next: Some(id(2, 0)) });
+    assert_eq!(
+        world.flush(Selector::Sender(None), None, 1).await,
+        Flushed { count: 1, messages: 1, next: Some(id(2, 0)) }
+    );
     let peer = Some("branch".to_owned());
     let park = Park { entries: all, peer, hold_expiry_seconds: 7200, at: START };
     world.write(park).await.unwrap();
     assert_eq!(world.flush(Selector::All, None, 9).await.count, 0, "what is parked waits for its peer");
     let one = Selector::Domain("one.test".parse().unwrap());
-    assert_eq!(world.flush(one.clone(), None, 1).await, Flushed { count: 1, next: Some(id(1, 0)) });
-    assert_eq!(world.flush(one, Some(id(1, 0)), 2).await, Flushed { count: 1, next: None });
+    assert_eq!(world.flush(one.clone(), None, 1).await, Flushed { count: 1, messages: 1, next: Some(id(1, 0)) });
+    assert_eq!(world.flush(one, Some(id(1, 0)), 2).await, Flushed { count: 1, messages: 1, next: None });
     assert_eq!(world.entry(id(2, 0)).state, State::Waiting { released: true });
     assert_eq!(world.flush(Selector::Peer("other".into()), None, 9).await.count, 0);
     assert_eq!(world.flush(Selector::Peer("branch".into()), None, 9).await.count, 2);

@@ -26,6 +26,16 @@ pub enum Node {
     Peer(String),
 }
 
+impl std::fmt::Display for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Domain(domain) => write!(f, "{domain}"),
+            Self::Subdomains(domain) => write!(f, "@{domain}"),
+            Self::Peer(name) => write!(f, "#{name}"),
+        }
+    }
+}
+
 /// RFC 821 §3.8
 pub(super) fn turn<D: Driver>(client: Client<D>, line: Line<'_>) -> Stepped<D> {
     if !line.argument.is_empty() && !line.is_followed {
@@ -108,7 +118,11 @@ mod tests {
 
     #[test]
     fn a_node_has_three_forms() {
-        let check = |argument: &str, expected: Option<Node>| assert_eq!(node(argument), expected, "{argument}");
+        let check = |argument: &str, expected: Option<Node>| {
+            let shown = expected.as_ref().map(ToString::to_string);
+            assert!(shown.is_none_or(|shown| shown.eq_ignore_ascii_case(argument)));
+            assert_eq!(node(argument), expected, "{argument}");
+        };
         let name = |text: &str| DomainName::parse(text).unwrap();
         check("Branch.test", Some(Node::Domain(name("branch.test"))));
         check("@branch.test", Some(Node::Subdomains(name("branch.test"))));

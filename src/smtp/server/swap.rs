@@ -100,7 +100,8 @@ impl Session {
         Ok(SwapAnswer::Granted(Turned { peer: Arc::clone(peer), verb, domains: allowed, lease, served }))
     }
 
-    /// Releases the mail of a node for one attempt, when this client may ask for it. Whether anything waits is not said.
+    /// Releases the mail of a node for one attempt, when this client may ask for it. Whether anything waits is said to the
+    /// peer itself, when it has logged in: of the others it is only known where they are.
     pub(super) async fn check_etrn(&self, identity: Option<Identity<Smtp>>, node: Node) -> Reply {
         let selectors = policy::with_view(&self.context, |view| {
             let mut peers = turn::peers_by_network(view, self.connection.peer().ip())?;
@@ -114,17 +115,53 @@ impl Session {
             Ok(selectors) => selectors,
             Err(refusal) => return refusal,
         };
+        let is_told = match &identity {
+            Some(Identity::Peer(known)) => selectors.values().all(|(_, peer)| *peer == known.name),
+            _ => false,
+        };
         let now_ms = self.context.clock.monotonic_ms();
+        let (mut messages, mut is_under_way) = (0, false);
         for (key, (selector, peer)) in selectors {
-            if self.context.flushes.begin(&key, now_ms)
-                && let Err(cause) = self.flush(selector, &peer).await
-            {
+            let done = match self.context.flushes.begin(&key, now_ms) {
+                true => self.flush(selector, &peer).await.map(|flushed| {
+                    messages += flushed;
+                    if flushed == 0 {
+                        // What comes in a moment has not been asked for yet.
+                        self.context.flushes.forget(&key);
+                    }
+                }),
+                false if is_told => self.waits(selector).await.map(|waits| is_under_way |= waits),
+                false => Ok(()),
+            };
+            if let Err(cause) = done {
                 self.context.flushes.forget(&key);
                 // RFC 1985 §5.2
-                return Reply::our_fault(458, Enhanced(4, 3, 0), "Unable to queue the messages of that node", cause);
+                return Reply::our_fault(
+                    458,
+                    Enhanced(4, 3, 0),
+                    format!("Unable to queue messages for node {node}"),
+                    cause,
+                );
             }
         }
-        reply::ETRN_STARTED.into()
+        if is_told { etrn_started(&node, messages, is_under_way) } else { reply::ETRN_STARTED.into() }
+    }
+
+    /// Whether anything waits that was released lately.
+    async fn waits(&self, selector: Selector) -> Result<bool, String> {
+        let now = self.context.clock.now();
+        let waits = self.context.store.read(move |view| {
+            let domains = match selector {
+                Selector::Domain(domain) => vec![domain],
+                Selector::Peer(name) => match turn::peer(view, &name)? {
+                    Some(peer) => turn::domains_held(view, &peer)?,
+                    None => Vec::new(),
+                },
+                _ => Vec::new(),
+            };
+            turn::has_mail(view, &domains, now)
+        });
+        waits.await.map_err(|error| error.to_string())
     }
 
     /// In a session with roles swapped, a peer may bring mail for what is its own and ours, and for nothing else: we have
@@ -145,9 +182,10 @@ impl Session {
         }
     }
 
-    async fn flush(&self, selector: Selector, peer: &str) -> Result<(), String> {
+    /// Releases mail; says how many messages.
+    async fn flush(&self, selector: Selector, peer: &str) -> Result<u64, String> {
         tracing::info!(peer = %self.connection.peer().ip(), name = peer, ?selector, "mail is released by ETRN");
-        let mut after = None;
+        let (mut after, mut messages) = (None, 0);
         loop {
             let flush = Flush {
                 selector: selector.clone(),
@@ -157,11 +195,23 @@ impl Session {
                 at: self.context.clock.now(),
             };
             let flushed = self.context.store.write(flush).await.map_err(|error| error.to_string())?;
+            messages += flushed.messages;
             match flushed.next {
                 Some(next) => after = Some(next),
-                None => return Ok(()),
+                None => return Ok(messages),
             }
         }
+    }
+}
+
+/// What a peer is told that has logged in.
+// RFC 1985 §5.2
+fn etrn_started(node: &Node, messages: u64, is_under_way: bool) -> Reply {
+    let ok = |code, text| Reply::new(code, Enhanced(2, 0, 0), text);
+    match messages {
+        0 if is_under_way => ok(252, format!("OK, pending messages for node {node} started")),
+        0 => ok(251, format!("OK, no messages waiting for node {node}")),
+        count => ok(253, format!("OK, {count} pending messages for node {node} started")),
     }
 }
 
@@ -187,6 +237,8 @@ fn still(view: &View, peer: &turn::Peer, verb: Verb) -> Result<Option<turn::Peer
         now.fields.enabled
             && now.fields.direction.accepts()
             && now.fields.login == peer.fields.login
+            && now.fields.mechanisms == peer.fields.mechanisms
+            && now.fields.in_clear == peer.fields.in_clear
             && now.fields.verbs.contains(&verb)
     }))
 }

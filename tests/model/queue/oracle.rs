@@ -236,6 +236,8 @@ impl Oracle {
         let slice: Vec<QueueId> = self.entries.iter().filter(is_looked_at).map(|(id, _)| *id).take(limit).collect();
         let next = slice.last().copied().filter(|_| slice.len() == limit);
         let mut count = 0;
+        let mut messages: Vec<MessageId> = after.iter().map(|after| after.message).collect();
+        let told = messages.len();
         for id in slice {
             let entry = self.entries.get_mut(&id).expect("it was there");
             let before = entry.clone();
@@ -249,6 +251,7 @@ impl Oracle {
                 continue;
             }
             count += 1;
+            messages.push(id.message);
             let was_parked = matches!(entry.state, State::Parked { .. });
             if frees {
                 entry.state = State::Waiting { released: true };
@@ -260,7 +263,8 @@ impl Oracle {
                 self.tell(id, Kind::Retried);
             }
         }
-        Flushed { count, next }
+        messages.dedup();
+        Flushed { count, messages: (messages.len() - told) as u64, next }
     }
 
     pub fn postpone(&mut self, ids: &[QueueId], until: Timestamp) {
