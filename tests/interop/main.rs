@@ -12,6 +12,7 @@ mod etrn;
 mod imap;
 mod mails;
 mod memory;
+mod odmr;
 mod outside;
 mod programs;
 mod read;
