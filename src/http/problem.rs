@@ -85,6 +85,7 @@ pub(super) struct Problem {
     faults: Vec<Fault>,
     headers: Vec<(HeaderName, HeaderValue)>,
     percent: Option<u8>,
+    is_damage: bool,
 }
 
 /// One thing that is wrong with the request.
@@ -157,7 +158,7 @@ pub(super) struct ProblemDocument {
 impl Problem {
     /// A problem of that kind.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), faults: Vec::new(), headers: Vec::new(), percent: None }
+        Self { code, detail: detail.into(), faults: Vec::new(), headers: Vec::new(), percent: None, is_damage: false }
     }
 
     /// 422 with its faults; the detail counts them.
@@ -178,6 +179,11 @@ impl Problem {
     pub fn internal(cause: impl fmt::Display) -> Self {
         tracing::error!(event = "http_fault", cause = %cause, "a request failed by our fault");
         Self::new(Code::Unavailable, "A fault of the server, not of the request: it is in the server's log. Try again.")
+    }
+
+    /// The same, where the cause is that the file is damaged.
+    fn damage(cause: impl fmt::Display) -> Self {
+        Self { is_damage: true, ..Self::internal(cause) }
     }
 
     /// The same problem with its single faults.
@@ -208,6 +214,11 @@ impl Problem {
     /// Whether the caller may not.
     pub fn is_forbidden(&self) -> bool {
         self.code == Code::Forbidden
+    }
+
+    /// Whether it is that the file is damaged.
+    pub fn is_damage(&self) -> bool {
+        self.is_damage
     }
 
     /// Whether it is that the present state does not allow it.
@@ -308,6 +319,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Closed => Self::new(Code::NotReady, "The server is stopping, or its storage has failed."),
+            error @ StoreError::Damaged { .. } => Self::damage(error),
             error => Self::internal(error),
         }
     }
@@ -331,7 +343,7 @@ impl<R: Refusal> From<WriteError<R>> for Problem {
                 "The disk has less free space than the reserve (setting disk.reserve_bytes): free some, then try again.",
             ),
             WriteError::Panicked => Self::internal("the operation panicked and was undone"),
-            WriteError::Damaged(what) => Self::internal(what),
+            WriteError::Damaged(what) => Self::damage(what),
             WriteError::Closed(cause) => {
                 tracing::error!(event = "http_fault", %cause, "the store takes no writes");
                 Self::new(Code::NotReady, "The server is stopping, or its storage has failed.")

@@ -109,6 +109,7 @@ impl ServerError {
             Self::Open(OpenError::Io { error, .. }) if error.kind() == io::ErrorKind::PermissionDenied => 6,
             Self::Open(OpenError::Io { .. } | OpenError::NoRoom { .. } | OpenError::NotUpgraded { .. })
             | Self::Store(_) => 74,
+            Self::State(error) if error.is_damage() => 65,
             Self::State(error) if error.is_ours() => 74,
             Self::Bind { error, .. } => io_code(error),
             Self::Http(http::StartError::Bind { error, .. } | http::StartError::Socket { error, .. }) => io_code(error),

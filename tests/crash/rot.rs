@@ -216,13 +216,14 @@ fn nearest(octets: &[u8], mails: &[Vec<u8>]) -> String {
     format!("{one:?} instead of {other:?} at {at}, {} octets instead of {}", octets.len(), nearest.len())
 }
 
-/// The real server on the file: it serves what is sound, or says why it can't start. It is started once: after a kill, the
+/// The real server on the file, with `more` arguments: it serves what is sound, or says why it can't start. It is started once: after a kill, the
 /// storage engine looks at all pages, and refuses what it had trusted.
-fn serve(folder: &Path, mails: &[Vec<u8>], what: &str) -> bool {
+fn serve(folder: &Path, more: &[&str], mails: &[Vec<u8>], what: &str) -> bool {
     let ready = folder.join("ready.json");
     let _ = fs::remove_file(&ready);
     let log = fs::File::create(folder.join("rot.log")).expect("the log file opens");
-    let mut command = Site::command("serve", folder, &["--resolver", "127.0.0.1:9", "--hostname", "mx.example.test"]);
+    let arguments = [&["--resolver", "127.0.0.1:9", "--hostname", "mx.example.test"], more].concat();
+    let mut command = Site::command("serve", folder, &arguments);
     let mut child = Guarded(command.stdout(Stdio::null()).stderr(log).spawn().expect("it starts"));
     let deadline = Instant::now() + START_LIMIT;
     let listeners: Option<serde_json::Value> = loop {
@@ -277,7 +278,7 @@ fn what_is_read_of_a_rotten_file_is_what_was_written_or_an_error() {
         fs::write(&file, &bytes).expect("the file is written");
         harmless += u64::from(check(&file, &what));
         if number % SERVED_ONE_IN == 0 {
-            served += u64::from(serve(folder.path(), &mails, &what));
+            served += u64::from(serve(folder.path(), &[], &mails, &what));
             fs::write(&file, &bytes).expect("the file is written");
         }
         match read_all(folder.path(), &what) {
@@ -319,6 +320,13 @@ fn a_start_on_a_damaged_page_serves_or_says_that_the_file_is_damaged() {
     let is_used = |page: &usize| sound[page * PAGE_BYTES..][..PAGE_BYTES].iter().any(|octet| *octet != 0);
     let used: Vec<usize> = (0..sound.len() / PAGE_BYTES).filter(is_used).collect();
     let starts = count_from_environment("PILLARBOX_ROT_STARTS", STARTS) as usize;
+    let wanted = folder.path().join("state.json");
+    fs::write(
+        &wanted,
+        r#"{"domains": {"example.test": {}}, "accounts": {"alice@example.test": {"quota_bytes": 1000000000}}}"#,
+    )
+    .expect("it is written");
+    let wanted = wanted.to_str().expect("a path");
     let (mut served, begun) = (0, Instant::now());
     for number in 0..starts {
         let at = used[number * used.len() / starts % used.len()] * PAGE_BYTES;
@@ -347,7 +355,9 @@ fn a_start_on_a_damaged_page_serves_or_says_that_the_file_is_damaged() {
             }
         };
         fs::write(&file, &bytes).expect("the file is written");
-        served += usize::from(serve(folder.path(), &[], &format!("start {number}, page at {at} {how}")));
+        // Half of them read a state first, by the way on which it is applied.
+        let arguments = if number % 8 < 4 { &["--state", wanted] as &[&str] } else { &[] };
+        served += usize::from(serve(folder.path(), arguments, &[], &format!("start {number}, page at {at} {how}")));
     }
     say(&format!(
         "pillarbox: {starts} starts on a file of {} pages with one damaged: {served} serve, the others say that the file is \

@@ -18,13 +18,25 @@ use crate::store::Store;
 #[error("{line}")]
 pub struct StateFileError {
     line: String,
-    is_ours: bool,
+    fault: Option<Fault>,
+}
+
+/// A fault of the server or of its file, and none of the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Damage,
+    Other,
 }
 
 impl StateFileError {
     /// Whether it is a fault of the server or of its file, and none of the state.
     pub fn is_ours(&self) -> bool {
-        self.is_ours
+        self.fault.is_some()
+    }
+
+    /// Whether the file is damaged.
+    pub fn is_damage(&self) -> bool {
+        self.fault == Some(Fault::Damage)
     }
 }
 
@@ -46,8 +58,11 @@ pub async fn apply_state(
         clock: Arc::clone(clock),
     };
     let line = |problem: Problem| {
-        let is_ours = problem.status_code().is_server_error();
-        StateFileError { line: problem.line(), is_ours }
+        let fault = match problem.is_damage() {
+            true => Some(Fault::Damage),
+            false => problem.status_code().is_server_error().then_some(Fault::Other),
+        };
+        StateFileError { line: problem.line(), fault }
     };
     let wanted = Held::free(read(state.clone()).map_err(line)?);
     let manner = Manner { dry_run: false, prune: false };
