@@ -15,7 +15,7 @@ await journey(async (world) => {
   });
   await dialog.getByLabel(/^Its domains/).fill("branch.test\nexample.test");
   await dialog.getByLabel("User name").fill("hub");
-  await dialog.getByLabel("Secret").fill(PEER_SECRET);
+  await dialog.getByLabel(/^Secret/).fill(PEER_SECRET);
   await dialog.getByLabel("Host").fill(PEER_HOST);
   await dialog.getByLabel("Port").fill(PEER_PORT);
   await dialog.getByLabel("Who dials").selectOption("initiate");
