@@ -80,6 +80,10 @@ pub(super) async fn scan(context: &Arc<Context>, board: &Board, scope: Scope) ->
             let slice = read(context, now, to, after).await?;
             let Some(last) = slice.last else { break };
             after = Some(last);
+            if slice.is_paused {
+                // What was queued behind the beginning of a pause is not sent by whoever looked for one before.
+                board.pause(true);
+            }
             let mut todo = Todo::default();
             for found in slice.found {
                 todo.take(found, context, wanted.as_ref());
@@ -108,6 +112,8 @@ struct Slice {
     last: Option<Place>,
     /// There may be more behind it.
     has_more: bool,
+    /// An operator wants nobody to be dialled.
+    is_paused: bool,
 }
 
 async fn read(
@@ -122,6 +128,7 @@ async fn read(
         let due = queue::due(view, to, after, limits::SCHEDULE_SLICE)?;
         let has_more = due.len() == limits::SCHEDULE_SLICE;
         let last = due.last().map(|waiting| (waiting.entry.due, waiting.id));
+        let is_paused = queue::pause(view, now)?.is_some();
         let rules = Rules::at(view, now)?;
         let mut eyes = Eyes { view, claims, now, rules, notice_ms, message: None, choices: HashMap::new() };
         let found = due.into_iter().filter_map(|waiting| match eyes.look(waiting) {
@@ -130,7 +137,7 @@ async fn read(
             looked => looked.transpose(),
         });
         let found = found.collect::<Result<_, _>>()?;
-        Ok(Slice { found, last, has_more })
+        Ok(Slice { found, last, has_more, is_paused })
     };
     context.store.read(slice).await
 }
@@ -225,7 +232,8 @@ struct Todo {
     /// Of each offer, whether an attempt that has failed is to be told.
     owed: Vec<bool>,
     park: HashMap<String, Vec<QueueId>>,
-    postpone: HashMap<Timestamp, Vec<QueueId>>,
+    /// Until when, and when each was due.
+    postpone: HashMap<Timestamp, Vec<(QueueId, Timestamp)>>,
     release: Vec<QueueId>,
     hold: Vec<QueueId>,
     home: Vec<QueueId>,
@@ -242,7 +250,7 @@ impl Todo {
             What::Hold => self.hold.push(id),
             What::Suspended => {}
             What::Release => self.release.push(id),
-            What::PutOff(until) => self.postpone.entry(until).or_default().push(id),
+            What::PutOff(until) => self.postpone.entry(until).or_default().push((id, found.entry.due)),
             What::BringHome => self.home.push(id),
             What::Unfetched => self.settle(id, unfetched(context), &context.claims),
             What::Send(way) => {
@@ -265,7 +273,7 @@ impl Todo {
             let Offered::Postpone(until) = offered else { continue };
             match board.trouble(&way.key()).filter(|_| is_owed) {
                 Some(attempt) => self.settle(due.id, attempt, &context.claims),
-                None => self.postpone.entry(until).or_default().push(due.id),
+                None => self.postpone.entry(until).or_default().push((due.id, due.at)),
             }
         }
     }

@@ -136,10 +136,7 @@ impl Flush {
             State::Parked { .. } if releases => true,
             State::Parked { .. } | State::Held { .. } => return None,
         };
-        let due = match entry.state {
-            State::Waiting { .. } => entry.due.min(self.at),
-            _ => self.at,
-        };
-        Some(Entry { state: State::Waiting { released }, due, ..entry.clone() })
+        // Also of what is due already: where its destination is in trouble, only what has become due since may try again.
+        Some(Entry { state: State::Waiting { released }, due: self.at, ..entry.clone() })
     }
 }

@@ -11,8 +11,9 @@ const ACTOR: &str = "delivery";
 
 /// Moves waiting entries to a later time without an attempt: their destination is not to be dialled before.
 pub struct Postpone {
-    /// Which; those that are gone, held, parked, in an open attempt or due later anyway are passed over.
-    pub entries: Vec<QueueId>,
+    /// Which, and when each was due when that was decided: what was made due anew since is to be tried, and is passed over
+    /// like what is gone, held, parked, in an open attempt or due later anyway.
+    pub entries: Vec<(QueueId, Timestamp)>,
     /// Until when.
     pub until: Timestamp,
 }
@@ -39,12 +40,16 @@ impl Op for Postpone {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<(), StoreError> {
-        each_at_rest(tx, &self.entries, |tx, id, entry| {
-            if matches!(entry.state, State::Waiting { .. }) && entry.due < self.until {
-                replace(tx, id, &entry, &Entry { due: self.until, ..entry.clone() })?;
-            }
-            Ok(())
-        })
+        for (id, seen_due) in &self.entries {
+            each_at_rest(tx, std::slice::from_ref(id), |tx, id, entry| {
+                let is_as_seen = matches!(entry.state, State::Waiting { .. }) && entry.due == *seen_due;
+                if is_as_seen && entry.due < self.until {
+                    replace(tx, id, &entry, &Entry { due: self.until, ..entry.clone() })?;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 }
 

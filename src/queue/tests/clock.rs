@@ -54,7 +54,7 @@ async fn what_waits_for_longer_than_any_pause_gets_its_pause() {
 #[tokio::test]
 async fn what_was_postponed_for_a_destination_in_trouble_stays_so() {
     let world = tried(0).await;
-    let postpone = |ms| Postpone { entries: vec![id(1, 0)], until: START.plus_ms(ms) };
+    let postpone = |ms| Postpone { entries: vec![world.as_due(id(1, 0))], until: START.plus_ms(ms) };
     world.write(postpone(limits::TROUBLE_MS)).await.unwrap();
     world.recall(START).await;
     assert_eq!(world.times(START).1, limits::TROUBLE_MS as i64);

@@ -177,6 +177,11 @@ impl World {
         entry(&self.store.view().unwrap(), id).unwrap().expect("it is in the queue")
     }
 
+    /// What an operation that decides by it has seen.
+    fn as_due(&self, id: QueueId) -> (QueueId, Timestamp) {
+        (id, self.entry(id).due)
+    }
+
     fn kinds(&self, message: u64) -> Vec<Kind> {
         let view = self.store.view().unwrap();
         let story = trace::story(&view, Subject::Message(MessageId(message << 16))).unwrap();
@@ -220,7 +225,7 @@ async fn lists_go_on_where_they_ended() {
         world.bring(message, "", &["a@one.test", "b@two.test", "c@one.test"]).await;
     }
     world.act(id(2, 0), Action::Hold { reason: "look".into(), until: None }).await.unwrap();
-    let postpone = Postpone { entries: vec![id(1, 0)], until: START.plus_ms(100) };
+    let postpone = Postpone { entries: vec![world.as_due(id(1, 0))], until: START.plus_ms(100) };
     world.write(postpone).await.unwrap();
     let view = world.store.view().unwrap();
     assert_eq!(ids(&entries(&view, None, 2).unwrap()), [id(1, 0), id(1, 1)]);
@@ -243,7 +248,7 @@ async fn a_flush_takes_what_it_names_a_slice_at_a_time() {
     world.bring(2, "", &["a@one.test", "b@two.test"]).await;
     let all = vec![id(1, 0), id(1, 1), id(2, 0), id(2, 1)];
     let later = START.plus_ms(1_000_000);
-    world.write(Postpone { entries: all.clone(), until: later }).await.unwrap();
+    world.write(Postpone { entries: all.iter().map(|id| world.as_due(*id)).collect(), until: later }).await.unwrap();
     let flushed = world.flush(Selector::Sender(Some(address("Alice@Example.test"))), None, 9).await;
     assert_eq!(flushed, Flushed { count: 2, messages: 1, next: None });
     assert_eq!(world.entry(id(2, 0)).due, later);
@@ -388,12 +393,30 @@ async fn a_hold_wins_over_what_a_server_says_meanwhile() {
 }
 
 #[tokio::test]
+async fn what_a_flush_made_due_is_not_postponed_by_an_older_look() {
+    let world = World::new();
+    let ids = world.bring(1, "alice@example.test", &["a@one.test", "b@one.test"]).await;
+    let later = START.plus_ms(1_000_000);
+    // One is due already, as the other is by the flush.
+    world.write(Postpone { entries: vec![world.as_due(ids[1])], until: START.plus_ms(5) }).await.unwrap();
+    let seen: Vec<_> = ids.iter().map(|id| world.as_due(*id)).collect();
+    let flushed = world.flush(Selector::All, None, 9).await;
+    assert_eq!(flushed, Flushed { count: 2, messages: 1, next: None });
+    world.write(Postpone { entries: seen, until: later }).await.unwrap();
+    assert_eq!([world.entry(ids[0]).due, world.entry(ids[1]).due], [START.plus_ms(9); 2]);
+    // Who looks behind the flush does.
+    world.write(Postpone { entries: vec![world.as_due(id(1, 0))], until: later }).await.unwrap();
+    assert_eq!(world.entry(id(1, 0)).due, later);
+    world.is_sound();
+}
+
+#[tokio::test]
 async fn a_summary_counts_every_entry_once() {
     let world = World::new();
     world.bring(1, "", &["a@one.test", "b@two.test", "c@two.test", "d@three.test", "e@two.test", "f@one.test"]).await;
     world.open(&[id(1, 0)]).await.unwrap();
     world.act(id(1, 1), Action::Hold { reason: "look".into(), until: None }).await.unwrap();
-    world.write(Postpone { entries: vec![id(1, 2)], until: START.plus_ms(100) }).await.unwrap();
+    world.write(Postpone { entries: vec![world.as_due(id(1, 2))], until: START.plus_ms(100) }).await.unwrap();
     let (entries, peer) = (vec![id(1, 3)], Some("branch".to_owned()));
     world.write(Park { entries, peer, hold_expiry_seconds: 7200, at: START }).await.unwrap();
     let expected = Summary {

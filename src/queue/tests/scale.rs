@@ -175,7 +175,7 @@ async fn the_numbers_are_those_of_the_rows_whatever_happens() {
     assert_eq!((numbers.size_bytes, numbers.oldest_at), (size_bytes, Some(START)));
     let domains = [("one.test", 2), ("three.test", 1), ("two.test", 1)];
     assert_eq!(numbers.domains, domains.map(|(domain, count)| (domain.to_owned(), count)));
-    world.write(Postpone { entries: vec![ids[0]], until: START.plus_ms(90_000) }).await.unwrap();
+    world.write(Postpone { entries: vec![world.as_due(ids[0])], until: START.plus_ms(90_000) }).await.unwrap();
     check(3, 1, 0, 0);
     world.act(ids[1], Action::Hold { reason: "look".into(), until: None }).await.unwrap();
     check(2, 1, 1, 0);

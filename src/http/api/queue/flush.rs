@@ -85,8 +85,6 @@ pub(in crate::http) async fn flush_queue(
     }
     let what = named(&selector);
     let note = allowed.note(&context, "queue", Some(json!({"selector": what}))).await?;
-    // Before as well: whoever looks at the schedule as soon as this is committed puts off nothing by what it knows.
-    context.delivery.urge();
     let (mut count, mut after) = (0, None);
     loop {
         let op = Flush {
