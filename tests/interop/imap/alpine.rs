@@ -10,10 +10,17 @@ const FRIEND: &str = "bob@example.test";
 /// What the person types when alpine asks.
 const LOGIN: (&str, &str) = ("ENTER PASSWORD:", "pillarbox\r");
 
+/// When opening the folder takes it longer than a second, alpine says that this is done, and no more of it.
+macro_rules! opened {
+    ($messages:literal) => {
+        concat!("opened with ", $messages, " messages|Opening \"INBOX\" DONE")
+    };
+}
+
 /// Each letter is reached by its number.
 const FIRST: [(&str, &str); 12] = [
     LOGIN,
-    ("opened with 6 messages", "j1\r\r"),
+    (opened!(6), "j1\r\r"),
     ("quiet letter", "<j2\r*"),
     ("Important", "\r"),
     ("Flagged message 2", "j3\rs"),
@@ -29,7 +36,7 @@ const FIRST: [(&str, &str); 12] = [
 /// The server searches bodies, and what it finds is marked; then a letter is written.
 const SECOND: [(&str, &str); 11] = [
     LOGIN,
-    ("opened with 3 messages", ";"),
+    (opened!(3), ";"),
     ("SELECT", "t"),
     ("Select based on", "b"),
     ("to match", "Vis-\r"),
