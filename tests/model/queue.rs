@@ -68,7 +68,7 @@ async fn play(world: &mut World<'_>, step: &Step) -> Result<(), String> {
         }
         Step::Act { entries, action } => act(world, pick(world, entries), action).await,
         Step::Flush { what, limit } => flush(world, *what, *limit).await,
-        Step::Postpone { entries, seconds } => postpone(world, pick(world, entries), *seconds).await,
+        Step::Postpone { entries, is_late, seconds } => postpone(world, pick(world, entries), *is_late, *seconds).await,
         Step::Park { entries, peer } => park(world, pick(world, entries), peer.map(|peer| PEERS[peer])).await,
         Step::Pass { seconds } => {
             world.oracle.now = world.oracle.now.plus_ms(seconds * 1000);
@@ -134,7 +134,7 @@ async fn turn(world: &mut World<'_>, state: u8, entry: u8, line: u8) -> Result<(
         Cause::Drop => act(world, one, &Action::Drop).await,
         Cause::Flush => flush(world, What::All, 3).await,
         Cause::NamedFlush => flush(world, What::Domain(domain), 3).await,
-        Cause::Postpone => postpone(world, one, 5000).await,
+        Cause::Postpone => postpone(world, one, false, 5000).await,
         Cause::Recall => {
             // It came in an hour later than it is now.
             let came = world.oracle.messages[&id.message].at;
@@ -238,11 +238,14 @@ async fn flush(world: &mut World<'_>, what: What, limit: usize) -> Result<(), St
     }
 }
 
-async fn postpone(world: &mut World<'_>, entries: Vec<QueueId>, seconds: u64) -> Result<(), String> {
+/// `is_late`: they were due at another time when that was decided.
+async fn postpone(world: &mut World<'_>, entries: Vec<QueueId>, is_late: bool, seconds: u64) -> Result<(), String> {
     let until = world.oracle.now.plus_ms(seconds * 1000);
-    let op = Postpone { entries: entries.clone(), until };
+    let seen = |id: &QueueId| (*id, Timestamp(world.oracle.due_of(*id).ms() - u64::from(is_late)));
+    let seen: Vec<_> = entries.iter().map(seen).collect();
+    let op = Postpone { entries: seen.clone(), until };
     let change = |oracle: &mut Oracle| {
-        oracle.postpone(&entries, until);
+        oracle.postpone(&seen, until);
         Ok(())
     };
     world.play(op, &only(&entries, Cause::Postpone), change).await.map(drop)

@@ -252,13 +252,10 @@ impl Oracle {
             }
             count += 1;
             messages.push(id.message);
-            let was_parked = matches!(entry.state, State::Parked { .. });
             if frees {
                 entry.state = State::Waiting { released: true };
             }
-            if was_parked || entry.due > self.now {
-                entry.due = self.now;
-            }
+            entry.due = self.now;
             if *entry != before {
                 self.tell(id, Kind::Retried);
             }
@@ -267,9 +264,14 @@ impl Oracle {
         Flushed { count, messages: (messages.len() - told) as u64, next }
     }
 
-    pub fn postpone(&mut self, ids: &[QueueId], until: Timestamp) {
-        for id in ids.iter().filter(|id| !self.open.contains(id)) {
-            if let Some(entry) = self.entries.get_mut(id)
+    /// When an entry is due; now where there is none.
+    pub fn due_of(&self, id: QueueId) -> Timestamp {
+        self.entries.get(&id).map_or(self.now, |entry| entry.due)
+    }
+
+    pub fn postpone(&mut self, seen: &[(QueueId, Timestamp)], until: Timestamp) {
+        for (id, due) in seen.iter().filter(|(id, _)| !self.open.contains(id)) {
+            if let Some(entry) = self.entries.get_mut(id).filter(|entry| entry.due == *due)
                 && matches!(entry.state, State::Waiting { .. })
             {
                 entry.due = entry.due.max(until);

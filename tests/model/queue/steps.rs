@@ -19,8 +19,8 @@ pub enum Step {
     Act { entries: Vec<u8>, action: Action },
     /// A flush, to its end, in slices.
     Flush { what: What, limit: usize },
-    /// A destination is left alone for a time.
-    Postpone { entries: Vec<u8>, seconds: u64 },
+    /// A destination is left alone for a time, by who has looked a while ago or just now.
+    Postpone { entries: Vec<u8>, is_late: bool, seconds: u64 },
     /// Some are parked for a peer, or not any more.
     Park { entries: Vec<u8>, peer: Option<usize> },
     /// Time passes.
@@ -74,7 +74,8 @@ fn step() -> impl Strategy<Value = Step> {
         8 => settle(),
         6 => (picks(), action()).prop_map(|(entries, action)| Step::Act { entries, action }),
         2 => (what(), 1..5usize).prop_map(|(what, limit)| Step::Flush { what, limit }),
-        2 => (picks(), 1..5000u64).prop_map(|(entries, seconds)| Step::Postpone { entries, seconds }),
+        2 => (picks(), prop::bool::weighted(0.2), 1..5000u64)
+            .prop_map(|(entries, is_late, seconds)| Step::Postpone { entries, is_late, seconds }),
         4 => (picks(), prop::option::of(0..PEERS.len())).prop_map(|(entries, peer)| Step::Park { entries, peer }),
         8 => prop::sample::select(vec![30, 120, 900, 4000, 8000]).prop_map(|seconds| Step::Pass { seconds }),
         2 => (any::<bool>(), prop::sample::select(vec![100, 86_400, 315_360_000]))
