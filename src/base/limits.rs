@@ -276,6 +276,9 @@ pub const PRUNED_EVENTS: usize = 500;
 pub const PRUNE_EVERY_S: u64 = 3600;
 /// Octets of a message's header that a report on its delivery repeats.
 pub const REPORTED_HEADER_BYTES: usize = 32 * 1024;
+/// Octets of a message that a report returns as a whole where its sender wants that: of a longer one it repeats the header
+/// (RFC 3461 §4.3).
+pub const RETURNED_BYTES: u64 = 64 * 1024;
 /// Characters of a header field's value that the trace keeps.
 pub const TRACED_HEADER_CHARS: usize = 998;
 /// Octets of a dialogue that the trace keeps with an attempt or a refusal.

@@ -362,6 +362,7 @@ impl Accept {
             notify: self.notify,
             arrived_at: self.at,
             head,
+            body: None,
             options: &self.options,
         };
         match Bounce::new(about, told, &self.outbound, self.at) {

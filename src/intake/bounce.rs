@@ -26,6 +26,8 @@ pub(super) struct About<'a> {
     pub(super) arrived_at: Timestamp,
     /// Its trace fields and its header block.
     pub(super) head: &'a [u8],
+    /// Its body, where a report on its failure returns it.
+    pub(super) body: Option<&'a [u8]>,
     /// What its sender has asked for.
     pub(super) options: &'a MailOptions,
 }
@@ -52,7 +54,7 @@ struct Readers {
 impl<'a> Bounce<'a> {
     /// Of what has become of entries; `None` when nobody is to be told anything.
     pub(super) fn of(settlement: &'a Settlement, outbound: &'a Outbound, at: Timestamp) -> Option<Self> {
-        let Settlement { message, head, entries } = settlement;
+        let Settlement { message, head, returned, entries } = settlement;
         let about = About {
             // There is at least one, or nothing were told.
             id: entries.first().map_or(MessageId(0), |settled| settled.id.message),
@@ -60,6 +62,7 @@ impl<'a> Bounce<'a> {
             notify: message.notify,
             arrived_at: message.at,
             head,
+            body: returned.as_deref(),
             options: &message.options,
         };
         let told = entries.iter().filter_map(|settled| told(settled, message)).collect();
@@ -134,7 +137,7 @@ impl<'a> Bounce<'a> {
     }
 
     fn write(&self, tx: &mut Tx<'_>, to: &Address, reader: Reader, readers: &Readers) -> Result<(), StoreError> {
-        let About { sender, arrived_at, head, options, .. } = self.about;
+        let About { sender, arrived_at, head, body, options, .. } = self.about;
         let id = self.outbound.ids.message(self.at);
         let about = Reported {
             id: self.about.id,
@@ -143,6 +146,8 @@ impl<'a> Bounce<'a> {
             deliver_by: options.deliver_by.map(|by| by.at),
             arrived_at,
             head,
+            // Its sender alone has asked for it, and without a failure it is a waste.
+            body: body.filter(|_| reader == Reader::Sender && self.told.iter().any(|told| told.fate.is_failure())),
         };
         let report = Report {
             hostname: &self.outbound.hostname,

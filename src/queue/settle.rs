@@ -5,7 +5,7 @@ use super::entry::{leave, message_of, remove, replace};
 use super::outcome::{Attempt, Outcome, Stage, Verdict};
 use super::policy::Policy;
 use super::row::{ENTRIES, Entry, HEADS, Message, NEVER, Notify, OPEN, State};
-use crate::base::{PassedOn, QueueId, Timestamp};
+use crate::base::{PassedOn, QueueId, Ret, Timestamp, limits};
 use crate::store::{Read, StoreError, Topic, Tx};
 use crate::trace::{self, Event, Kind, Subject};
 
@@ -30,6 +30,8 @@ pub struct Settlement {
     pub message: Message,
     /// Its head.
     pub head: Vec<u8>,
+    /// Its body, where something failed of which its sender wants the whole back, and it is not too long.
+    pub returned: Option<Vec<u8>>,
     /// Those of its entries that were there.
     pub entries: Vec<Settled>,
 }
@@ -91,10 +93,27 @@ pub fn settle(
         entry.last = last;
         all.push(Settled { id: outcome.entry, entry, fate });
     }
+    // Before the message goes: its body may go with it.
+    let returned = if is_returned(&message, &all) { body(tx, &message) } else { None };
     let gone = all.iter().filter(|settled| !matches!(settled.fate, Fate::Deferred { .. })).count();
     leave(tx, id, &message, u32::try_from(gone).unwrap_or(u32::MAX), now)?;
     tx.announce(Topic(QUEUE_TOPIC, 0));
-    Ok(Some(Settlement { message, head, entries: all }))
+    Ok(Some(Settlement { message, head, returned, entries: all }))
+}
+
+/// Whether its sender gets the whole message back.
+// RFC 3461 §4.3
+fn is_returned(message: &Message, settled: &[Settled]) -> bool {
+    message.options.ret == Some(Ret::Full)
+        && u64::from(message.head_bytes).saturating_add(message.body_bytes) <= limits::RETURNED_BYTES
+        && settled.iter().any(|settled| matches!(settled.fate, Fate::Failed | Fate::Expired))
+}
+
+/// The body of a short message; `None` where it can't be read, which the log says: who is to be told is told all the same.
+fn body(tx: &Tx<'_>, message: &Message) -> Option<Vec<u8>> {
+    let Some(blob) = message.blob else { return Some(Vec::new()) };
+    let read = tx.read_small_blob(blob);
+    read.inspect_err(|error| tracing::error!(%error, "a body can't be returned with a report")).ok()
 }
 
 /// The entries that are there, each once, all of one message.

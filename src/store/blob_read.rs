@@ -13,6 +13,7 @@ use super::own::{BLOB_DATA, BLOBS, Blob, CHECK_BYTES, Chunk};
 use super::readers::Readers;
 use super::row::Row;
 use super::span::Span;
+use super::tx::Tx;
 use super::view::{Read, View, damaged, encode_key};
 use crate::base::BlobId;
 
@@ -142,27 +143,7 @@ impl View {
     /// # Errors
     /// [`StoreError`], also when the body is not there or is not what its hash says.
     pub fn read_blob(&self, id: BlobId, first: u64, count: u64, out: &mut Vec<u8>) -> Result<(), StoreError> {
-        let blob = self.get(&BLOBS, &id)?.ok_or_else(|| damaged(BLOBS.name(), "the body is not there any more"))?;
-        let shape = Shape::new(blob).ok_or_else(contradiction)?;
-        let end = first.saturating_add(count).min(shape.size_bytes);
-        let is_whole = first == 0 && end == shape.size_bytes;
-        let mut hasher = (is_whole && shape.needs_the_whole()).then(blake3::Hasher::new);
-        for (number, (frame, (start, _))) in shape.frames.iter().zip(&shape.starts).enumerate() {
-            let behind = start + u64::from(frame.raw_bytes);
-            if behind <= first || *start >= end {
-                continue;
-            }
-            let piece = shape.piece(self, id, number)?;
-            if let Some(hasher) = &mut hasher {
-                hasher.update(&piece);
-            }
-            let (from, to) = (first.saturating_sub(*start), end.min(behind) - start);
-            out.extend_from_slice(piece.get(from as usize..to as usize).ok_or_else(contradiction)?);
-        }
-        match hasher {
-            Some(hasher) if hasher.finalize().as_bytes() != &shape.hash => Err(other_hash()),
-            _ => Ok(()),
-        }
+        read(self, id, first, count, out)
     }
 
     /// Calls `each` for every body: for a room's check of its own references.
@@ -192,6 +173,65 @@ impl View {
 impl BlobFacts {
     fn of(blob: &Blob) -> Self {
         Self { references: blob.references, size_bytes: blob.size_bytes, hash: blob.hash }
+    }
+}
+
+impl Tx<'_> {
+    /// The octets of a body, compared with its hash. On the writer's thread: for bodies that are short.
+    ///
+    /// # Errors
+    /// [`StoreError`], also when the body is not there or is not what its hash says.
+    pub fn read_small_blob(&self, id: BlobId) -> Result<Vec<u8>, StoreError> {
+        let mut out = Vec::new();
+        read(self, id, 0, u64::MAX, &mut out)?;
+        Ok(out)
+    }
+}
+
+/// Where chunks are read.
+trait Chunks: Read {
+    /// Hands a chunk to `take`; `None` when it is not there or not what `take` wants.
+    fn chunk(&self, id: BlobId, number: u32, take: impl FnOnce(&[u8]) -> Option<()>) -> Result<Option<()>, StoreError>;
+}
+
+impl Chunks for View {
+    fn chunk(&self, id: BlobId, number: u32, take: impl FnOnce(&[u8]) -> Option<()>) -> Result<Option<()>, StoreError> {
+        self.count_chunk();
+        let taken = self.get_bytes(BLOB_DATA.name(), &encode_key(&(id, number)), |row| {
+            let (version, bytes) = row.split_first()?;
+            take(bytes).filter(|()| *version == Chunk::VERSION)
+        });
+        Ok(taken?.flatten())
+    }
+}
+
+impl Chunks for Tx<'_> {
+    fn chunk(&self, id: BlobId, number: u32, take: impl FnOnce(&[u8]) -> Option<()>) -> Result<Option<()>, StoreError> {
+        Ok(self.get(&BLOB_DATA, &(id, number))?.and_then(|chunk| take(&chunk.0)))
+    }
+}
+
+fn read(rows: &impl Chunks, id: BlobId, first: u64, count: u64, out: &mut Vec<u8>) -> Result<(), StoreError> {
+    let blob = rows.get(&BLOBS, &id)?.ok_or_else(|| damaged(BLOBS.name(), "the body is not there any more"))?;
+    let shape = Shape::new(blob).ok_or_else(contradiction)?;
+    let end = first.saturating_add(count).min(shape.size_bytes);
+    let is_whole = first == 0 && end == shape.size_bytes;
+    let mut hasher = (is_whole && shape.needs_the_whole()).then(blake3::Hasher::new);
+    for (number, (frame, (start, _))) in shape.frames.iter().zip(&shape.starts).enumerate() {
+        let behind = start + u64::from(frame.raw_bytes);
+        if behind <= first || *start >= end {
+            continue;
+        }
+        let piece = shape.piece(rows, id, number)?;
+        if let Some(hasher) = &mut hasher {
+            hasher.update(&piece);
+        }
+        let (from, to) = (first.saturating_sub(*start), end.min(behind) - start);
+        out.extend_from_slice(piece.get(from as usize..to as usize).ok_or_else(contradiction)?);
+    }
+    match hasher {
+        Some(hasher) if hasher.finalize().as_bytes() != &shape.hash => Err(other_hash()),
+        _ => Ok(()),
     }
 }
 
@@ -233,7 +273,7 @@ impl Shape {
     }
 
     /// The octets of a frame.
-    fn piece(&self, view: &View, id: BlobId, number: usize) -> Result<Vec<u8>, StoreError> {
+    fn piece(&self, rows: &impl Chunks, id: BlobId, number: usize) -> Result<Vec<u8>, StoreError> {
         let missing = || damaged(BLOB_DATA.name(), "a chunk is missing, damaged, or was removed");
         let (Some(frame), Some((_, start))) = (self.frames.get(number), self.starts.get(number).copied()) else {
             return Err(missing());
@@ -243,16 +283,13 @@ impl Shape {
         let mut chunk = self.chunks.partition_point(|begin| *begin <= start) - 1;
         while (start + stored.len() as u64) < end {
             let begin = *self.chunks.get(chunk).ok_or_else(missing)?;
-            let key = encode_key(&(id, chunk as u32));
-            view.count_chunk();
-            let taken = view.get_bytes(BLOB_DATA.name(), &key, |row| {
-                let (version, bytes) = row.split_first()?;
+            let taken = rows.chunk(id, chunk as u32, |bytes| {
                 let from = (start + stored.len() as u64 - begin) as usize;
                 let to = bytes.len().min((end - begin) as usize);
                 stored.extend_from_slice(bytes.get(from..to).filter(|part| !part.is_empty())?);
-                (*version == Chunk::VERSION).then_some(())
+                Some(())
             })?;
-            taken.flatten().ok_or_else(missing)?;
+            taken.ok_or_else(missing)?;
             chunk += 1;
         }
         frame.restore(stored).filter(|raw| self.is_frame(number, raw)).ok_or_else(missing)

@@ -2,7 +2,7 @@
 // RFC 3461
 
 use super::*;
-use crate::base::{ByMode, DeliverBy, NotifyOn, OriginalRecipient, PassedOn, TlsWish};
+use crate::base::{ByMode, DeliverBy, NotifyOn, OriginalRecipient, PassedOn, Ret, TlsWish, limits};
 use crate::queue::{Attempt, Fate, Outcome, Stage, Verdict, Words};
 
 const SUCCESS: NotifyOn = NotifyOn { success: true, failure: true, delay: false };
@@ -225,5 +225,28 @@ async fn what_must_travel_with_tls_comes_back_with_it_and_goes_again_with_it() {
         assert_eq!(tls_of_queue(), [expected], "the same once more");
         world.end(again, Verdict::Delivered, PassedOn::default()).await;
     }
+    world.is_sound();
+}
+
+// RFC 3461 §4.3
+#[tokio::test]
+async fn who_wants_the_whole_back_gets_it_with_a_failure() {
+    let world = World::new().await;
+    let failing = async |ret, body: String, verdict| {
+        let options = MailOptions { ret, ..MailOptions::default() };
+        let mail = Mail { options, body, ..alices("dave@far.test", SUCCESS) };
+        let id = world.deliver(&mail, true).await.id;
+        world.end(id, verdict, PassedOn::default()).await;
+        let last = world.inbox("alice@example.test").len() - 1;
+        let text = world.text("alice@example.test", last).await;
+        (text.contains("Content-Type: message/rfc822\r\n"), text.contains("Will you come?"))
+    };
+    let body = || "Will you come?\r\n".to_owned();
+    assert_eq!(failing(Some(Ret::Full), body(), Verdict::Failed).await, (true, true));
+    assert_eq!(failing(Some(Ret::Headers), body(), Verdict::Failed).await, (false, false));
+    assert_eq!(failing(None, body(), Verdict::Failed).await, (false, false));
+    assert_eq!(failing(Some(Ret::Full), body(), Verdict::Delivered).await, (false, false));
+    let long = body().repeat(limits::RETURNED_BYTES as usize / body().len());
+    assert_eq!(failing(Some(Ret::Full), long, Verdict::Failed).await, (false, false), "of a long one its header");
     world.is_sound();
 }

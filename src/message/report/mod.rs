@@ -6,6 +6,7 @@ mod status;
 mod words;
 
 use super::field::fields;
+use super::seven_bit::seven_bit;
 use crate::base::{Address, DomainName, Enhanced, MessageId, OriginalRecipient, Timestamp, limits};
 pub(super) use encode::quoted_printable;
 use encode::{Encoded, is_ascii_text};
@@ -53,6 +54,8 @@ pub struct Reported<'a> {
     pub arrived_at: Timestamp,
     /// Its header block, with our trace fields.
     pub head: &'a [u8],
+    /// Its body, from the blank line on, where the whole is to be returned (RFC 3461 §4.3).
+    pub body: Option<&'a [u8]>,
 }
 
 /// What is told of one recipient.
@@ -131,9 +134,11 @@ impl Report<'_> {
         // RFC 3464 §2.1.1: this part stays 7-bit and is never encoded.
         let status = Encoded { bytes: status::fields(self).into_bytes(), name: "7bit" };
         let status = part("message/delivery-status", "Delivery report", &status);
-        let header = self.original_header();
-        let header = part("text/rfc822-headers", "Header of the message", &header);
-        let parts = [text, status, header];
+        let original = match self.whole() {
+            Some(whole) => part("message/rfc822", "The message", &whole),
+            None => part("text/rfc822-headers", "Header of the message", &self.original_header()),
+        };
+        let parts = [text, status, original];
         let boundary = self.boundary(&parts);
         let mut body = Vec::new();
         for part in &parts {
@@ -185,6 +190,13 @@ impl Report<'_> {
         let is_id =
             inside.len() <= limits::DOMAIN_BYTES && inside.bytes().all(|b| b.is_ascii_graphic() && !b"<>".contains(&b));
         is_id.then(|| id.to_owned())
+    }
+
+    /// The message, where it is to be returned and can be so as 7-bit text: it may not be encoded.
+    // RFC 2046 §5.2.1, RFC 6522 §3
+    fn whole(&self) -> Option<Encoded> {
+        let whole = seven_bit(&[self.message.head, self.message.body?].concat()).ok()?;
+        is_ascii_text(&whole).then_some(Encoded { bytes: whole, name: "7bit" })
     }
 
     /// The message's header, without what is too much of it.

@@ -85,10 +85,20 @@ const HEAD: &[u8] =
     b"Received: x\r\nFrom: Alice <alice@example.test>\r\nSubject: hello\r\nMessage-ID: <1@example.test>\r\n";
 
 fn compose(reader: Reader, sender: Option<&Address>, head: &[u8], recipients: &[Told]) -> Composed {
+    compose_of(reader, sender, head, None, recipients)
+}
+
+fn compose_of(
+    reader: Reader,
+    sender: Option<&Address>,
+    head: &[u8],
+    body: Option<&[u8]>,
+    recipients: &[Told],
+) -> Composed {
     let hostname = DomainName::parse("mx.example.test").unwrap();
     let (arrived_at, at) = (Timestamp(1_795_341_900_000), Timestamp(1_795_773_900_000));
-    let message =
-        Reported { id: MessageId(arrived_at.0 << 16), sender, envelope_id: None, deliver_by: None, arrived_at, head };
+    let id = MessageId(arrived_at.0 << 16);
+    let message = Reported { id, sender, envelope_id: None, deliver_by: None, arrived_at, head, body };
     let to = address("alice@example.test");
     Report { hostname: &hostname, id: MessageId(at.0 << 16), at, to: &to, reader, message, recipients }.compose()
 }
@@ -101,6 +111,34 @@ fn text_of(parts: &[Part]) -> String {
 fn groups(parts: &[Part]) -> Vec<Vec<(String, String)>> {
     let text = std::str::from_utf8(&parts[1].content).unwrap();
     text.trim_end_matches("\r\n").split("\r\n\r\n").map(read_fields).collect()
+}
+
+// RFC 3461 §4.3, RFC 6522 §3
+#[test]
+fn a_message_is_returned_whole_where_that_is_possible() {
+    let returned = |head: &[u8], body: &[u8]| {
+        let composed = compose_of(Reader::Sender, None, head, Some(body), &[told()]);
+        let (_, mut parts) = split(&composed);
+        let part = parts.pop().unwrap();
+        let kind = part.field("Content-Type").unwrap().to_owned();
+        (kind, String::from_utf8(part.content).unwrap())
+    };
+    let whole = |text: &[u8]| ("message/rfc822".to_owned(), String::from_utf8(text.to_vec()).unwrap());
+    let header = |text: &[u8]| ("text/rfc822-headers".to_owned(), String::from_utf8(text.to_vec()).unwrap());
+    let body = b"\r\nHello.\r\n--=_m_x_0--\r\n";
+    assert_eq!(returned(HEAD, body), whole(&[HEAD, body].concat()));
+    assert_eq!(returned(HEAD, b""), whole(HEAD));
+    // What may not be encoded is made 7-bit inside.
+    let text = [HEAD, b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"].concat();
+    let (kind, seen) = returned(&text, "\r\nGr\u{fc}\u{df}e\r\n".as_bytes());
+    assert_eq!(kind, "message/rfc822");
+    assert!(seen.contains("Content-Transfer-Encoding: quoted-printable\r\n"), "{seen}");
+    assert!(seen.ends_with("\r\n\r\nGr=C3=BC=C3=9Fe\r\n"), "{seen}");
+    // And where that is impossible its header has to do.
+    let signed = [HEAD, b"Content-Type: multipart/signed; boundary=x\r\n"].concat();
+    assert_eq!(returned(&signed, "\r\n--x\r\n\r\n\u{fc}\r\n--x--\r\n".as_bytes()), header(&signed));
+    let long = ["\r\n", &"x".repeat(999), "\r\n"].concat();
+    assert_eq!(returned(HEAD, long.as_bytes()), header(HEAD));
 }
 
 // RFC 6522 §3, RFC 3464 §2
