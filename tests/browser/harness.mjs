@@ -76,6 +76,8 @@ class World {
   #allowed = new Set();
   /** The session of each who has logged in. */
   #cookies = new Map();
+  /** The browser with which each looks at views. */
+  #lookers = new Map();
   #last = null;
 
   constructor(browser) {
@@ -88,6 +90,10 @@ class World {
    * that have to be put into it.
    */
   async page({ as = this.admin, scheme = "light", size = DESK, free = false } = {}) {
+    return this.#pageIn(await this.#context({ as, scheme, size, free }));
+  }
+
+  async #context({ as, scheme, size, free }) {
     const context = await this.browser.newContext({
       viewport: size, colorScheme: scheme, bypassCSP: free, reducedMotion: "reduce", ignoreHTTPSErrors: true,
     });
@@ -102,6 +108,10 @@ class World {
     await context.addInitScript(() => {
       addEventListener("securitypolicyviolation", (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
     });
+    return context;
+  }
+
+  async #pageIn(context) {
     const page = await context.newPage();
     this.#watch(page);
     this.#last = page;
@@ -177,14 +187,23 @@ class World {
    * sideways, and a picture of it is kept for people to look at. `act` brings the page from its start to the view.
    */
   async survey(name, hash, { act = async () => {}, as = this.admin, views = VIEWS } = {}) {
-    for (const [scheme, size] of views) {
-      const page = await this.page({ as, scheme, size, free: true });
+    // One browser for all that somebody looks at: it has fetched the page once.
+    if (!this.#lookers.has(as)) this.#lookers.set(as, await this.#context({ as, free: true }));
+    // A size is that of a fresh page, as it decides by that what it begins with; the colours change under it.
+    for (const size of new Set(views.map(([, size]) => size))) {
+      const page = await this.#pageIn(this.#lookers.get(as));
+      await page.setViewportSize(size);
+      const schemes = views.filter((view) => view[1] === size).map(([scheme]) => scheme);
+      await page.emulateMedia({ colorScheme: schemes[0] });
       await this.open(page, hash);
       await act(page);
-      await this.settled(page);
-      await this.check(page, `${name}, ${scheme}, ${size.width} px`);
-      await page.screenshot({ path: join(SCREENSHOTS, `${name}-${scheme}-${size.width}.png`), fullPage: true });
-      await page.context().close();
+      for (const scheme of schemes) {
+        await page.emulateMedia({ colorScheme: scheme });
+        await this.settled(page);
+        await this.check(page, `${name}, ${scheme}, ${size.width} px`);
+        await page.screenshot({ path: join(SCREENSHOTS, `${name}-${scheme}-${size.width}.png`), fullPage: true });
+      }
+      await page.close();
     }
   }
 
