@@ -31,7 +31,6 @@ mod settings;
 mod setup;
 mod state;
 mod trace;
-mod well_known;
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
