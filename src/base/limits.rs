@@ -632,6 +632,10 @@ pub const TXT_BYTES: usize = 8 * 1024;
 pub const STS_ID_BYTES: usize = 32;
 /// Seconds for which an MTA-STS policy holds at most. RFC 8461 §3.2
 pub const STS_MAX_AGE_S: u64 = 31_557_600;
+/// Seconds for which a policy of ours holds that is enforced. RFC 8461 §3.2: weeks or more
+pub const STS_OWN_ENFORCE_S: u64 = 14 * 24 * 60 * 60;
+/// The same for one that is tried, or that ends older ones. RFC 8461 §8.3: a short time, as a day
+pub const STS_OWN_TESTING_S: u64 = 24 * 60 * 60;
 /// Servers, or patterns of them, that an MTA-STS policy may name.
 pub const STS_MX: usize = 100;
 /// MTA-STS policies that are kept.

@@ -150,6 +150,9 @@ pub struct DomainFields {
     /// How many accounts it may have
     #[arg(long, value_name = "N")]
     max_accounts: Option<u32>,
+    /// The MTA-STS policy to publish: testing, enforce or none; empty: it is not published
+    #[arg(long, value_name = "MODE")]
+    mta_sts_mode: Option<String>,
 }
 
 #[derive(Args)]
@@ -258,6 +261,7 @@ impl Fields for DomainFields {
             ("subaddress_sep", self.subaddress_sep.map(Value::from)),
             ("default_quota_bytes", self.default_quota_bytes.map(Value::from)),
             ("max_accounts", self.max_accounts.map(Value::from)),
+            ("mta_sts_mode", text_or_none(self.mta_sts_mode)),
         ]))
     }
 }
@@ -409,6 +413,8 @@ mod tests {
         );
         check::<DomainFields>("domain set x.test --catch-all ", json!({"catch_all": null}));
         check::<DomainFields>("domain set x.test --alias ", json!({"aliases": []}));
+        check::<DomainFields>("domain set x.test --mta-sts-mode testing", json!({"mta_sts_mode": "testing"}));
+        check::<DomainFields>("domain set x.test --mta-sts-mode ", json!({"mta_sts_mode": null}));
         check::<Box<AccountFields>>(
             "account put a@x.test --role admin --send-as @x.test --password-hash $6$x",
             json!({"roles": ["admin"], "send_as": ["@x.test"], "password_hash": "$6$x"}),

@@ -8,6 +8,7 @@ use crate::base::{Address, DomainName, Timestamp, limits};
 use crate::postcard_row;
 use crate::settings::Settings;
 use crate::store::{Halt, Op, Read, Span, StoreError, Table, Topic, Tx};
+use crate::tlspolicy::Mode;
 
 /// The domains, by name.
 pub(super) static DOMAINS: Table<String, Domain> = Table::new("domains");
@@ -28,7 +29,6 @@ pub struct Domain {
     /// When it was last changed.
     pub changed_at: Timestamp,
 }
-postcard_row!(Domain, 1);
 
 /// What an administrator sets of a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,8 @@ pub struct DomainFields {
     pub default_quota_bytes: Option<u64>,
     /// How many accounts it may have; `None`: any number.
     pub max_accounts: Option<u32>,
+    /// How much the MTA-STS policy that is published for it is in earnest; `None`: none is published. RFC 8461.
+    pub mta_sts_mode: Option<Mode>,
 }
 
 impl DomainFields {
@@ -57,6 +59,7 @@ impl DomainFields {
             subaddress_sep: settings.directory_subaddress_separator.clone(),
             default_quota_bytes: None,
             max_accounts: None,
+            mta_sts_mode: None,
         }
     }
 }

@@ -12,6 +12,7 @@ mod census;
 mod change;
 mod check;
 mod domain;
+mod domain_row;
 mod former;
 mod forward;
 mod password;

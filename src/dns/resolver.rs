@@ -112,6 +112,14 @@ impl Resolver {
         }
     }
 
+    /// Asks anew for the addresses of a host, when they are asked for next.
+    pub fn forget_addresses(&self, host: &DomainName) {
+        if let Ok(name) = absolute(host) {
+            self.inner.clear_lookup_cache(name.clone(), RecordType::AAAA);
+            self.inner.clear_lookup_cache(name, RecordType::A);
+        }
+    }
+
     /// The texts of the TXT records at `name`, which is `domain` or below it; none where there is no such name. A CNAME is
     /// followed. `fresh`: not what was answered before.
     ///

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::frame::frame;
 use super::once::once;
 use super::problem::Problem;
-use super::{admin, document, routes};
+use super::{admin, document, routes, well_known};
 
 /// The whole interface, the same on every listener.
 pub(super) fn app(
@@ -20,6 +20,7 @@ pub(super) fn app(
         .app_data(context)
         .configure(routes::health)
         .service(web::scope(routes::API).configure(routes::api))
+        .configure(well_known::routes)
         .configure(admin::routes)
         .default_service(web::to(unknown))
         .wrap(from_fn(once))

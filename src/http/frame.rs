@@ -10,6 +10,7 @@ use super::context::Context;
 use super::limiter::Left;
 use super::problem::{Code, Problem};
 use super::via::is_socket;
+use super::well_known::MTA_STS;
 use crate::telemetry::metrics;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -120,6 +121,10 @@ fn admit(request: &ServiceRequest) -> Result<(), Problem> {
 /// A page elsewhere can let its own name point to 127.0.0.1 and so reach a loopback listener by a name that is not
 /// ours (DNS rebinding). Addresses can't be rebound, so they pass.
 fn check_host(request: &ServiceRequest) -> Result<(), Problem> {
+    // It says the same to everybody, under names that are not ours alone.
+    if request.path() == MTA_STS {
+        return Ok(());
+    }
     if is_socket(request.request()) || !request.app_config().local_addr().ip().is_loopback() {
         return Ok(());
     }

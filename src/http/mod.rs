@@ -40,6 +40,7 @@ mod switches;
 mod tests;
 mod validate;
 mod via;
+mod well_known;
 
 pub use api::state::{StateFileError, apply_state};
 pub use check::CHECKS;

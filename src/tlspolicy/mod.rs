@@ -2,9 +2,10 @@
 //!
 //! Floor F3a. MTA-STS (RFC 8461): who looks for a policy in the DNS and fetches it is `delivery`, by `fetch`; here are the
 //! readers of what came, and the policies that are in force until they expire, so that nobody who holds back the DNS or
-//! the web server of a domain can hold back its policy.
+//! the web server of a domain can hold back its policy. A domain of ours asks the same of others: `http` publishes that.
 
 mod check;
+mod own;
 mod row;
 mod sts_policy;
 mod sts_record;

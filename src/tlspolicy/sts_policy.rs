@@ -108,6 +108,11 @@ impl StsPolicy {
 }
 
 impl MxPattern {
+    /// The one server.
+    pub(super) fn of(host: &DomainName) -> Self {
+        Self { is_wildcard: false, name: host.clone() }
+    }
+
     fn read(value: &str) -> Option<Self> {
         let (is_wildcard, name) = value.strip_prefix("*.").map_or((false, value), |name| (true, name));
         let name = DomainName::parse(name).ok().filter(|_| value.is_ascii())?;

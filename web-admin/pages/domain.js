@@ -16,6 +16,14 @@ import { toast } from "../ui/toast.js";
 import { State } from "./domains.js";
 import { Dkim } from "./parts/dkim.js";
 
+/** @type {[string, string][]} */
+const POLICIES = [
+  ["", "None is published"],
+  ["testing", "Testing: others report what would fail"],
+  ["enforce", "Enforce: no mail without a proved connection"],
+  ["none", "None any more: others forget older ones"],
+];
+
 /** @param {{ name: string }} props */
 export function Domain({ name }) {
   const domain = useGet(at`/domains/${name}`);
@@ -61,7 +69,7 @@ function Summary({ row }) {
 function Settings({ row, etag, onSaved }) {
   const { isLocked, notice } = useLock(row, can("domains:write"));
   const save = async (/** @type {any} */ values) => {
-    const body = { ...values, catch_all: values.catch_all.trim() || null };
+    const body = { ...values, catch_all: values.catch_all.trim() || null, mta_sts_mode: values.mta_sts_mode || null };
     await patch(at`/domains/${row.name}`, body, { etag });
     toast(`Saved ${row.name}.`);
     onSaved();
@@ -85,6 +93,8 @@ function Settings({ row, etag, onSaved }) {
             hint="For accounts that have none of their own." />
           <${Field} label="Accounts at most" name="max_accounts" type="number" min="0" value=${row.max_accounts} hint="Empty: no limit." />
         </div>
+        <${Field} label="TLS policy for those who send to it" name="mta_sts_mode" type="select" value=${row.mta_sts_mode ?? ""} options=${POLICIES}
+          hint="MTA-STS. It counts when the two records below are there, and others reach this server at mta-sts. and the domain's name by HTTPS, with a certificate for that name from a public authority." />
       <//>
     <//>
   `;

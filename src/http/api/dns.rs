@@ -118,13 +118,14 @@ async fn look(out: &delivery::Context, wanted: Vec<Wanted>, fresh: bool) -> Vec<
 
 /// What the DNS has there.
 async fn seen(resolver: &Resolver, wanted: &Wanted, fresh: bool) -> Result<Vec<String>, String> {
-    match wanted.kind {
+    match &wanted.kind {
         Kind::Mx { .. } => {
             if fresh {
                 resolver.forget_mail_servers(&wanted.domain);
             }
             mail_servers(resolver, &wanted.domain).await
         }
+        Kind::Cname { target } => leads_to(resolver, wanted, target, fresh).await,
         Kind::Txt => resolver.texts(&wanted.name, &wanted.domain, fresh).await.map_err(|error| error.to_string()),
     }
 }
@@ -138,6 +139,29 @@ async fn mail_servers(resolver: &Resolver, domain: &DomainName) -> Result<Vec<St
         Ok(MailServers::Implicit) | Err(DnsError::NoSuchName(_)) => Ok(Vec::new()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Where a host leads: to the target, by whatever records, or else its addresses.
+async fn leads_to(
+    resolver: &Resolver,
+    wanted: &Wanted,
+    target: &DomainName,
+    fresh: bool,
+) -> Result<Vec<String>, String> {
+    let host = DomainName::parse(&wanted.name).map_err(|error| error.to_string())?;
+    if fresh {
+        resolver.forget_addresses(&host);
+        resolver.forget_addresses(target);
+    }
+    let (found, ours) = tokio::join!(resolver.addresses(&host), resolver.addresses(target));
+    let found = match found {
+        Err(DnsError::NoSuchName(_)) => Vec::new(),
+        found => found.map_err(|error| error.to_string())?,
+    };
+    if ours.is_ok_and(|ours| found.iter().any(|address| ours.contains(address))) {
+        return Ok(vec![wanted.value.clone()]);
+    }
+    Ok(found.iter().map(ToString::to_string).collect())
 }
 
 fn counted(records: Vec<Record>) -> Value {

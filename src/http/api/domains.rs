@@ -17,6 +17,7 @@ use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Fault, Problem};
 use crate::settings::Settings;
 use crate::store::{Read, StoreError, Tx};
+use crate::tlspolicy::Mode;
 
 /// A domain that this server takes mail for.
 #[derive(Serialize, ToSchema)]
@@ -34,7 +35,10 @@ pub(in crate::http) struct Domain {
     /// The quota of accounts that have none of their own.
     default_quota_bytes: Option<u64>,
     /// How many accounts it may have.
+    #[schema(format = Int64)]
     max_accounts: Option<u32>,
+    /// What the MTA-STS policy says that is published for it; null: none is published.
+    mta_sts_mode: Option<MtaStsMode>,
     /// What keeps it as it is: `state` where a desired state that was applied has named it, else null. It can be changed
     /// by hand all the same: the next state that is applied sets it back.
     managed_by: Option<ManagedBy>,
@@ -70,8 +74,44 @@ pub(in crate::http) struct DomainInput {
     default_quota_bytes: Option<u64>,
     /// How many accounts it may have.
     #[serde(default)]
-    #[schema(minimum = 0, maximum = 4_294_967_295_u32)]
+    #[schema(format = Int64, minimum = 0, maximum = 4_294_967_295_u32)]
     max_accounts: Option<u32>,
+    /// Publishes an MTA-STS policy for it (RFC 8461), which names this server, at
+    /// `https://mta-sts.{domain}/.well-known/mta-sts.txt`. Null: none is published.
+    #[serde(default)]
+    mta_sts_mode: Option<MtaStsMode>,
+}
+
+/// How much an MTA-STS policy is in earnest. RFC 8461 §5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::http) enum MtaStsMode {
+    /// Others send to this server alone, over TLS with a certificate that a public CA vouches for, or not at all.
+    Enforce,
+    /// Others report what would fail, and send all the same.
+    Testing,
+    /// Older policies are to be forgotten.
+    None,
+}
+
+impl From<Mode> for MtaStsMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Enforce => Self::Enforce,
+            Mode::Testing => Self::Testing,
+            Mode::None => Self::None,
+        }
+    }
+}
+
+impl From<MtaStsMode> for Mode {
+    fn from(mode: MtaStsMode) -> Self {
+        match mode {
+            MtaStsMode::Enforce => Self::Enforce,
+            MtaStsMode::Testing => Self::Testing,
+            MtaStsMode::None => Self::None,
+        }
+    }
 }
 
 page_of! {
@@ -94,6 +134,7 @@ impl Domain {
             subaddress_sep: fields.subaddress_sep.clone(),
             default_quota_bytes: fields.default_quota_bytes,
             max_accounts: fields.max_accounts,
+            mta_sts_mode: fields.mta_sts_mode.map(MtaStsMode::from),
             managed_by,
             created_at: domain.created_at.rfc3339(),
             changed_at: domain.changed_at.rfc3339(),
@@ -110,6 +151,7 @@ impl DomainInput {
             subaddress_sep: Some(fields.subaddress_sep.clone()),
             default_quota_bytes: fields.default_quota_bytes,
             max_accounts: fields.max_accounts,
+            mta_sts_mode: fields.mta_sts_mode.map(MtaStsMode::from),
         }
     }
 
@@ -134,6 +176,7 @@ impl DomainInput {
             subaddress_sep: self.subaddress_sep.unwrap_or(default.subaddress_sep),
             default_quota_bytes: self.default_quota_bytes,
             max_accounts: self.max_accounts,
+            mta_sts_mode: self.mta_sts_mode.map(Mode::from),
         })
     }
 }

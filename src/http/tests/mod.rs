@@ -31,6 +31,7 @@ mod settings;
 mod setup;
 mod state;
 mod trace;
+mod well_known;
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};

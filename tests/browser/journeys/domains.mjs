@@ -29,10 +29,12 @@ await journey(async (world) => {
   await page.getByLabel("Other names of the domain").fill("other.test");
   await page.getByLabel("Accounts at most").fill("5");
   await page.getByLabel("Quota of an account", { exact: true }).fill("2.5");
+  await page.getByLabel("TLS policy for those who send to it").selectOption("testing");
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByText("Saved new.example.test.").waitFor();
+  await page.getByText("mta-sts.new.example.test. 3600 IN CNAME mail.example.test.", { exact: true }).waitFor();
   const kept = await world.rest("GET", "/domains/new.example.test");
-  assert(kept.max_accounts === 5 && kept.default_quota_bytes === 2.5e9 && kept.aliases[0] === "other.test", JSON.stringify(kept));
+  assert(kept.max_accounts === 5 && kept.default_quota_bytes === 2.5e9 && kept.mta_sts_mode === "testing" && kept.aliases[0] === "other.test", JSON.stringify(kept));
   await page.getByText("other.test. 3600 IN MX 10 mail.example.test.", { exact: true }).waitFor();
   await page.getByRole("heading", { name: "How its mail is signed" }).waitFor();
   await page.getByText("v=DMARC1").first().waitFor();

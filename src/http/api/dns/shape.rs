@@ -16,11 +16,11 @@ pub(in crate::http) struct DomainDns {
 #[derive(Serialize, ToSchema)]
 #[schema(as = DnsRecord)]
 pub(in crate::http) struct Record {
-    /// What it is for: `mx`, `spf`, `dkim`, `dmarc` or `tlsrpt`. There may be more.
+    /// What it is for: `mx`, `spf`, `dkim`, `dmarc`, `tlsrpt`, `mta_sts` or `mta_sts_host`. There may be more.
     purpose: String,
     /// `dkim`: the key's selector.
     selector: Option<String>,
-    /// The kind of record: `MX` or `TXT`.
+    /// The kind of record: `MX`, `TXT` or `CNAME`.
     r#type: String,
     /// Where it stands, without the last dot.
     name: String,
@@ -32,7 +32,7 @@ pub(in crate::http) struct Record {
     text: Option<String>,
     /// `MX`: its preference.
     priority: Option<u16>,
-    /// `MX`: the server.
+    /// `MX`, `CNAME`: the server.
     target: Option<String>,
     /// How much depends on it.
     requirement: Requirement,
@@ -80,11 +80,12 @@ impl Record {
         };
         let (r#type, priority, target, text) = match &wanted.kind {
             Kind::Mx { preference, target } => ("MX", Some(*preference), Some(target.to_string()), None),
+            Kind::Cname { target } => ("CNAME", None, Some(target.to_string()), None),
             Kind::Txt => ("TXT", None, None, Some(wanted.value.clone())),
         };
         let selector = match &wanted.purpose {
             Purpose::Dkim { selector, .. } => Some(selector.clone()),
-            Purpose::Mx | Purpose::Spf | Purpose::Dmarc | Purpose::TlsRpt => None,
+            _ => None,
         };
         Self {
             purpose: wanted.purpose.name().into(),

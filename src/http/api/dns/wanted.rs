@@ -2,6 +2,7 @@ use super::shape::{RecordState, Requirement};
 use crate::base::DomainName;
 use crate::directory::Domain;
 use crate::dkim::{self, Algorithm, DkimKey, DnsState, KeyState};
+use crate::tlspolicy::StsPolicy;
 
 /// Seconds that others may remember a record: an hour, so that a mistake is mended in one.
 pub(super) const TTL_S: u32 = 3600;
@@ -21,7 +22,7 @@ pub(super) struct Wanted {
     /// Where it stands, without the last dot.
     pub name: String,
     pub kind: Kind,
-    /// What it says: a text whole, an MX as a zone file writes it.
+    /// What it says: a text whole, the others as a zone file writes it.
     pub value: String,
     pub requirement: Requirement,
     /// What it does.
@@ -32,6 +33,7 @@ pub(super) struct Wanted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     Mx { preference: u16, target: DomainName },
+    Cname { target: DomainName },
     Txt,
 }
 
@@ -43,12 +45,45 @@ pub(super) enum Purpose {
     Dkim { selector: String, algorithm: Algorithm, public: Vec<u8> },
     Dmarc,
     TlsRpt,
+    MtaSts,
+    MtaStsHost,
 }
 
 /// What a domain needs, under its own name and its other ones.
 pub(super) fn of(domain: &Domain, hostname: &DomainName, keys: &[DkimKey]) -> Vec<Wanted> {
     let names = std::iter::once(&domain.name).chain(&domain.fields.aliases);
-    names.flat_map(|name| of_name(name, &domain.name, hostname, keys)).collect()
+    let policy = domain.fields.mta_sts_mode.map(|mode| StsPolicy::own(mode, hostname));
+    let of = |name: &DomainName| {
+        let mut all = of_name(name, &domain.name, hostname, keys);
+        all.extend(policy.iter().flat_map(|policy| of_policy(name, hostname, policy)));
+        all
+    };
+    names.flat_map(of).collect()
+}
+
+/// What others find the MTA-STS policy by.
+// RFC 8461 §3.1, §3.3
+fn of_policy(name: &DomainName, hostname: &DomainName, policy: &StsPolicy) -> [Wanted; 2] {
+    let wanted = |purpose, at, kind, value, why| {
+        let (domain, requirement) = (name.clone(), Requirement::Recommended);
+        Wanted { purpose, domain, name: at, kind, value, requirement, why }
+    };
+    [
+        wanted(
+            Purpose::MtaSts,
+            format!("_mta-sts.{name}"),
+            Kind::Txt,
+            policy.record(),
+            "MTA-STS: the domain has a policy for TLS; the id is another one whenever the policy is (RFC 8461).",
+        ),
+        wanted(
+            Purpose::MtaStsHost,
+            format!("mta-sts.{name}"),
+            Kind::Cname { target: hostname.clone() },
+            format!("{hostname}."),
+            "MTA-STS: where others fetch the policy, over HTTPS with a certificate for this name.",
+        ),
+    ]
 }
 
 fn of_name(name: &DomainName, domain: &DomainName, hostname: &DomainName, keys: &[DkimKey]) -> Vec<Wanted> {
@@ -126,6 +161,8 @@ impl Purpose {
             Self::Dkim { .. } => "dkim",
             Self::Dmarc => "dmarc",
             Self::TlsRpt => "tlsrpt",
+            Self::MtaSts => "mta_sts",
+            Self::MtaStsHost => "mta_sts_host",
         }
     }
 }
@@ -146,7 +183,11 @@ impl Wanted {
 
     /// A line of a zone file.
     pub(super) fn zone_line(&self) -> String {
-        let kind = if self.kind == Kind::Txt { "TXT" } else { "MX" };
+        let kind = match self.kind {
+            Kind::Mx { .. } => "MX",
+            Kind::Cname { .. } => "CNAME",
+            Kind::Txt => "TXT",
+        };
         format!("{}. {TTL_S} IN {kind} {}\n", self.name, self.zone_value())
     }
 
@@ -157,6 +198,8 @@ impl Wanted {
             Purpose::Spf => self.judge_one(seen, "v=spf1"),
             Purpose::Dmarc => self.judge_one(seen, "v=DMARC1"),
             Purpose::TlsRpt => self.judge_one(seen, "v=TLSRPTv1"),
+            Purpose::MtaSts => self.judge_one(seen, "v=STSv1"),
+            Purpose::MtaStsHost => self.judge_host(seen),
             Purpose::Dkim { algorithm, public, .. } => match dkim::judge(*algorithm, public, seen) {
                 DnsState::Published => ok(),
                 DnsState::Missing | DnsState::Unknown => self.missing(),
@@ -177,8 +220,19 @@ impl Wanted {
         }
     }
 
+    fn judge_host(&self, seen: &[String]) -> (RecordState, String) {
+        match seen {
+            [] => self.missing(),
+            seen if seen.contains(&self.value) => ok(),
+            _ => {
+                let fix = "It leads to another machine: see that it hands on to this server what is asked there.";
+                (RecordState::Unknown, fix.into())
+            }
+        }
+    }
+
     /// Where there may be one record of a kind: the wanted one, or another of which only its owner knows whether it does.
-    // RFC 7208 §4.5, RFC 7489 §6.6.3, RFC 8460 §3: of several none counts
+    // RFC 7208 §4.5, RFC 7489 §6.6.3, RFC 8460 §3, RFC 8461 §3.1: of several none counts
     fn judge_one(&self, seen: &[String], version: &str) -> (RecordState, String) {
         let is_one = |text: &&String| {
             let rest = text.strip_prefix(version);
@@ -190,6 +244,9 @@ impl Wanted {
             ([one], _) if **one == self.value => ok(),
             // Any policy of the domain's owner will do.
             ([_], Purpose::Dmarc | Purpose::TlsRpt) => ok(),
+            ([_], Purpose::MtaSts) => {
+                (RecordState::Wrong, "It is of another policy, or of an older one: publish this record instead.".into())
+            }
             ([one], _) if one.split(' ').any(|term| matches!(term, "mx" | "+mx")) => ok(),
             ([_], _) => {
                 let fix = "There is another one: see that it names this server, as `mx` does.";
@@ -214,13 +271,19 @@ mod tests {
     use crate::base::Timestamp;
     use crate::directory::DomainFields;
     use crate::settings::Settings;
+    use crate::tlspolicy::Mode;
 
     fn name(text: &str) -> DomainName {
         DomainName::parse(text).unwrap()
     }
 
     fn wanted() -> Vec<Wanted> {
-        let fields = DomainFields { aliases: vec![name("y.test")], ..DomainFields::new(&Settings::default()) };
+        wanted_with(None)
+    }
+
+    fn wanted_with(mta_sts_mode: Option<Mode>) -> Vec<Wanted> {
+        let aliases = vec![name("y.test")];
+        let fields = DomainFields { aliases, mta_sts_mode, ..DomainFields::new(&Settings::default()) };
         let (created_at, changed_at) = (Timestamp(0), Timestamp(0));
         let domain = Domain { name: name("x.test"), fields, version: 1, created_at, changed_at };
         let key = DkimKey {
@@ -259,8 +322,21 @@ mod tests {
         assert_eq!(long.zone_value(), format!("\"{}\" \"{}\"", "a".repeat(255), "a".repeat(45)));
     }
 
+    // RFC 8461 §3.1, §3.3
+    #[test]
+    fn a_policy_is_found_by_two_records() {
+        let lines: String = wanted_with(Some(Mode::Testing)).iter().map(Wanted::zone_line).collect();
+        let policy = StsPolicy::own(Mode::Testing, &name("mail.x.test")).record();
+        for name in ["x.test", "y.test"] {
+            let expected =
+                format!("_mta-sts.{name}. 3600 IN TXT \"{policy}\"\nmta-sts.{name}. 3600 IN CNAME mail.x.test.\n");
+            assert!(lines.contains(&expected), "{lines}");
+        }
+        assert_eq!(lines.lines().count(), 2 * 7);
+    }
+
     fn check(place: usize, seen: &[&str], expected: RecordState) {
-        let wanted = wanted().remove(place);
+        let wanted = wanted_with(Some(Mode::Enforce)).remove(place);
         let seen: Vec<String> = seen.iter().map(|text| (*text).to_owned()).collect();
         let (state, fix) = wanted.judge(&seen);
         assert_eq!(state, expected, "{wanted:?}: {seen:?}");
@@ -284,5 +360,13 @@ mod tests {
         check(4, &["v=DMARC1; p=reject"], RecordState::Missing);
         check(4, &["v=TLSRPTv1; rua=https://reports.test/"], RecordState::Ok);
         check(4, &["v=TLSRPTv1; rua=mailto:a@x.test", "v=TLSRPTv1; rua=mailto:b@x.test"], RecordState::Wrong);
+        let own = StsPolicy::own(Mode::Enforce, &name("mail.x.test")).record();
+        check(5, &["v=STSv10; id=1;"], RecordState::Missing);
+        check(5, &["v=spf1 -all", &own], RecordState::Ok);
+        check(5, &["v=STSv1; id=1;"], RecordState::Wrong);
+        check(5, &[&own, "v=STSv1; id=1;"], RecordState::Wrong);
+        check(6, &[], RecordState::Missing);
+        check(6, &["mail.x.test."], RecordState::Ok);
+        check(6, &["192.0.2.1"], RecordState::Unknown);
     }
 }
