@@ -17,6 +17,9 @@ use crate::site::{self, Site, binary, data_file, say};
 const BACKUPS: u64 = 3;
 /// So many messages are acknowledged before a copy is asked for.
 const ACKNOWLEDGED_MIN: usize = 20;
+/// Of each sender between two messages. A load without rests adds more while a copy is made than there was to copy: each
+/// round would take longer than the last.
+const REST: Duration = Duration::from_millis(100);
 
 #[test]
 fn backed_up_under_load() {
@@ -29,7 +32,8 @@ fn backed_up_under_load() {
     let (mut held, mut slowest, mut unfinished, mut round) = (0, Duration::ZERO, 0, 0);
     // Some copies are made before the kill comes; on with it until it has come upon one.
     while round < backups || (unfinished == 0 && round < 5 * backups) {
-        let load = Load::start(site.address("smtp"), &addresses(), seed.wrapping_add(round << 32));
+        let seed = seed.wrapping_add(round << 32);
+        let load = Load::start_with_rests(site.address("smtp"), &addresses(), seed, REST);
         load.wait_for(ACKNOWLEDGED_MIN);
         std::thread::sleep(Duration::from_millis(random.next_u64() % 1000));
         let asked = Instant::now();

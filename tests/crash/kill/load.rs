@@ -180,19 +180,29 @@ pub struct Load {
 impl Load {
     /// Connects sixteen senders to `smtp` and lets them send to `accounts`, which are addresses.
     pub fn start(smtp: SocketAddr, accounts: &[String], seed: u64) -> Self {
+        Self::start_with_rests(smtp, accounts, seed, Duration::ZERO)
+    }
+
+    /// As [`Load::start`], where each sender rests between two messages.
+    pub fn start_with_rests(smtp: SocketAddr, accounts: &[String], seed: u64, rest: Duration) -> Self {
         // All are connected before the load counts as begun.
         let sessions = (0..SENDERS).map(|_| Smtp::connect(smtp).expect("the server greets a sender")).collect();
         let (recipients, recipients_max) = (accounts.to_vec(), RECIPIENTS_MAX);
-        Self::over(sessions, &Mix { recipients, recipients_max, sender: None, size_bytes_max: SIZE_BYTES_MAX }, seed)
+        let mix = Mix { recipients, recipients_max, sender: None, size_bytes_max: SIZE_BYTES_MAX };
+        Self::with_rests(sessions, &mix, seed, rest)
     }
 
     /// Lets a sender send over each of `sessions`.
     pub fn over(sessions: Vec<Smtp>, mix: &Mix, seed: u64) -> Self {
+        Self::with_rests(sessions, mix, seed, Duration::ZERO)
+    }
+
+    fn with_rests(sessions: Vec<Smtp>, mix: &Mix, seed: u64, rest: Duration) -> Self {
         let acknowledged = Arc::new(AtomicUsize::new(0));
         let senders = sessions.into_iter().zip(0..).map(|(session, sender)| {
             let (mix, told) = (mix.clone(), Arc::clone(&acknowledged));
             let seed = seed.wrapping_mul(31) + sender;
-            std::thread::spawn(move || send_until_the_end(session, &mix, sender, seed, &told))
+            std::thread::spawn(move || send_until_the_end(session, &mix, (sender, seed), rest, &told))
         });
         Self { senders: senders.collect(), acknowledged }
     }
@@ -233,8 +243,8 @@ impl Load {
 fn send_until_the_end(
     mut session: Smtp,
     mix: &Mix,
-    sender: u64,
-    seed: u64,
+    (sender, seed): (u64, u64),
+    rest: Duration,
     acknowledged: &AtomicUsize,
 ) -> (Vec<Attempt>, Ended) {
     let random = SeededRandom::new(seed);
@@ -254,6 +264,7 @@ fn send_until_the_end(
                 attempt.server_id = Some(server_id(&reply).expect("a 250 has an id"));
                 attempts.push(attempt);
                 acknowledged.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(rest);
             }
             // A refused message must not be there, but it may be sent again like one that got no reply.
             Ok(reply) => {
