@@ -626,6 +626,18 @@ pub const DNS_RECORDS_MS: u64 = 8000;
 pub const DNS_RECORDS_AT_ONCE: usize = 8;
 /// TXT records of a name that are read; what is beyond is nothing of ours.
 pub const TXT_RECORDS: usize = 50;
+/// TLSA records of a server that are read.
+pub const TLSA_RECORDS: usize = 50;
+/// Answers of the DNS that are remembered of which it is verified that there is nothing.
+pub const DNS_DENIALS: usize = 4096;
+/// Questions after which all that is remembered of verified signatures is forgotten.
+pub const DNSSEC_QUESTIONS: usize = 10_000;
+/// Questions that are asked for the links of one chain of CNAME and DNAME records, where they are asked for one by one.
+pub const DNSSEC_LINK_QUESTIONS: usize = 24;
+/// Seconds after which the name servers are asked again whether they pass on the signatures of DNSSEC.
+pub const DNSSEC_PROBE_S: u64 = 5 * 60;
+/// Seconds for which name servers that have passed on the signatures of DNSSEC are held to it.
+pub const DNSSEC_ABLE_S: u64 = 24 * 60 * 60;
 /// Octets of a TXT record that are read. RFC 1035 §3.3.14 lets it be of 64 KiB.
 pub const TXT_BYTES: usize = 8 * 1024;
 /// Octets of the id of an MTA-STS policy. RFC 8461 §3.1

@@ -357,6 +357,9 @@ pub struct ServeFlags {
     /// The name servers that are asked: IP[:PORT][,…] [default: the system's, as in /etc/resolv.conf]
     #[arg(long, env = "PILLARBOX_RESOLVER", value_name = "IP[:PORT],…")]
     pub resolver: Option<String>,
+    /// The DNSKEY records of the root of the DNS, for networks with a root of their own [default: those of the public DNS]
+    #[arg(long, env = "PILLARBOX_TRUST_ANCHOR", value_name = "FILE")]
+    pub trust_anchor: Option<PathBuf>,
     /// The port that mail goes to at the servers of the DNS; for tests [default: 25]
     #[arg(long, env = "PILLARBOX_REMOTE_PORT", value_name = "N")]
     pub remote_port: Option<u16>,

@@ -75,6 +75,7 @@ fn config(flags: ServeFlags) -> Result<Config, String> {
         state,
         resolver: resolver.unwrap_or_default(),
         remote_port: flags.remote_port.unwrap_or(default.remote_port),
+        trust_anchor: flags.trust_anchor,
         policy_port: flags.policy_port.unwrap_or(default.policy_port),
         settings_environment: std::env::var("PILLARBOX_SET").unwrap_or_default(),
         ..Config::default()

@@ -10,7 +10,7 @@ use super::anchor::{Anchor, due_spans};
 use super::claims::Claims;
 use super::sts::Failures;
 use crate::base::{Clock, Networks, Random, Timestamp};
-use crate::dns::Resolver;
+use crate::dns::{Prover, Resolver};
 use crate::fetch;
 use crate::intake::Outbound;
 use crate::smtp::client::Patience;
@@ -27,6 +27,8 @@ pub struct Context {
     pub random: Arc<dyn Random>,
     /// The DNS.
     pub resolver: Resolver,
+    /// The DNS with its signatures verified; `None`: DANE is not looked for.
+    pub prover: Option<Prover>,
     /// The CAs whose word counts where a server's certificate is verified.
     pub roots: Roots,
     /// Fetches the MTA-STS policies of other domains; `None`: they are not looked for.

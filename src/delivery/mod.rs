@@ -9,6 +9,7 @@ mod board;
 mod claims;
 mod context;
 mod courier;
+mod dane;
 mod demand;
 mod desk;
 mod destination;

@@ -1,5 +1,6 @@
 use std::net::{IpAddr, SocketAddr};
 
+use super::dane::Signed;
 use crate::base::{DomainName, Enhanced, Networks, Random, limits};
 use crate::dns::DnsError;
 use crate::net::may_be_dialled;
@@ -14,6 +15,8 @@ pub(super) struct Server {
     pub(super) address: SocketAddr,
     /// Its preference: the lower goes first.
     pub(super) preference: u16,
+    /// What is proved of it.
+    pub(super) signed: Signed,
 }
 
 /// A host that takes mail, and what the DNS says of where it is.
@@ -22,6 +25,15 @@ pub(super) struct Candidate {
     pub(super) preference: u16,
     pub(super) host: DomainName,
     pub(super) addresses: Result<Vec<IpAddr>, DnsError>,
+    pub(super) signed: Signed,
+}
+
+/// A host that can be dialled.
+struct Found {
+    preference: u16,
+    host: DomainName,
+    addresses: Vec<IpAddr>,
+    signed: Signed,
 }
 
 /// Why nobody can be dialled.
@@ -107,7 +119,8 @@ pub(super) fn servers(
                     addresses.into_iter().partition(|address| may_be_dialled(*address, allowed));
                 forbidden = forbidden.or(bad.first().copied());
                 if !good.is_empty() {
-                    hosts.push((candidate.host, candidate.preference, alternate(good)));
+                    let Candidate { preference, host, signed, .. } = candidate;
+                    hosts.push(Found { preference, host, addresses: alternate(good), signed });
                 }
             }
             Err(error) => failed.push(error),
@@ -175,27 +188,28 @@ fn alternate(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
 
 /// Two addresses of each host as long as there is room, then the others of the first hosts: a host with many addresses
 /// does not keep the next one from its turn.
-fn chosen(hosts: Vec<(DomainName, u16, Vec<IpAddr>)>, port: u16) -> Vec<Server> {
+fn chosen(hosts: Vec<Found>, port: u16) -> Vec<Server> {
     let mut room = limits::SERVERS_TRIED;
     let mut taken: Vec<usize> = hosts
         .iter()
-        .map(|(_, _, addresses)| {
-            let count = addresses.len().min(limits::ADDRESSES_TRIED).min(room);
+        .map(|found| {
+            let count = found.addresses.len().min(limits::ADDRESSES_TRIED).min(room);
             room -= count;
             count
         })
         .collect();
-    for ((_, _, addresses), taken) in hosts.iter().zip(&mut taken) {
-        let more = (addresses.len() - *taken).min(room);
+    for (found, taken) in hosts.iter().zip(&mut taken) {
+        let more = (found.addresses.len() - *taken).min(room);
         *taken += more;
         room -= more;
     }
     let each = hosts.into_iter().zip(taken);
-    each.flat_map(|((host, preference, addresses), count)| {
+    each.flat_map(|(Found { preference, host, addresses, signed }, count)| {
         let server = move |ip: IpAddr| Server {
             name: host.to_string(),
             address: SocketAddr::new(ip.to_canonical(), port),
             preference,
+            signed: signed.clone(),
         };
         addresses.into_iter().take(count).map(server)
     })
@@ -223,7 +237,7 @@ mod tests {
             Some("servfail") => Err(DnsError::Temporary(host.clone(), "server failure".into())),
             _ => Ok(words.map(|word| word.parse().unwrap()).collect()),
         };
-        Candidate { preference, host, addresses }
+        Candidate { preference, host, addresses, signed: Signed::default() }
     }
 
     fn route(candidates: &[&str], seed: u64) -> Result<Vec<Server>, Unroutable> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Context;
 use super::board::{Board, Broken};
 use super::courier::{ACTOR, QueueCourier};
+use super::dane::Dane;
 use super::demand::Demand;
 use super::lanes::Bundle;
 use super::locate::locate;
@@ -73,7 +74,7 @@ impl Session {
             return self.unreachable(attempt).await;
         }
         let (context, way) = (&self.context, &self.way);
-        let looks = async { tokio::join!(locate(context, &way.to), Demand::of(context, way)) };
+        let looks = async { tokio::join!(locate(context, way), Demand::of(context, way)) };
         let (servers, demand) = self.seat.wait(looks).await;
         self.demand = demand;
         let servers = match servers {
@@ -214,7 +215,7 @@ impl Session {
 
     /// Dials a server, a second time in the clear where TLS is not asked for and its handshake fails.
     async fn speak(&mut self, server: &Server) -> Tried {
-        let tls = match self.tls() {
+        let tls = match self.tls(server) {
             Ok(tls) => tls,
             Err(error) => {
                 let words = Words::own(Enhanced(4, 3, 0), format!("TLS can't be used: {error}"));
@@ -279,7 +280,7 @@ impl Session {
         }
         self.courier.rewind();
         let Failure { stage, words, .. } = failure;
-        let words = if stage == Stage::Tls { self.demand.explain(words) } else { words };
+        let words = if stage == Stage::Tls { self.demand.explain(server, words) } else { words };
         let address = server.address;
         let begin = format!("* {} [{}]:{}\n", server.name, address.ip(), address.port());
         self.dialogue.extend([begin.as_str(), &summary.dialogue]);
@@ -308,9 +309,14 @@ impl Session {
         self.board.rest(server.address, now.plus_ms(pause_ms), now);
     }
 
-    fn tls(&self) -> Result<Tls, rustls::Error> {
+    fn tls(&self, server: &Server) -> Result<Tls, rustls::Error> {
         let roots = &self.context.roots;
         let is_verified = self.demand.is_verified();
+        match &server.signed.dane {
+            Some(Dane::Published(published)) => return Ok(Tls::Required(roots.published(Arc::clone(published))?)),
+            Some(Dane::Unusable(_)) if !is_verified => return Ok(Tls::Required(roots.opportunistic()?)),
+            Some(Dane::Unusable(_)) | None => {}
+        }
         Ok(match &self.way.to {
             To::Peer { pinned: Some(sha256), .. } => Tls::Required(roots.pinned(*sha256)?),
             To::Relay { tls: TlsUse::Implicit, .. } => Tls::Implicit(roots.verified()?),
@@ -336,7 +342,7 @@ impl Session {
             actor: ACTOR.to_owned(),
             server: server.name.clone(),
             tls,
-            policy: self.demand.name(),
+            policy: self.demand.name(server.signed.dane.as_ref()),
             require_tls: self.demand.requires_tls(),
             login: self.login().map(|login| client::Login::at_relay(&login, &*self.context.random)),
             then: Then::Quit,
@@ -367,7 +373,8 @@ fn site(way: &Way, demand: &Demand, servers: &[Server]) -> String {
         To::Mx(_) => {
             let names: BTreeSet<&str> = servers.iter().map(|server| server.name.as_str()).collect();
             // Where one domain's policy is not met, the others' mail goes on.
-            let policy = demand.name().unwrap_or("mx");
+            let dane = servers.iter().find_map(|server| server.signed.dane.as_ref());
+            let policy = demand.name(dane).unwrap_or("mx");
             format!("{policy} {}", names.into_iter().collect::<Vec<_>>().join(" "))
         }
         To::Relay { .. } | To::Peer { .. } => way.key(),

@@ -1,9 +1,11 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use hickory_resolver::proto::rr::rdata::TLSA;
 use hickory_resolver::proto::rr::{Name, RData, Record};
 
 use crate::base::{DomainName, limits};
+use crate::tlspolicy::Tlsa;
 
 /// What the DNS says of a domain's mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +87,12 @@ pub(super) fn texts(name: &Name, records: &[Record]) -> Vec<String> {
 
 /// What belongs to `name`, also by way of CNAME records: an answer may hold anything besides.
 fn owned<'a>(name: &Name, records: &'a [Record]) -> impl Iterator<Item = &'a RData> {
+    let names = aliases(name, records);
+    records.iter().filter(move |record| names.contains(&record.name)).map(|record| &record.data)
+}
+
+/// A name, and those that it stands for by the CNAME records of an answer, in their order.
+pub(super) fn aliases(name: &Name, records: &[Record]) -> Vec<Name> {
     let mut names = vec![name.clone()];
     // Each turn follows one link; a chain may stand in any order.
     for _ in 0..limits::CNAME_LINKS {
@@ -97,11 +105,31 @@ fn owned<'a>(name: &Name, records: &'a [Record]) -> impl Iterator<Item = &'a RDa
             None => break,
         }
     }
-    records.iter().filter(move |record| names.contains(&record.name)).map(|record| &record.data)
+    names
+}
+
+/// What the owner of a CNAME record stands for.
+pub(super) fn target(record: &Record) -> Option<Name> {
+    match &record.data {
+        RData::CNAME(cname) => Some(cname.0.clone()),
+        _ => None,
+    }
+}
+
+/// The TLSA records among `records` that are `name`'s, at most [`limits::TLSA_RECORDS`]; a `None` is one that nobody can go
+/// by.
+pub(super) fn tlsa(name: &Name, records: &[Record]) -> Vec<Option<Tlsa>> {
+    let read = |data: &RData| match data {
+        RData::TLSA(TLSA { cert_usage, selector, matching, cert_data, .. }) => {
+            Some(Tlsa::read((*cert_usage).into(), (*selector).into(), (*matching).into(), cert_data))
+        }
+        _ => None,
+    };
+    owned(name, records).filter_map(read).take(limits::TLSA_RECORDS).collect()
 }
 
 /// A name that can be a host's; what is none can't be dialled.
-fn host(name: &Name) -> Option<DomainName> {
+pub(super) fn host(name: &Name) -> Option<DomainName> {
     DomainName::parse(name.to_ascii().trim_end_matches('.')).ok()
 }
 

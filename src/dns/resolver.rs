@@ -2,13 +2,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError as Semantic, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, Record, RecordType};
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::answer::{self, DnsError, MailServers};
@@ -40,32 +40,11 @@ impl Resolver {
     /// # Errors
     /// Why there can be none.
     pub fn new(servers: &[SocketAddr], timeout: Duration) -> Result<Self, String> {
-        let named = || {
-            // As the C library does where nothing is configured.
-            let local = [SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 53)];
-            let servers = if servers.is_empty() { &local } else { servers };
-            let config = ResolverConfig::from_name_servers(servers.iter().copied().map(name_server).collect());
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-        };
-        let mut builder = if servers.is_empty() {
-            TokioResolver::builder_tokio().unwrap_or_else(|error| {
-                tracing::warn!(%error, "/etc/resolv.conf names no name server: asking 127.0.0.1");
-                named()
-            })
-        } else {
-            named()
-        };
-        let options = builder.options_mut();
-        options.timeout = timeout / TRIES;
-        options.attempts = TRIES as usize - 1;
-        options.cache_size = limits::DNS_CACHE_ANSWERS;
-        options.positive_max_ttl = Some(Duration::from_secs(limits::DNS_TTL_S));
-        options.negative_max_ttl = Some(Duration::from_secs(limits::DNS_NEGATIVE_TTL_S));
+        let mut builder = builder(servers, timeout)?;
         // Named servers are all that is asked; a system's host names also stand in /etc/hosts.
-        options.use_hosts_file = if servers.is_empty() { ResolveHosts::Always } else { ResolveHosts::Never };
-        options.try_tcp_on_error = true;
-        let inner = builder.with_tls_config(no_tls()?).build().map_err(|error| error.to_string())?;
-        Ok(Self { inner, timeout })
+        let hosts = if servers.is_empty() { ResolveHosts::Always } else { ResolveHosts::Never };
+        builder.options_mut().use_hosts_file = hosts;
+        Ok(Self { inner: builder.build().map_err(|error| error.to_string())?, timeout })
     }
 
     /// Who takes mail for `domain`. A CNAME is followed.
@@ -153,26 +132,8 @@ impl Resolver {
     }
 
     async fn ask(&self, asked: &DomainName, name: &Name, kind: RecordType) -> Result<Found, DnsError> {
-        let begin = Instant::now();
-        let answer = match tokio::time::timeout(self.timeout, self.inner.lookup(name.clone(), kind)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(NetError::Timeout),
-        };
-        let outcome = match &answer {
-            Ok(_) => "found",
-            Err(NetError::Dns(Semantic::NoRecordsFound(_))) => "nothing",
-            Err(_) => "failed",
-        };
-        metrics().looked_up(outcome, begin.elapsed());
-        match answer {
-            Ok(lookup) => {
-                let records = lookup.answers().len() + lookup.authorities().len() + lookup.additionals().len();
-                if records > limits::DNS_CACHED_RECORDS {
-                    // The cache counts answers and not octets.
-                    self.inner.clear_lookup_cache(name.clone(), kind);
-                }
-                Ok(Found::Answer(lookup))
-            }
+        match look_up(&self.inner, name, kind, self.timeout).await {
+            Ok(lookup) => Ok(Found::Answer(lookup)),
             Err(NetError::Dns(Semantic::NoRecordsFound(nothing))) => match nothing.response_code {
                 ResponseCode::NXDomain => Err(DnsError::NoSuchName(asked.clone())),
                 ResponseCode::NoError => Ok(Found::Nothing),
@@ -187,6 +148,64 @@ impl std::fmt::Debug for Resolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Resolver").field("timeout", &self.timeout).finish_non_exhaustive()
     }
+}
+
+/// What asks `servers`, or the system's where there are none.
+pub(super) fn builder(
+    servers: &[SocketAddr],
+    timeout: Duration,
+) -> Result<ResolverBuilder<TokioRuntimeProvider>, String> {
+    let named = || {
+        // As the C library does where nothing is configured.
+        let local = [SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 53)];
+        let servers = if servers.is_empty() { &local } else { servers };
+        let config = ResolverConfig::from_name_servers(servers.iter().copied().map(name_server).collect());
+        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+    };
+    let mut builder = if servers.is_empty() {
+        TokioResolver::builder_tokio().unwrap_or_else(|error| {
+            tracing::warn!(%error, "/etc/resolv.conf names no name server: asking 127.0.0.1");
+            named()
+        })
+    } else {
+        named()
+    };
+    let options = builder.options_mut();
+    options.timeout = timeout / TRIES;
+    options.attempts = TRIES as usize - 1;
+    options.cache_size = limits::DNS_CACHE_ANSWERS;
+    options.positive_max_ttl = Some(Duration::from_secs(limits::DNS_TTL_S));
+    options.negative_max_ttl = Some(Duration::from_secs(limits::DNS_NEGATIVE_TTL_S));
+    options.try_tcp_on_error = true;
+    Ok(builder.with_tls_config(no_tls()?))
+}
+
+/// Asks for so long at most, and counts it.
+pub(super) async fn look_up(
+    inner: &TokioResolver,
+    name: &Name,
+    kind: RecordType,
+    within: Duration,
+) -> Result<Lookup, NetError> {
+    let begin = Instant::now();
+    let answer = match tokio::time::timeout(within, inner.lookup(name.clone(), kind)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(NetError::Timeout),
+    };
+    let outcome = match &answer {
+        Ok(_) => "found",
+        Err(NetError::Dns(Semantic::NoRecordsFound(_) | Semantic::Nsec { .. })) => "nothing",
+        Err(_) => "failed",
+    };
+    metrics().looked_up(outcome, begin.elapsed());
+    if let Ok(lookup) = &answer {
+        let records = lookup.answers().len() + lookup.authorities().len() + lookup.additionals().len();
+        if records > limits::DNS_CACHED_RECORDS {
+            // The cache counts answers and not octets.
+            inner.clear_lookup_cache(name.clone(), kind);
+        }
+    }
+    answer
 }
 
 /// Name servers are asked in the clear. Left to itself, the library looks for the system's authorities all the same, and
@@ -205,7 +224,7 @@ fn name_server(address: SocketAddr) -> NameServerConfig {
 }
 
 /// Never completed by the system's search list.
-fn absolute(domain: &DomainName) -> Result<Name, DnsError> {
+pub(super) fn absolute(domain: &DomainName) -> Result<Name, DnsError> {
     Name::from_ascii(format!("{domain}.")).map_err(|_| DnsError::NoSuchName(domain.clone()))
 }
 

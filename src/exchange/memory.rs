@@ -55,6 +55,7 @@ impl Context {
             random: random.clone(),
             resolver: Resolver::new(&["127.0.0.1:1".parse().expect("an address")], moment).expect("a resolver"),
             roots: Roots::public().expect("public CAs"),
+            prover: None,
             fetch: None,
             outbound,
             allow_networks: Networks::default(),

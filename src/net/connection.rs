@@ -337,6 +337,7 @@ impl Connection {
         if !self.input.is_empty() {
             return Err(ConnectionError::BytesBehindStartTls);
         }
+        let name = tls.name(name);
         let server_name = server_name(name)?;
         let Stream::Plain(pipe) = std::mem::replace(&mut self.stream, Stream::Gone) else {
             return Err(ConnectionError::Lost(io::ErrorKind::InvalidInput.into()));

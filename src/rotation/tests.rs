@@ -108,6 +108,7 @@ fn out(store: &Store, clock: Arc<dyn Clock>, dns: &Scripted) -> delivery::Contex
         random: Arc::new(SeededRandom::new(7)),
         resolver: Resolver::new(&[dns.address()], Duration::from_millis(900)).unwrap(),
         roots: Roots::public().unwrap(),
+        prover: None,
         fetch: None,
         outbound: Arc::new(outbound),
         allow_networks: Networks::loopback(),

@@ -42,6 +42,8 @@ pub struct Config {
     pub state: Option<serde_json::Value>,
     /// `--resolver`: the name servers that are asked; empty for the system's.
     pub resolver: Vec<SocketAddr>,
+    /// `--trust-anchor`: a file with the keys of the DNS's root, where it is not the public one.
+    pub trust_anchor: Option<PathBuf>,
     /// `--remote-port`: where the servers of the DNS listen.
     pub remote_port: u16,
     /// `--policy-port`: where the web servers of MTA-STS policies listen.
@@ -65,6 +67,7 @@ impl Default for Config {
             preset: None,
             state: None,
             resolver: Vec::new(),
+            trust_anchor: None,
             remote_port: SMTP_PORT,
             policy_port: HTTPS_PORT,
         }

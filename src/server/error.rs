@@ -49,6 +49,14 @@ pub enum ServerError {
     /// There can be no resolver.
     #[error("the DNS can't be asked: {0}; name the name servers with --resolver")]
     Resolver(String),
+    /// `--trust-anchor`
+    #[error("--trust-anchor {path}: {what}")]
+    TrustAnchor {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// `delivery.ca_file`
     #[error("setting delivery.ca_file: {path}: {what}")]
     CaFile {
@@ -117,6 +125,7 @@ impl ServerError {
             Self::Setting(_)
             | Self::Hostname(_)
             | Self::CaptureTo(_)
+            | Self::TrustAnchor { .. }
             | Self::CaFile { .. }
             | Self::State(_)
             | Self::KeyFile { .. }

@@ -14,13 +14,13 @@ use super::{Config, ServerError, key_file, meter, sizing};
 use crate::backup::{Backups, Schedule};
 use crate::base::{Clock, DomainName, MessageIds, Random, Secret, limits};
 use crate::directory::{Authenticator, FileTokenError, SetFileToken};
-use crate::dns::{Evidence, Resolver};
+use crate::dns::{Anchors, Evidence, Prover, Resolver};
 use crate::http::{Hub, Mail};
 use crate::jobs::Jobs;
 use crate::net::{Connection, Listener, Sessions};
 use crate::queue::{CountAll, Recover};
 use crate::schema::SCHEMA;
-use crate::settings::{self, Live, Settings};
+use crate::settings::{self, Live, SettingError, Settings};
 use crate::smtp::client::Patience;
 use crate::smtp::server::{Profile, Vrfy};
 use crate::store::{self, Medium, OpenError, Opening, Options, Store};
@@ -211,6 +211,7 @@ impl House {
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
             fetch: fetcher(config, &settings, &resolver, &roots)?,
+            prover: prover(config, &settings)?,
             resolver,
             roots,
             outbound,
@@ -493,6 +494,29 @@ fn roots(settings: &Settings) -> Result<Roots, ServerError> {
         return Roots::public().map_err(|error| ServerError::CaFile { path, what: error.to_string() });
     }
     Roots::public_and_file(&path).map_err(|error| ServerError::CaFile { path, what: error.to_string() })
+}
+
+/// Who verifies the DNS, where DANE is kept to.
+fn prover(config: &Config, settings: &Settings) -> Result<Option<Prover>, ServerError> {
+    let anchors = match &config.trust_anchor {
+        None => Anchors::root(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+            let anchors = text.and_then(|text| Anchors::read(&text));
+            anchors.map_err(|what| ServerError::TrustAnchor { path: path.clone(), what })?
+        }
+    };
+    if !settings.delivery_dane {
+        return Ok(None);
+    }
+    let spared = |name: &String| {
+        let wanted = "domains, as in lan,corp.example.com";
+        let wrong = SettingError::Meaning { name: "delivery.dane_except", value: name.clone(), wanted };
+        DomainName::parse(name).map_err(|_| ServerError::Setting(wrong))
+    };
+    let spared = settings.delivery_dane_except.iter().map(spared).collect::<Result<_, _>>()?;
+    let prover = Prover::new(&config.resolver, Duration::from_secs(limits::DNS_ANSWER_S), &anchors, spared);
+    prover.map(Some).map_err(ServerError::Resolver)
 }
 
 /// Who fetches MTA-STS policies, where they are kept to.

@@ -97,6 +97,10 @@ settings! {
     "delivery.allow_networks" => delivery_allow_networks: Networks = "";
     /// A file with further CAs in PEM form, beside the public ones: for servers whose certificate is verified. Empty: none.
     "delivery.ca_file" => delivery_ca_file: String = "";
+    /// Whether mail servers are proved by DNSSEC and TLSA records, where the name servers pass on what that takes. RFC 7672.
+    "delivery.dane" => delivery_dane: bool = "true";
+    /// Domains for whose mail, and that of those below them, nothing of DNSSEC is looked at, as in lan,corp.example.com: those that only the name servers of your own network know, which the signatures of the public DNS deny. Empty: none.
+    "delivery.dane_except" => delivery_dane_except: Vec<String> = "";
     /// Whether the MTA-STS policies of other domains are looked for and kept to. RFC 8461.
     "delivery.mta_sts" => delivery_mta_sts: bool = "true";
     /// Mail for other domains goes to this account instead, and none leaves the machine. Empty: it is sent.
@@ -217,6 +221,9 @@ impl Settings {
         }
         if !capture_to.is_empty() && !Address::parse(capture_to).is_ok_and(|address| address.host.name().is_some()) {
             return wrong("delivery.capture_to", capture_to, "an address, as in captured@example.org");
+        }
+        if let Some(name) = self.delivery_dane_except.iter().find(|name| DomainName::parse(name).is_err()) {
+            return wrong("delivery.dane_except", name, "domains, as in lan,corp.example.com");
         }
         let separates = |c: char| c.is_ascii_punctuation() && !"@.\"\\(),:;<>[]".contains(c);
         if !self.backup_daily_at.is_empty() && self.backup_daily_at_ms().is_none() {

@@ -12,8 +12,8 @@ use super::Ring;
 use crate::base::{Clock, SystemClock, Timestamp, limits};
 
 /// What is logged: the server's own events, and only trouble from the libraries. actix_http calls it an error when a
-/// client sends nonsense.
-const FILTER: &str = "info,actix_http=off,actix_server=warn,mio=warn,rustls=warn";
+/// client sends nonsense; hickory writes answers out whole that it can't prove, and the record of the attempt says what of.
+const FILTER: &str = "info,actix_http=off,actix_server=warn,hickory_net::dnssec=off,mio=warn,rustls=warn";
 /// Where the server's own events come from.
 const OWN: &str = "pillarbox";
 

@@ -15,6 +15,7 @@ use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::dane::Published;
 use super::facts::Certified;
 use crate::base::limits;
 
@@ -57,7 +58,7 @@ pub struct ClientTls {
 }
 
 /// What a server's certificate must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Demand {
     /// Anything: whether it is more is noted. Against somebody who only listens, that is as good (RFC 7435).
     Nothing,
@@ -65,6 +66,8 @@ enum Demand {
     Verified,
     /// The one whose DER form has this SHA-256.
     Pinned([u8; 32]),
+    /// What the DNS publishes of it.
+    Published(Arc<Published>),
 }
 
 impl Roots {
@@ -139,6 +142,14 @@ impl Roots {
         self.client(Demand::Pinned(sha256))
     }
 
+    /// The certificate must be what the DNS publishes of it.
+    ///
+    /// # Errors
+    /// rustls's.
+    pub fn published(&self, published: Arc<Published>) -> Result<Arc<ClientTls>, rustls::Error> {
+        self.client(Demand::Published(published))
+    }
+
     // RFC 8996: nothing below TLS 1.2.
     fn client(&self, demand: Demand) -> Result<Arc<ClientTls>, rustls::Error> {
         let mut template = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
@@ -158,11 +169,20 @@ pub(crate) struct Handshake {
 }
 
 impl ClientTls {
+    /// The name that the server is asked for, which is found under that name.
+    // RFC 7672 §8.1: the TLSA base domain
+    pub(crate) fn name<'a>(&'a self, found: &'a str) -> &'a str {
+        match &self.demand {
+            Demand::Published(published) => published.base.as_str(),
+            Demand::Nothing | Demand::Verified | Demand::Pinned(_) => found,
+        }
+    }
+
     /// What one connection needs.
     pub(crate) fn handshake(&self) -> Handshake {
         let judge = Arc::new(Judge {
             roots: self.roots.clone(),
-            demand: self.demand,
+            demand: self.demand.clone(),
             certified: Mutex::new(Certified::NotAsked),
         });
         let mut config = self.template.clone();
@@ -196,17 +216,18 @@ impl ServerCertVerifier for Judge {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let certified = match self.demand {
+        let certified = match &self.demand {
             Demand::Pinned(expected) => {
                 let seen = Sha256::digest(certificate.as_ref());
-                if !bool::from(seen.as_slice().ct_eq(&expected)) {
+                if !bool::from(seen.as_slice().ct_eq(expected)) {
                     return Err(rustls::Error::General("the certificate is not the pinned one".into()));
                 }
                 Certified::Pinned
             }
+            Demand::Published(published) => published.judge(certificate, intermediates, now, &self.roots.provider)?,
             demand => match self.roots.verifier.verify_server_cert(certificate, intermediates, name, ocsp, now) {
                 Ok(_) => Certified::Verified,
-                Err(error) if demand == Demand::Verified => return Err(error),
+                Err(error) if *demand == Demand::Verified => return Err(error),
                 Err(error) => Certified::Unverified(reason(&error)),
             },
         };

@@ -32,6 +32,10 @@ pub enum Certified {
     Verified,
     /// It is the one that we were told to expect.
     Pinned,
+    /// The DNS publishes it: DANE-EE(3).
+    DaneEe,
+    /// A CA vouches for it and its name that the DNS publishes: DANE-TA(2).
+    DaneTa,
     /// It was accepted all the same, and this is what is wrong with it.
     Unverified(String),
 }
@@ -78,6 +82,8 @@ impl Facts {
             Certified::NotAsked => format!("{version} {cipher}"),
             Certified::Verified => format!("{version} {cipher} verified"),
             Certified::Pinned => format!("{version} {cipher} pinned"),
+            Certified::DaneEe => format!("{version} {cipher} DANE-EE"),
+            Certified::DaneTa => format!("{version} {cipher} DANE-TA"),
             Certified::Unverified(why) => format!("{version} {cipher} unverified ({why})"),
         }
     }

@@ -6,10 +6,12 @@ mod binding;
 mod certificates;
 mod client;
 mod config;
+mod dane;
 mod facts;
 mod resolver;
 
 pub use certificates::{CertificateFacts, Certificates, TABLES, TLS_CERTS, TlsError, certificates};
 pub use client::{ClientTls, Roots, RootsError};
 pub use config::Protocol;
+pub use dane::Published;
 pub use facts::{Certified, Facts};

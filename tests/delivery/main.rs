@@ -5,6 +5,7 @@ mod authentication;
 mod broken;
 mod clock;
 mod clock_table;
+mod dane;
 mod forwarding;
 mod mta_sts;
 mod routes;
@@ -17,6 +18,8 @@ mod trouble;
 #[path = "../world/dns.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod dns;
+#[path = "../world/signed.rs"]
+mod signed;
 #[path = "../world/sink.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod sink;

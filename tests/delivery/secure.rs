@@ -4,9 +4,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PublicKeyData};
 use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -15,11 +15,17 @@ use tokio_rustls::TlsAcceptor;
 /// A CA, and the file that makes a site trust it.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    own: CertificateDer<'static>,
     folder: TempDir,
 }
 
 /// A certificate of the authority and its key, for one name.
-pub struct Certificate(Arc<ServerConfig>);
+#[derive(Clone)]
+pub struct Certificate {
+    config: Arc<ServerConfig>,
+    /// Its SubjectPublicKeyInfo, in DER form.
+    pub key: Vec<u8>,
+}
 
 impl Authority {
     pub fn new() -> Self {
@@ -29,7 +35,7 @@ impl Authority {
         let certificate = params.self_signed(&key).unwrap();
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("ca.pem"), certificate.pem()).unwrap();
-        Self { issuer: Issuer::new(params, key), folder }
+        Self { own: certificate.der().clone(), issuer: Issuer::new(params, key), folder }
     }
 
     /// The setting that makes a site trust it.
@@ -37,6 +43,12 @@ impl Authority {
         format!("delivery.ca_file={}", self.folder.path().join("ca.pem").display())
     }
 
+    /// Its own certificate, in DER form.
+    pub fn der(&self) -> Vec<u8> {
+        self.own.to_vec()
+    }
+
+    /// A certificate of a server, which shows the authority's too.
     pub fn certificate(&self, name: &str) -> Certificate {
         let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -46,9 +58,9 @@ impl Authority {
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![signed.der().clone()], private)
+            .with_single_cert(vec![signed.der().clone(), self.own.clone()], private)
             .unwrap();
-        Certificate(Arc::new(config))
+        Certificate { config: Arc::new(config), key: key.subject_public_key_info() }
     }
 }
 
@@ -65,7 +77,7 @@ impl Web {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (answer, asked) = (Arc::new(Mutex::new(String::new())), Arc::new(Mutex::new(0)));
-        let acceptor = TlsAcceptor::from(certificate.0);
+        let acceptor = TlsAcceptor::from(certificate.config);
         let (shared, count) = (Arc::clone(&answer), Arc::clone(&asked));
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
@@ -117,7 +129,7 @@ impl Mx {
         let heard = Arc::clone(&said);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                let (heard, config) = (Arc::clone(&heard), Arc::clone(&certificate.0));
+                let (heard, config) = (Arc::clone(&heard), Arc::clone(&certificate.config));
                 tokio::spawn(async move {
                     let _ = serve(Box::new(socket), config, extensions, &heard).await;
                 });

@@ -15,6 +15,7 @@ use pillarbox::store::{Halt, Op, StoreError, Tx};
 use pillarbox::trace;
 
 use crate::dns::{Dns, Zone};
+use crate::signed::SignedDns;
 use crate::sink::{ALWAYS, Fault, Sink, Stage};
 
 /// How long anything may take that needs no turn of the clock.
@@ -38,18 +39,24 @@ impl Site {
     /// The same, and MTA-STS policies are fetched at `policy_port`.
     pub async fn open_with(zone: Zone, port: u16, policy_port: u16, settings: &[&str]) -> Self {
         let dns = Dns::start(zone);
+        let config = Config { resolver: vec![dns.address], policy_port, ..Config::default() };
+        Self::begin(dns, config, port, settings).await
+    }
+
+    /// The same, and it asks a DNS with signatures.
+    pub async fn open_signed(signed: &SignedDns, port: u16, policy_port: u16, settings: &[&str]) -> Self {
+        let (resolver, trust_anchor) = (vec![signed.address], Some(signed.trust_anchor()));
+        let config = Config { resolver, trust_anchor, policy_port, ..Config::default() };
+        // Nobody asks the other one.
+        Self::begin(Dns::start(Zone::new()), config, port, settings).await
+    }
+
+    async fn begin(dns: Dns, config: Config, port: u16, settings: &[&str]) -> Self {
         let clock = Arc::new(TurnedClock::new(START));
         let mut set = vec!["delivery.allow_networks=127.0.0.0/8".to_owned()];
         set.extend(settings.iter().map(|setting| (*setting).to_owned()));
-        let config = Config {
-            data: None,
-            hostname: Some("us.test".into()),
-            settings: set,
-            resolver: vec![dns.address],
-            remote_port: port,
-            policy_port,
-            ..Config::default()
-        };
+        let config =
+            Config { data: None, hostname: Some("us.test".into()), settings: set, remote_port: port, ..config };
         let random = Arc::new(SeededRandom::new(7));
         let house = House::open(&config, Arc::<TurnedClock>::clone(&clock), random).await.unwrap();
         house.deliver(Vec::new());

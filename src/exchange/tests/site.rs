@@ -111,6 +111,7 @@ impl Site {
             random,
             resolver: Resolver::new(&["127.0.0.1:1".parse().unwrap()], Duration::from_millis(100)).unwrap(),
             roots: Roots::public().unwrap(),
+            prover: None,
             fetch: None,
             outbound,
             allow_networks: Networks::loopback(),

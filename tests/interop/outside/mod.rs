@@ -2,6 +2,7 @@
 //! the tests; all servers of it listen on one port.
 
 mod bounces;
+mod dane;
 mod faults;
 mod inward;
 mod onward;
@@ -46,8 +47,13 @@ impl Outside {
 
     /// Our server on its file, which may be there from before, with `arguments` after the usual ones.
     pub fn serve(&self, arguments: &[&str]) -> Site {
+        self.serve_asking(self.dns.address, arguments)
+    }
+
+    /// The same, and it asks another name server.
+    pub fn serve_asking(&self, resolver: SocketAddr, arguments: &[&str]) -> Site {
         let smtp = format!("smtp=127.0.0.1:{}", self.port);
-        let (resolver, port) = (self.dns.address.to_string(), self.port.to_string());
+        let (resolver, port) = (resolver.to_string(), self.port.to_string());
         let mut all = vec!["--listen", &smtp, "--resolver", &resolver, "--remote-port", &port];
         all.extend(["--set", "delivery.allow_networks=127.0.0.0/8", "--set", "queue.retry_seconds=1"]);
         all.extend(arguments);
