@@ -278,6 +278,11 @@ impl Prover {
                 let standing = if is_own { Some(Standing::Insecure) } else { judged(name, kind, &records) };
                 return standing.map(|standing| Found::Answer { records, standing }).ok_or(Missing::Unproved);
             }
+            // Of a chain that it has followed by itself, the library says how its end stands and nothing of its links.
+            Err(NetError::Dns(Semantic::NoRecordsFound(nothing))) if nothing.query.name() != name => {
+                return Err(Missing::Unproved);
+            }
+            Err(NetError::Dns(Semantic::Nsec { query, .. })) if query.name() != name => return Err(Missing::Unproved),
             Err(NetError::Dns(Semantic::NoRecordsFound(nothing))) => {
                 let is_secure = if is_own { Some(false) } else { denied(&nothing) };
                 (nothing.response_code, is_secure, nothing.authorities.as_deref().unwrap_or_default().to_vec())

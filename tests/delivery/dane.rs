@@ -1,8 +1,11 @@
 //! DANE (RFC 7672): a server is what the signed DNS says that it is, and nobody gets around that by holding back or
 //! spoiling signatures.
 
+use std::time::Duration;
+
 use hickory_resolver::proto::rr::RecordType;
 use pillarbox::base::TlsWish;
+use pillarbox::dns::{Anchors, MailServers, Prover};
 use sha2::{Digest, Sha256};
 
 use crate::secure::{Authority, Certificate, Mx, Web};
@@ -227,6 +230,28 @@ async fn there_may_be_nothing_at_the_end_of_a_chain() {
     assert!(words.text.contains("by the TLSA records of host.test (DANE)"), "{words:?}");
     assert_eq!(sink.count(), 1);
     site.stop().await;
+}
+
+// RFC 7672 §2.1.3: a chain is as secure as its links
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_chain_says_nothing_of_its_links() {
+    let alias = || SignedZone::new().cname("there.test", "host.example").address("host.example", "127.0.0.9");
+    let dns = SignedDns::start(alias());
+    let anchors = Anchors::read(&std::fs::read_to_string(dns.trust_anchor()).unwrap()).unwrap();
+    let prover = Prover::new(&[dns.address], Duration::from_secs(15), &anchors, Vec::new()).unwrap();
+    for (zone, is_secure) in [
+        (alias(), true),
+        (alias().partial(), true),
+        (alias().unsigned("test"), false),
+        (alias().unsigned("test").partial(), false),
+        (alias().unsigned("example"), false),
+        (alias().unsigned("example").partial(), false),
+    ] {
+        let case = format!("{zone:?}");
+        dns.set(zone);
+        let seen = prover.mail_servers(&"there.test".parse().unwrap()).await.unwrap();
+        assert_eq!(seen, (MailServers::Implicit, is_secure), "{case}");
+    }
 }
 
 // RFC 7646

@@ -28,6 +28,7 @@ pub struct SignedZone {
     /// DNAME records.
     moved: BTreeMap<Name, Name>,
     is_stripped: bool,
+    is_partial: bool,
 }
 
 impl SignedZone {
@@ -95,6 +96,11 @@ impl SignedZone {
     /// Nothing of DNSSEC is answered, as by a name server that knows nothing of it.
     pub fn stripped(self) -> Self {
         Self { is_stripped: true, ..self }
+    }
+
+    /// Of a chain only the first link is answered, as by a name server that is not asked to resolve.
+    pub fn partial(self) -> Self {
+        Self { is_partial: true, ..self }
     }
 
     fn with(mut self, name: &str, data: RData) -> Self {
@@ -173,6 +179,9 @@ fn answer(query: &[u8], zone: &SignedZone, signer: &DnssecSigner) -> Option<Vec<
         };
         reply.add_answers(records);
         name = target;
+        if zone.is_partial {
+            break;
+        }
     }
     reply.to_vec().ok()
 }
