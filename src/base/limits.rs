@@ -470,6 +470,12 @@ pub const PEER_NAME_CHARS: usize = 64;
 pub const ETRN_PAUSE_MS: u64 = 10 * 60 * 1000;
 /// Queue entries that ETRN releases in one transaction.
 pub const ETRN_SLICE: usize = 500;
+/// Seconds between two sessions with a peer that are begun by a schedule, at least: schedules are looked at each minute.
+pub const SCHEDULE_EVERY_S_MIN: u32 = 60;
+/// The same, at most: a week.
+pub const SCHEDULE_EVERY_S_MAX: u32 = 7 * 24 * 60 * 60;
+/// Octets of a line of cron.
+pub const CRON_BYTES: usize = 100;
 /// Seconds of a session with a peer, both of its directions together: no message is begun after that.
 pub const TURN_SESSION_S: u64 = 30 * 60;
 /// Seconds that a client waits for the greeting, and for the answer to a command. RFC 5321 §4.5.3.2.1 to §4.5.3.2.3

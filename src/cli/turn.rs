@@ -122,9 +122,29 @@ pub struct PeerFields {
     /// A disabled peer is as good as none, but its mail stays held
     #[arg(long, value_name = "BOOL", action = ArgAction::Set)]
     enabled: Option<bool>,
+    /// Messages that a session with swapped roles carries in each direction, at most; 0: as many as there are
+    #[arg(long, value_name = "N")]
+    session_messages: Option<u32>,
+    /// Octets of messages after which it carries no other in that direction; 0: as many as there are
+    #[arg(long, value_name = "BYTES")]
+    session_bytes: Option<u64>,
+    /// Seconds that it takes, at most; 0: 1800
+    #[arg(long, value_name = "SECONDS")]
+    session_seconds: Option<u32>,
+    /// Dials it by itself so many seconds after the last time; 0: no schedule
+    #[arg(long, value_name = "SECONDS", conflicts_with = "cron")]
+    every: Option<u32>,
+    /// Dials it by itself at the times of a line of cron, in UTC, as in '*/15 * * * *'; empty: no schedule
+    #[arg(long, value_name = "LINE")]
+    cron: Option<String>,
     /// For people
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
+}
+
+/// A number, or null for 0: that one is no limit.
+fn number_or_none<N: Into<Value> + PartialEq + Default>(number: Option<N>) -> Option<Value> {
+    number.map(|number| if number == N::default() { Value::Null } else { number.into() })
 }
 
 fn word(value: impl ValueEnum) -> String {
@@ -151,6 +171,18 @@ impl Fields for Box<PeerFields> {
             let bare = if asks { json!({"mode": "pkix"}) } else { json!({}) };
             tls.get_or_insert(bare)["required"] = required.into();
         }
+        let limits = given([
+            ("messages", number_or_none(self.session_messages)),
+            ("size_bytes", number_or_none(self.session_bytes)),
+            ("duration_seconds", number_or_none(self.session_seconds)),
+        ]);
+        let schedule = match (self.every, self.cron) {
+            (Some(0), _) => Some(Value::Null),
+            (Some(seconds), _) => Some(json!({"every_seconds": seconds, "cron": null})),
+            (None, Some(line)) if line.is_empty() => Some(Value::Null),
+            (None, Some(line)) => Some(json!({"every_seconds": null, "cron": line})),
+            (None, None) => None,
+        };
         Ok(given([
             ("verbs", several(self.verbs.into_iter().map(word).collect())),
             ("direction", self.direction.map(|direction| word(direction).into())),
@@ -162,6 +194,8 @@ impl Fields for Box<PeerFields> {
             ("networks", several(self.networks)),
             ("enabled", self.enabled.map(Value::from)),
             ("note", self.note.map(Value::from)),
+            ("limits", (!limits.is_empty()).then_some(Value::Object(limits))),
+            ("schedule", schedule),
         ]))
     }
 }

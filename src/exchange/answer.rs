@@ -52,7 +52,7 @@ pub(super) async fn answer(mut connection: Connection, turned: Turned, context: 
         began_ms: context.delivery.clock.monotonic_ms(),
     };
     let courier = PeerCourier::new(Arc::clone(&context.delivery), domains, plan.actor.clone());
-    let mut courier = Bounded::new(courier, cancel);
+    let mut courier = Bounded::new(courier, cancel, peer.fields.limits);
     let (client::Ended::Closed(summary) | client::Ended::Swap(_, summary)) =
         client::drive(connection, &plan, &mut courier).await;
     courier.into_inner().finish().await;

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::courier::Bounded;
 use super::journal::{Journal, Opening};
 use super::{Call, Context, NotBegun, words};
-use crate::base::{DomainName, Host, limits};
+use crate::base::{DomainName, Host};
 use crate::delivery::PeerCourier;
 use crate::net::{Connection, Transcript};
 use crate::smtp;
@@ -99,7 +99,7 @@ async fn run(
         Err(why) => return Ok(journal.end(SessionState::Failed, why).await),
     };
     let courier = PeerCourier::new(Arc::clone(&context.delivery), fit.theirs.clone(), plan.actor.clone());
-    let mut courier = Bounded::new(courier, cancel.clone());
+    let mut courier = Bounded::new(courier, cancel.clone(), fit.peer.fields.limits);
     let until = courier.until();
     let ended = client::drive(connection, &plan, &mut courier).await;
     courier.into_inner().finish().await;
@@ -210,6 +210,7 @@ async fn swapped(
     cancel: CancellationToken,
 ) -> Session {
     journal.session.swapped = true;
+    let limits = fit.peer.fields.limits;
     let stop = context.server.stop.child_token();
     let server = Arc::new(smtp::server::Context { stop: stop.clone(), ..(*context.server).clone() });
     let serving = smtp::server::serve_reversed(connection, server, Arc::new(fit.peer));
@@ -231,9 +232,10 @@ async fn swapped(
     let (state, outcome) = match served.failure {
         _ if cancel.is_cancelled() => (SessionState::Failed, format!("{tally}, then it was cancelled")),
         None => (SessionState::Done, tally),
+        Some(_) if served.is_full => (SessionState::Done, format!("{tally}: that is all that one session takes")),
         Some(_) if until <= Instant::now() => {
-            let minutes = limits::TURN_SESSION_S / 60;
-            (SessionState::Failed, format!("{tally}, then it was ended after {minutes} minutes"))
+            let seconds = limits.duration().as_secs();
+            (SessionState::Failed, format!("{tally}, then it was ended after {seconds} seconds"))
         }
         Some(why) => (SessionState::Failed, format!("{tally}, then it broke: {why}")),
     };

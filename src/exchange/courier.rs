@@ -1,27 +1,29 @@
-use std::time::Duration;
-
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{QueueId, limits};
+use crate::base::QueueId;
 use crate::delivery::is_no_mail_here;
 use crate::queue::{Outcome, Verdict};
 use crate::smtp::client::{Courier, Mail, NotOpened, Room};
+use crate::turn::SessionLimits;
 
-/// A courier whose session has an end: when it has taken its time or is cancelled, no more messages are begun. What is
-/// being sent is sent to its end.
+/// A courier whose session has an end: when it has taken its time, has carried what it may, or is cancelled, no more
+/// messages are begun. What is being sent is sent to its end.
 pub(super) struct Bounded<C> {
     inner: C,
     until: Instant,
     cancel: CancellationToken,
     takes_mail: bool,
+    limits: SessionLimits,
+    /// Messages that were begun, and their octets.
+    begun: (u64, u64),
 }
 
 impl<C> Bounded<C> {
     /// For a session that begins now.
-    pub(super) fn new(inner: C, cancel: CancellationToken) -> Self {
-        let until = Instant::now() + Duration::from_secs(limits::TURN_SESSION_S);
-        Self { inner, until, cancel, takes_mail: true }
+    pub(super) fn new(inner: C, cancel: CancellationToken, limits: SessionLimits) -> Self {
+        let until = Instant::now() + limits.duration();
+        Self { inner, until, cancel, takes_mail: true, limits, begun: (0, 0) }
     }
 
     /// The courier itself, at the end of the session.
@@ -37,10 +39,14 @@ impl<C> Bounded<C> {
 
 impl<C: Courier> Courier for Bounded<C> {
     async fn next(&mut self, room: Room) -> Option<Mail> {
-        if !self.takes_mail || self.cancel.is_cancelled() || self.until <= Instant::now() {
+        let (messages, size_bytes) = self.begun;
+        let is_over = self.cancel.is_cancelled() || self.until <= Instant::now();
+        if !self.takes_mail || is_over || self.limits.are_reached(messages, size_bytes) {
             return None;
         }
-        self.inner.next(room).await
+        let mail = self.inner.next(room).await?;
+        self.begun = (messages + 1, size_bytes + mail.content.size_bytes());
+        Some(mail)
     }
 
     async fn open(&mut self, recipients: &[QueueId]) -> Result<(), NotOpened> {

@@ -11,15 +11,19 @@ mod courier;
 mod journal;
 #[cfg(test)]
 mod memory;
+mod schedule;
 #[cfg(test)]
 mod tests;
 mod words;
+mod work;
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 pub use journal::{Live, Spoken};
+pub use schedule::Schedule;
+pub use work::{order, work};
 
 use crate::base::SessionId;
 use crate::net::Connection;

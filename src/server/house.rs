@@ -369,6 +369,12 @@ impl House {
         tokio::spawn(keeper.run(self.stop.clone()));
     }
 
+    /// Begins the sessions with peers that have a schedule, until [`House::stop`].
+    pub fn call_peers(&self) {
+        let schedule = exchange::Schedule::new(Arc::clone(&self.exchange), Arc::clone(&self.jobs));
+        tokio::spawn(schedule.run(self.stop.clone()));
+    }
+
     /// Begins to fetch MTA-STS policies anew before they expire, until [`House::stop`].
     pub fn keep_policies(&self) {
         tokio::spawn(delivery::keep_policies(Arc::clone(&self.delivery)));

@@ -10,6 +10,7 @@ mod lease;
 mod login;
 mod peer;
 mod peer_row;
+mod schedule;
 mod secret;
 mod session;
 #[cfg(test)]
@@ -21,8 +22,9 @@ pub use flushes::Flushes;
 pub use lease::{Lease, Leases};
 pub use login::{Known, Way, Welcome, authenticate, welcome};
 pub use peer::{
-    DeletePeer, Direction, Peer, PeerFields, PutPeer, Refused, ServerTls, Verb, domains_held, domains_ours, has_mail,
-    peer, peer_by_login, peer_holding, peers, peers_by_network, peers_of_domain,
+    DeletePeer, Direction, Peer, PeerFields, PutPeer, Refused, ServerTls, SessionLimits, Verb, domains_held,
+    domains_ours, has_mail, peer, peer_by_login, peer_holding, peers, peers_by_network, peers_of_domain,
 };
+pub use schedule::{BadSchedule, Schedule, last_call};
 pub use secret::{is_machine_made, make_secret};
 pub use session::{EndRunning, PutSession, Role, Session, SessionChanged, SessionState, newest, session, sessions};

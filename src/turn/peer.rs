@@ -1,10 +1,12 @@
 use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::schedule::Schedule;
 use super::validate::validate;
-use crate::base::{DomainName, Host, Networks, Timestamp};
+use crate::base::{DomainName, Host, Networks, Timestamp, limits};
 use crate::directory::{self, Precondition, Put};
 use crate::postcard_row;
 use crate::queue::{self, Login, Match, ROUTE_TOPIC, RouteKind};
@@ -86,6 +88,57 @@ pub struct PeerFields {
     pub enabled: bool,
     /// For people.
     pub note: String,
+    /// How much a session carries.
+    pub limits: SessionLimits,
+    /// When we dial it by ourselves; `None`: when somebody asks for it.
+    pub schedule: Option<Schedule>,
+}
+
+/// How much a session carries that swaps roles, in each direction: no message is begun beyond it, and what is left waits
+/// for another session. `None`: as much as there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionLimits {
+    /// Messages.
+    pub messages: Option<u32>,
+    /// Octets of messages: the one that reaches it is the last.
+    pub size_bytes: Option<u64>,
+    /// Seconds, both directions together; [`limits::TURN_SESSION_S`] at most, and where it is `None`.
+    pub duration_s: Option<u32>,
+}
+
+impl SessionLimits {
+    /// Whether a session that has carried so much in one direction may begin no other message in it.
+    pub fn are_reached(&self, messages: u64, size_bytes: u64) -> bool {
+        self.messages.is_some_and(|most| messages >= u64::from(most))
+            || self.size_bytes.is_some_and(|most| size_bytes >= most)
+    }
+
+    /// How long a session may go on.
+    pub fn duration(&self) -> Duration {
+        Duration::from_secs(self.duration_s.map_or(limits::TURN_SESSION_S, u64::from).min(limits::TURN_SESSION_S))
+    }
+}
+
+impl PeerFields {
+    /// Of a peer that dials us, with everything else as it is where nothing is said.
+    pub fn dialling_us(verbs: Vec<Verb>, domains: Vec<DomainName>, login: Option<Login>) -> Self {
+        Self {
+            verbs,
+            direction: Direction::Accept,
+            host: None,
+            port: 25,
+            domains,
+            login,
+            mechanisms: Mechanism::USUAL.to_vec(),
+            in_clear: false,
+            tls: ServerTls::Verified,
+            networks: Networks::default(),
+            enabled: true,
+            note: String::new(),
+            limits: SessionLimits::default(),
+            schedule: None,
+        }
+    }
 }
 
 /// A verb of the TURN family.
@@ -289,6 +342,13 @@ pub(super) fn domain_place(domain: &DomainName, peer: &str) -> (String, String) 
 }
 
 impl Peer {
+    /// When we dial it next by ourselves, having done so, or having changed it, at `since`.
+    pub fn next_call(&self, since: Timestamp) -> Option<Timestamp> {
+        let fields = &self.fields;
+        let schedule = fields.schedule.as_ref().filter(|_| fields.enabled && fields.direction.initiates())?;
+        schedule.next(since)
+    }
+
     /// The user name that nobody else may have: that by which it logs in to us.
     pub(super) fn user_taken(&self) -> Option<&str> {
         let login = self.fields.login.as_ref().filter(|_| self.fields.direction.accepts());

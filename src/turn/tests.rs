@@ -36,20 +36,8 @@ fn name(text: &str) -> DomainName {
 
 /// A peer that fetches the mail of `branch.test` and takes part in `ours.test`.
 fn fields() -> PeerFields {
-    PeerFields {
-        verbs: vec![Verb::Turn, Verb::Atrn],
-        direction: Direction::Accept,
-        host: None,
-        port: 25,
-        domains: vec![name("branch.test"), name("ours.test")],
-        login: Some(Login { user: "branch".into(), secret: "s3cret".into() }),
-        mechanisms: crate::sasl::Mechanism::USUAL.to_vec(),
-        in_clear: false,
-        tls: ServerTls::Verified,
-        networks: Networks::default(),
-        enabled: true,
-        note: String::new(),
-    }
+    let domains = vec![name("branch.test"), name("ours.test")];
+    PeerFields::dialling_us(vec![Verb::Turn, Verb::Atrn], domains, login("branch"))
 }
 
 fn put(store: &Store, name: &str, fields: PeerFields) -> Result<Peer, Refused> {
@@ -111,6 +99,22 @@ fn what_a_peer_can_not_be_is_said_by_its_field() {
     check("branch", None, |fields| {
         (fields.verbs, fields.login) = (vec![Verb::Etrn], None);
         fields.networks = "192.0.2.0/24".parse().unwrap();
+    });
+    check("branch", Some("limits.messages"), |fields| fields.limits.messages = Some(0));
+    check("branch", Some("limits.size_bytes"), |fields| fields.limits.size_bytes = Some(0));
+    check("branch", Some("limits.duration_seconds"), |fields| fields.limits.duration_s = Some(0));
+    check("branch", Some("limits.duration_seconds"), |fields| fields.limits.duration_s = Some(1801));
+    check("branch", None, |fields| {
+        fields.limits = SessionLimits { messages: Some(1), size_bytes: Some(1), duration_s: Some(1800) };
+    });
+    check("branch", Some("schedule"), |fields| fields.schedule = Some(Schedule::Every { seconds: 900 }));
+    check("branch", Some("schedule"), |fields| {
+        (fields.direction, fields.host) = (Direction::Both, Some(Host::Name(name("isp.test"))));
+        fields.schedule = Some(Schedule::Every { seconds: 1 });
+    });
+    check("branch", None, |fields| {
+        (fields.direction, fields.host) = (Direction::Both, Some(Host::Name(name("isp.test"))));
+        fields.schedule = Some(Schedule::Cron("0 6 * * *".into()));
     });
     // Where we dial, the name is the other side's affair.
     check("branch", None, |fields| {

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use super::peer::{PEER_LOGINS, PeerFields, PeerName, Refused, Verb};
+use super::peer::{PEER_LOGINS, PeerFields, PeerName, Refused, SessionLimits, Verb};
 use super::secret::is_machine_made;
 use crate::base::{Address, limits};
 use crate::directory;
@@ -97,6 +97,22 @@ fn check_fields(fields: &PeerFields) -> Result<(), Wrong> {
     }
     if fields.note.len() > limits::NOTE_BYTES || fields.note.chars().any(char::is_control) {
         return Err(wrong("note", format!("at most {} octets without control characters", limits::NOTE_BYTES)));
+    }
+    let SessionLimits { messages, size_bytes, duration_s } = fields.limits;
+    if messages == Some(0) {
+        return Err(wrong("limits.messages", "at least one message; null for as many as there are"));
+    }
+    if size_bytes == Some(0) {
+        return Err(wrong("limits.size_bytes", "at least one octet; null for as many as there are"));
+    }
+    if duration_s.is_some_and(|seconds| seconds == 0 || u64::from(seconds) > limits::TURN_SESSION_S) {
+        return Err(wrong("limits.duration_seconds", format!("1 to {} seconds", limits::TURN_SESSION_S)));
+    }
+    if let Some(schedule) = &fields.schedule {
+        if !fields.direction.initiates() {
+            return Err(wrong("schedule", "only a peer that we dial has one: its direction is accept"));
+        }
+        schedule.check().map_err(|bad| wrong("schedule", bad.to_string()))?;
     }
     Ok(())
 }

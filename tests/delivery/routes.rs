@@ -1,8 +1,8 @@
 //! Routes: what an administrator sets goes before the DNS.
 
-use pillarbox::base::{Host, Networks, QueueId};
+use pillarbox::base::{Host, QueueId};
 use pillarbox::queue::{Action, DeleteRoute, Login, Match, RouteKind, TlsUse, Via};
-use pillarbox::turn::{Direction, PeerFields, PutPeer, ServerTls, Verb};
+use pillarbox::turn::{Direction, PeerFields, PutPeer, Verb};
 
 use crate::dns::Zone;
 use crate::sink::{Fault, Sink, Stage, free_port};
@@ -138,19 +138,12 @@ async fn what_is_released_to_a_peer_that_takes_no_mail_at_its_port_waits_for_it_
     let sink = Sink::start("127.0.0.9:0");
     sink.fail(Stage::Sender, Fault::Reply("502 5.5.1 ATRN first"), 100);
     let site = Site::open(Zone::new(), sink.address.port(), &[]).await;
+    let login = Login { user: "us".into(), secret: "a secret that nobody may hear".into() };
     let fields = PeerFields {
-        verbs: vec![Verb::Atrn],
         direction: Direction::Initiate,
         host: Some(Host::parse("[127.0.0.9]").unwrap()),
         port: sink.address.port(),
-        domains: vec!["there.test".parse().unwrap()],
-        login: Some(Login { user: "us".into(), secret: "a secret that nobody may hear".into() }),
-        mechanisms: pillarbox::sasl::Mechanism::USUAL.to_vec(),
-        in_clear: false,
-        tls: ServerTls::Verified,
-        networks: Networks::default(),
-        enabled: true,
-        note: String::new(),
+        ..PeerFields::dialling_us(vec![Verb::Atrn], vec!["there.test".parse().unwrap()], Some(login))
     };
     let precondition = pillarbox::directory::Precondition::None;
     let put = PutPeer { name: "branch".into(), fields, keep_secret: false, precondition, at: START };

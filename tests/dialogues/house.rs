@@ -5,8 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use pillarbox::base::{
-    AccountId, Address, Clock, DomainName, Host, Networks, Random, Secret, SeededRandom, SystemRandom, Timestamp,
-    TurnedClock,
+    AccountId, Address, Clock, DomainName, Host, Random, Secret, SeededRandom, SystemRandom, Timestamp, TurnedClock,
 };
 use pillarbox::directory::{
     self, AccountChange, AccountFields, AliasFields, AppPassword, CreateAppPassword, DeleteAppPassword, DomainFields,
@@ -17,7 +16,7 @@ use pillarbox::net::{self, Connection, Listener};
 use pillarbox::queue::{self, Login};
 use pillarbox::server::{Config, House};
 use pillarbox::store::Op;
-use pillarbox::turn::{self, Direction, PeerFields, PutPeer, ServerTls, Verb};
+use pillarbox::turn::{self, Direction, PeerFields, PutPeer, Verb};
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep};
 
@@ -152,20 +151,8 @@ impl Furnished {
     /// A peer that dials us, enabled, with the secret `s3cret`; the fields say what is otherwise.
     pub async fn peer(&self, fields: &[String]) -> Result<(), String> {
         let [name, fields @ ..] = fields else { return Err("expected: given peer NAME FIELD=VALUE …".into()) };
-        let mut peer = PeerFields {
-            verbs: vec![Verb::Turn, Verb::Atrn],
-            direction: Direction::Accept,
-            host: None,
-            port: 25,
-            domains: Vec::new(),
-            login: Some(Login { user: name.clone(), secret: SECRET.to_owned() }),
-            mechanisms: pillarbox::sasl::Mechanism::USUAL.to_vec(),
-            in_clear: false,
-            tls: ServerTls::Verified,
-            networks: Networks::default(),
-            enabled: true,
-            note: String::new(),
-        };
+        let login = Login { user: name.clone(), secret: SECRET.to_owned() };
+        let mut peer = PeerFields::dialling_us(vec![Verb::Turn, Verb::Atrn], Vec::new(), Some(login));
         for field in fields {
             let (key, value) = field.split_once('=').ok_or_else(|| format!("not FIELD=VALUE: {field}"))?;
             match (key, value) {

@@ -9,7 +9,7 @@ use pillarbox::directory::{DomainFields, Precondition, PutDomain};
 use pillarbox::net::{self, Listener};
 use pillarbox::queue::Login;
 use pillarbox::server::{Config, House};
-use pillarbox::turn::{DeletePeer, Direction, PeerFields, PutPeer, ServerTls, Verb};
+use pillarbox::turn::{DeletePeer, Direction, PeerFields, PutPeer, Verb};
 
 use crate::client::{Client, FAR};
 use crate::wire::Wire;
@@ -84,19 +84,11 @@ impl Near {
 }
 
 fn branch() -> PeerFields {
+    let login = Login { user: "branch".to_owned(), secret: SECRET.to_owned() };
+    let verbs = vec![Verb::Turn, Verb::Atrn, Verb::Etrn];
     PeerFields {
-        verbs: vec![Verb::Turn, Verb::Atrn, Verb::Etrn],
-        direction: Direction::Accept,
-        host: None,
-        port: 25,
-        domains: vec![domain("branch.test")],
-        login: Some(Login { user: "branch".to_owned(), secret: SECRET.to_owned() }),
-        mechanisms: pillarbox::sasl::Mechanism::USUAL.to_vec(),
-        in_clear: false,
-        tls: ServerTls::Verified,
         networks: "192.0.2.0/24".parse::<Networks>().unwrap(),
-        enabled: true,
-        note: String::new(),
+        ..PeerFields::dialling_us(verbs, vec![domain("branch.test")], Some(login))
     }
 }
 

@@ -91,6 +91,8 @@ function Peer({ peer, onEdit, onDone }) {
       ["Logs in as", peer.auth ? peer.auth.sasl_user : "nobody: ETRN alone"],
       ["Logs in by", peer.auth && `${peer.auth.mechanisms.join(", ")}${peer.tls.required === false ? ", also without TLS" : ""}`],
       ["Only from", peer.networks.join(", ")],
+      ["A session carries", carries(peer.limits)],
+      ["Dialled by itself", peer.schedule && html`${whenDialled(peer.schedule)}${peer.next_session_at && html`, next <${Time} at=${peer.next_session_at} />`}`],
       ["Last session", last ? html`<${SessionState} state=${last.state} /> <a href=${link("/turn", last.id)}><${Time} at=${last.started_at} /></a> <span class="quiet">${last.state !== "running" && mail(last)}</span>` : html`<span class="quiet">none yet</span>`],
       ["Note", peer.note],
     ]} />
@@ -156,11 +158,13 @@ function Edit({ peer, onClose, onDone }) {
   const isNew = !peer.name;
   const one = useGet(isNew ? null : at`/turn/peers/${peer.name}`);
   const save = async (/** @type {any} */ form) => {
-    const { name, direction, host, port, domains, user, secret, pin, required, networks, enabled, note } = form;
+    const { name, direction, host, port, domains, user, secret, pin, required, networks, enabled, note, messages, size_bytes, duration_seconds, every_seconds, cron } = form;
     const mechanisms = MECHANISMS.map(([mechanism]) => mechanism).filter((mechanism) => form[`by_${mechanism}`]);
     const body = {
       verbs: VERBS.map(([verb]) => verb).filter((verb) => form[`verb_${verb}`]), direction, domains, networks, enabled, note,
       host: host || null, port, ...(user ? { auth: { sasl_user: user, mechanisms, ...(secret ? { secret } : {}) } } : {}),
+      limits: { messages, size_bytes, duration_seconds },
+      schedule: every_seconds || cron ? { ...(every_seconds ? { every_seconds } : {}), ...(cron ? { cron } : {}) } : null,
       tls: { required, ...(pin ? { mode: "pinned", server_cert_sha256: pin } : { mode: "pkix" }) },
     };
     await put(at`/turn/peers/${name ?? peer.name}`, body, isNew ? { create: true } : { etag: one.etag });
@@ -182,6 +186,11 @@ function Edit({ peer, onClose, onDone }) {
     <${Field} label="Fingerprint of its certificate" name="pin" pointer="/tls/server_cert_sha256" mono value=${seen?.tls.server_cert_sha256} hint="SHA-256 in hexadecimal, for a certificate that no public CA has signed." />
     <${Field} label="Only from these networks" name="networks" type="lines" value=${seen?.networks} hint="One a line, as in 192.0.2.0/24. Empty: from anywhere." />
     <${Field} label="It has to come over TLS" name="required" pointer="/tls/required" type="checkbox" value=${seen?.tls.required ?? true} hint="If not, it may log in on port 366 by CRAM-MD5, from the networks above." />
+    <${Field} label="Dial it every so many seconds" name="every_seconds" pointer="/schedule" type="number" value=${seen?.schedule?.every_seconds} hint="60 to 604800. Empty: only when somebody asks for it." />
+    <${Field} label="Or dial it at the times of a cron line" name="cron" mono value=${seen?.schedule?.cron} placeholder="*/15 * * * *" hint="Minute, hour, day of the month, month, day of the week, in UTC." />
+    <${Field} label="Messages in one session, at most" name="messages" pointer="/limits/messages" type="number" value=${seen?.limits.messages} hint="In each direction. Empty: as many as there are." />
+    <${Field} label="Octets in one session, at most" name="size_bytes" pointer="/limits/size_bytes" type="number" value=${seen?.limits.size_bytes} hint="In each direction: the message that reaches it is the last. Empty: as many as there are." />
+    <${Field} label="Seconds for one session, at most" name="duration_seconds" pointer="/limits/duration_seconds" type="number" value=${seen?.limits.duration_seconds} hint="Empty: 1800." />
     <${Field} label="Enabled" name="enabled" type="checkbox" value=${seen?.enabled ?? true} hint="A disabled peer is as good as none, but its mail stays held." />
     <${Field} label="Note" name="note" value=${seen?.note} />
   <//>`;
@@ -219,6 +228,17 @@ function Session({ id }) {
       onConfirm=${async () => { await post(at`/turn/sessions/${id}/abort`); session.reload(); }}>
       <p>It ends between two messages: nothing is lost, and what was not sent waits for the next session.</p><//>`}
   <//>`;
+}
+
+/** How much a session carries, at most. @param {{ messages: number | null, size_bytes: number | null, duration_seconds: number | null }} limits */
+function carries({ messages, size_bytes, duration_seconds }) {
+  const all = [messages && plural(messages, "message"), size_bytes && bytes(size_bytes), duration_seconds && plural(duration_seconds, "second")].filter(Boolean);
+  return all.length > 0 && `at most ${all.join(", ")}`;
+}
+
+/** @param {{ every_seconds: number | null, cron: string | null }} schedule */
+function whenDialled({ every_seconds, cron }) {
+  return every_seconds ? `every ${plural(every_seconds, "second")}` : html`<code>${cron}</code> (UTC)`;
 }
 
 /** @param {{ sent: number, received: number, refused: number }} session */

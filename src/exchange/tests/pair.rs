@@ -3,12 +3,15 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::site::{SECRET, Site};
-use crate::base::{Host, SeededRandom};
-use crate::exchange::{self, NotBegun};
+use crate::base::{Host, SeededRandom, Timestamp};
+use crate::directory::Precondition;
+use crate::exchange::{self, NotBegun, Schedule};
 use crate::queue::{Login, State};
 use crate::sasl::Mechanism;
 use crate::smtp::server::Profile;
-use crate::turn::{Direction, Role, ServerTls, Session, SessionState, Verb, make_secret};
+use crate::turn::{
+    self, Direction, PeerFields, PutPeer, Role, ServerTls, Session, SessionLimits, SessionState, Verb, make_secret,
+};
 
 /// A hub that holds mail for a branch, and the branch, which dials it.
 async fn pair() -> (Site, Site) {
@@ -98,6 +101,85 @@ async fn the_best_verb_is_asked_for_and_a_look_changes_nothing() {
     assert!(hub.subjects().await.is_empty() && branch.subjects().await.is_empty());
     let session = branch.call_with("hub", None, false, CancellationToken::new()).await.unwrap();
     check(&session, Verb::Atrn, Role::Initiated, 1, 1);
+}
+
+#[tokio::test]
+async fn a_session_carries_what_it_may_and_the_next_one_more() {
+    let octets = "Subject: down a\r\n".len() as u64;
+    for limits in [
+        SessionLimits { messages: Some(2), ..SessionLimits::default() },
+        SessionLimits { size_bytes: Some(octets + 1), ..SessionLimits::default() },
+    ] {
+        // At the side that takes: it says so with 421. At the side that gives: it says QUIT.
+        for limited in ["hub", "branch"] {
+            let (hub, branch) = (Site::start("hub.test").await, Site::start("branch.test").await);
+            hub.put_peer("branch", |fields| {
+                fields.domains = vec!["branch.test".parse().unwrap()];
+                fields.limits = if limited == "hub" { limits } else { SessionLimits::default() };
+            })
+            .await;
+            branch
+                .put_peer("hub", |fields| {
+                    fields.direction = Direction::Initiate;
+                    (fields.host, fields.port) = (Some(Host::Literal(hub.address.ip())), hub.address.port());
+                    fields.tls = ServerTls::Pinned(hub.certificate);
+                    fields.domains = ["branch.test", "hub.test"].map(|name| name.parse().unwrap()).into();
+                    fields.limits = if limited == "branch" { limits } else { SessionLimits::default() };
+                })
+                .await;
+            for which in ["a", "b", "c"] {
+                hub.post("user@branch.test", &format!("down {which}")).await;
+                branch.post("user@hub.test", &format!("up {which}")).await;
+            }
+            let ours = branch.call("hub", Verb::Atrn).await;
+            // What goes up is bounded by the side that dials.
+            let up = if limited == "branch" { 2 } else { 3 };
+            check(&ours, Verb::Atrn, Role::Initiated, up, 2);
+            assert_eq!(ours.outcome.contains("all that one session takes"), limited == "branch", "{}", ours.outcome);
+            assert_eq!(branch.subjects().await, ["down a", "down b"], "{limited} {limits:?}");
+            // Nothing is lost: the rest waits, and is not put off.
+            let _ = hub.session().await;
+            hub.examine().await;
+            branch.examine().await;
+            let waiting = hub.queued("branch.test");
+            assert_eq!(waiting.len(), 1, "{limited} {limits:?}");
+            assert_eq!(branch.queued("hub.test").len() as u64, 3 - up);
+            check(&branch.call("hub", Verb::Atrn).await, Verb::Atrn, Role::Initiated, 3 - up, 1);
+            assert_eq!(branch.subjects().await, ["down a", "down b", "down c"]);
+            assert_eq!(hub.subjects().await.len(), 3);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_peer_is_called_when_its_time_has_come() {
+    let (hub, branch) = pair().await;
+    hub.post("user@branch.test", "down").await;
+    let minute_ago = Timestamp(branch.context.server.clock.now().ms() - 60_000);
+    let row = turn::peer(&branch.store.view().unwrap(), "hub").unwrap().unwrap();
+    let fields = PeerFields { schedule: Some(turn::Schedule::Every { seconds: 60 }), ..row.fields };
+    let put = |at| PutPeer {
+        name: "hub".into(),
+        fields: fields.clone(),
+        keep_secret: false,
+        precondition: Precondition::None,
+        at,
+    };
+    // Changed now, it is due in a minute; changed a minute ago, it is due.
+    let _ = branch.store.write(put(branch.context.server.clock.now())).await.unwrap();
+    let mut schedule = Schedule::new(branch.context.clone(), branch.jobs());
+    assert_eq!(schedule.look().await, []);
+    let _ = branch.store.write(put(minute_ago)).await.unwrap();
+    assert_eq!(schedule.look().await.len(), 1);
+    // Begun once, whether its row is there yet or not.
+    assert_eq!(schedule.look().await, []);
+    check(&branch.session().await, Verb::Atrn, Role::Initiated, 0, 1);
+    assert_eq!(branch.subjects().await, ["down"]);
+    assert_eq!(schedule.look().await, []);
+    // The same after a restart: the session's row says when it was.
+    assert_eq!(Schedule::new(branch.context.clone(), branch.jobs()).look().await, []);
+    hub.examine().await;
+    branch.examine().await;
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use crate::directory::{
 use crate::dns::Resolver;
 use crate::exchange::{self, Call, NotBegun};
 use crate::intake::{self, Accept, Origin, Outbound, Recipient};
+use crate::jobs::Jobs;
 use crate::message::Summary;
 use crate::net::Connection;
 use crate::queue::{self, Login, Notify};
@@ -66,6 +67,7 @@ impl Site {
             turn::TABLES,
             intake::TABLES,
             tls::TABLES,
+            crate::job::TABLES,
         ];
         let checks = [queue::CHECKS, turn::CHECKS].into_iter().flatten();
         let checks: Vec<_> = checks.copied().collect();
@@ -167,20 +169,9 @@ impl Site {
     }
 
     pub(super) async fn put_peer(&self, name: &str, change: impl FnOnce(&mut PeerFields)) {
-        let mut fields = PeerFields {
-            verbs: vec![Verb::Turn, Verb::Etrn, Verb::Atrn],
-            direction: Direction::Accept,
-            host: None,
-            port: 25,
-            domains: Vec::new(),
-            login: Some(Login { user: "branch".into(), secret: SECRET.into() }),
-            mechanisms: crate::sasl::Mechanism::USUAL.to_vec(),
-            in_clear: false,
-            tls: ServerTls::Verified,
-            networks: Networks::default(),
-            enabled: true,
-            note: String::new(),
-        };
+        let login = Login { user: "branch".into(), secret: SECRET.into() };
+        let verbs = vec![Verb::Turn, Verb::Etrn, Verb::Atrn];
+        let mut fields = PeerFields::dialling_us(verbs, Vec::new(), Some(login));
         change(&mut fields);
         let (precondition, at) = (Precondition::None, self.context.server.clock.now());
         let put = PutPeer { name: name.to_owned(), fields, keep_secret: false, precondition, at };
@@ -240,6 +231,12 @@ impl Site {
         let session = server.ids.session(server.clock.now());
         let call = Call { session, peer: peer.to_owned(), verb, dry_run };
         exchange::call(Arc::clone(&self.context), call, cancel).await
+    }
+
+    /// Who runs its jobs.
+    pub(super) fn jobs(&self) -> Arc<Jobs> {
+        let server = &self.context.server;
+        Jobs::new(self.store.clone(), Arc::clone(&server.clock), Arc::clone(&server.ids))
     }
 
     /// The subjects of our user's messages, in their order.

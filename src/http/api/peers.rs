@@ -156,8 +156,10 @@ fn seen(read: &impl Read, row: &turn::Peer) -> Result<(Peer, String), StoreError
     let last = turn::sessions(read, Some(&row.name), None, 1)?.pop();
     let ended_at = last.as_ref().and_then(|(_, session)| session.ended_at).map_or(0, |at| at.ms());
     let managed_by = Section::Peers.managed_by(read, &row.name, row.created_at)?;
+    let called_at = turn::last_call(read, &row.name)?;
+    let next_call = row.next_call(called_at.map_or(row.changed_at, |at| at.max(row.changed_at)));
     let figures = [last.as_ref().map_or(0, |(id, _)| id.0), ended_at, managed_by.is_some().into()];
-    Ok((Peer::of(row, last, managed_by), etag::moving(row.version, &figures)))
+    Ok((Peer::of(row, last, next_call, managed_by), etag::moving(row.version, &figures)))
 }
 
 /// Shows the peer, for the audit.
@@ -200,6 +202,9 @@ impl Refusal for Refused {
                     "in_clear" => "/tls/required".to_owned(),
                     "login.user" => "/auth/sasl_user".to_owned(),
                     "login.secret" => "/auth/secret".to_owned(),
+                    "limits.messages" => "/limits/messages".to_owned(),
+                    "limits.size_bytes" => "/limits/size_bytes".to_owned(),
+                    "limits.duration_seconds" => "/limits/duration_seconds".to_owned(),
                     name => format!("/{name}"),
                 };
                 Problem::invalid(vec![Fault::body(pointer, "not_allowed", what)])

@@ -1,6 +1,6 @@
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::peers::{PeerVerb, WHAT};
@@ -13,8 +13,6 @@ use crate::http::context::Context;
 use crate::http::etag;
 use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Code, Fault, Problem};
-use crate::job::Progress;
-use crate::jobs::{Failed, Order, Task};
 use crate::queue::{self, Match, RouteKind};
 use crate::store::{Read, StoreError};
 use crate::turn::{self, Role, SessionState};
@@ -172,19 +170,11 @@ pub(in crate::http) async fn start_turn_session(
     let (peer, verb) = (path.into_inner(), body.0.verb.map(PeerVerb::read));
     exchange::check(&context.exchange, &peer, verb).map_err(|error| not_begun(error, &peer))?;
     let session = context.exchange.server.ids.session(context.clock.now());
-    let actor = allowed.caller.name();
-    let (target, what) = (peer.clone(), json!({"session": session.to_string(), "dry_run": body.0.dry_run}));
-    let order = Order { kind: "turn_session", target: peer.clone(), actor, session: Some(session) };
-    let (exchange, call) = (context.exchange.clone(), Call { session, peer, verb, dry_run: body.0.dry_run });
-    let work = async move |task: Task| {
-        let ended = exchange::call(exchange, call, task.cancel.clone()).await;
-        if let Ok(session) = &ended {
-            let done = session.sent + session.received;
-            task.report(Progress { done, total: None, unit: "messages".into() });
-        }
-        result(session, ended)
-    };
-    allowed.note(&context, &target, Some(what)).await?;
+    let call = Call { session, peer, verb, dry_run: body.0.dry_run };
+    let what = json!({"session": session.to_string(), "dry_run": call.dry_run});
+    allowed.note(&context, &call.peer, Some(what)).await?;
+    let (order, exchange) = (exchange::order(&call, allowed.caller.name()), context.exchange.clone());
+    let work = async move |task| exchange::work(exchange, call, task).await;
     let id = context.jobs.start(order, work).await.map_err(jobs::not_started)?;
     jobs::started(&context, id)
 }
@@ -323,23 +313,6 @@ fn find(context: &Context, path: &str) -> Result<(SessionId, TurnSession), Probl
     let row = turn::session(&view, id)?.ok_or_else(|| Problem::not_found("session", id))?;
     let transcript = jobs::dialogue(context, &view, id)?;
     Ok((id, TurnSession { transcript, ..TurnSession::of(id, &row) }))
-}
-
-/// What a job says of its session.
-fn result(id: SessionId, ended: Result<turn::Session, NotBegun>) -> Result<Value, Failed> {
-    let session = ended.map_err(|error| Failed::because(error.to_string()))?;
-    let result = json!({
-        "session": id.to_string(),
-        "state": TurnSessionState::of(session.state),
-        "outcome": session.outcome,
-        "sent": session.sent,
-        "received": session.received,
-        "refused": session.refused,
-    });
-    match session.state {
-        SessionState::Done => Ok(result),
-        _ => Err(Failed { problem: session.outcome, result: Some(result) }),
-    }
 }
 
 fn not_begun(error: NotBegun, peer: &str) -> Problem {

@@ -91,11 +91,48 @@ async fn a_peer_says_what_is_wrong_with_it() {
         (with("tls", json!({"mode": "pinned", "server_cert_sha256": "ab"})), "/tls/server_cert_sha256", "malformed"),
         (with("tls", json!({"mode": "pkix", "server_cert_sha256": "ab"})), "/tls/server_cert_sha256", "excluded"),
         (with("port", json!(0)), "/port", "too_small"),
-        (with("limits", json!({})), "/limits", "unknown_field"),
+        (with("limits", json!({"messages": 0})), "/limits/messages", "too_small"),
+        (with("limits", json!({"duration_seconds": 1801})), "/limits/duration_seconds", "too_large"),
+        (with("limits", json!({"size": 1})), "/limits/size", "unknown_field"),
+        (with("schedule", json!({"every_seconds": 900})), "/schedule", "not_allowed"),
+        (with("schedule", json!({})), "/schedule", "not_allowed"),
+        (with("schedule", json!({"every_seconds": 900, "cron": "0 * * * *"})), "/schedule", "not_allowed"),
+        (with("size", json!({})), "/size", "unknown_field"),
     ] {
         let seen = site.write(Method::PUT, PATH, body.clone()).await;
         assert_eq!(seen.faults(), [(pointer.to_owned(), code.to_owned())], "{body}: {}", seen.body);
     }
+}
+
+#[actix_web::test]
+async fn a_peer_that_we_dial_has_a_schedule() {
+    let site = Site::new();
+    let mut body = branch();
+    (body["host"], body["direction"]) = ("hub.test".into(), "initiate".into());
+    body["schedule"] = json!({"cron": "at noon"});
+    let refused = site.write(Method::PUT, PATH, body.clone()).await;
+    assert_eq!(refused.faults(), [("/schedule".into(), "not_allowed".into())], "{}", refused.body);
+    body["schedule"] = json!({"every_seconds": 900});
+    body["limits"] = json!({"messages": 50, "duration_seconds": 60});
+    let created = site.write(Method::PUT, PATH, body).await;
+    assert_eq!(created.status, 201, "{}", created.body);
+    assert_eq!(created.body["schedule"], json!({"every_seconds": 900, "cron": null}));
+    assert_eq!(created.body["limits"], json!({"messages": 50, "size_bytes": null, "duration_seconds": 60}));
+    let changed_at = Timestamp::parse_rfc3339(created.body["changed_at"].as_str().unwrap()).unwrap();
+    assert_eq!(created.body["next_session_at"], changed_at.plus_ms(900_000).rfc3339());
+    // From the last session that we began on, not from one that it began.
+    let called_at = changed_at.plus_ms(60_000);
+    for (id, role, at) in [(1, Role::Initiated, called_at), (2, Role::Accepted, called_at.plus_ms(1000))] {
+        let session = Session { role, ..session_with("branch", at) };
+        let _ = site.context.store.write(PutSession { id: SessionId(id), session }).await.unwrap();
+    }
+    assert_eq!(site.get(PATH).await.body["next_session_at"], called_at.plus_ms(900_000).rfc3339());
+    let patched = patch(&site, json!({"schedule": {"every_seconds": null, "cron": "0 6 * * *"}})).await;
+    assert_eq!(patched.body["schedule"], json!({"every_seconds": null, "cron": "0 6 * * *"}), "{}", patched.body);
+    assert!(patched.body["next_session_at"].as_str().unwrap().contains("T06:00:00"));
+    let patched = patch(&site, json!({"schedule": null, "limits": null})).await;
+    assert_eq!((&patched.body["schedule"], &patched.body["next_session_at"]), (&Value::Null, &Value::Null));
+    assert_eq!(patched.body["limits"], json!({"messages": null, "size_bytes": null, "duration_seconds": null}));
 }
 
 #[actix_web::test]

@@ -1,7 +1,7 @@
 use super::effect::{Effect, Effects};
 use super::input::Driver;
 use super::state::{Place, State};
-use crate::base::limits;
+use crate::base::{Reply, limits};
 use crate::smtp::wire::reply;
 
 /// What a session has done wrong since it last brought a message.
@@ -49,7 +49,7 @@ impl<D: Driver> Stepped<D> {
     }
 
     /// The end of the session, with a last reply.
-    pub(super) fn close(reply: reply::Fixed) -> Self {
+    pub(super) fn close(reply: impl Into<Reply>) -> Self {
         Self::well(Place::Closed, Effects::reply(reply).then(Effect::Close))
     }
 

@@ -76,6 +76,8 @@ pub(super) fn sender_checked<D: Driver>(
             let answer = if is_too_urgent { reply::PRIORITY_CHANGED } else { reply::SENDER_OK };
             Stepped::well(Place::InTransaction(client, transaction), Effects::reply(answer))
         }
+        // RFC 5321 §3.8
+        Err(last) if last.code() == 421 => Stepped::close(last),
         Err(refusal) => refused(Place::Ready(client), refusal, Count::Error),
     }
 }

@@ -120,6 +120,7 @@ impl Session {
         self.unconfirmed.push(receipt.confirm());
         self.asked = None;
         self.served.received += 1;
+        self.served.size_bytes += bytes;
         report.accepted(&receipt);
         Ok(receipt)
     }

@@ -253,7 +253,8 @@ impl Session {
                 Effect::Swap(turned) => return Ok(Done::Swap(turned)),
                 Effect::CheckSender { facts, sender } => {
                     self.copies = 0;
-                    Input::Sender(policy::check_sender(&context, &facts, &sender))
+                    let answer = self.check_room().and_then(|()| policy::check_sender(&context, &facts, &sender));
+                    Input::Sender(answer)
                 }
                 Effect::CheckRecipient { facts, sender, recipient, options } => {
                     self.asked = Some(Asked::rcpt(&facts, &sender, &recipient));

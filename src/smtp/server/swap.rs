@@ -25,8 +25,12 @@ pub enum Ended {
 pub struct Served {
     /// Messages that we took.
     pub received: u64,
+    /// Their octets.
+    pub size_bytes: u64,
     /// Recipients and messages that we refused.
     pub refused: u64,
+    /// It was ended at a message beyond what such a session may carry.
+    pub is_full: bool,
     /// Why it broke, where it did not end as it should.
     pub failure: Option<String>,
 }
@@ -180,6 +184,17 @@ impl Session {
             true => Ok(()),
             false => Err(Reply::new(550, Enhanced(5, 7, 1), "That domain is not fetched from you")),
         }
+    }
+
+    /// In a session with roles swapped, a peer may bring so much and no more: it keeps the rest for another.
+    pub(super) fn check_room(&mut self) -> Result<(), Reply> {
+        let Some(peer) = &self.reversed else { return Ok(()) };
+        if !peer.fields.limits.are_reached(self.served.received, self.served.size_bytes) {
+            return Ok(());
+        }
+        self.served.is_full = true;
+        // RFC 3463 §3.4: X.3.2, the system is not accepting messages
+        Err(Reply::new(421, Enhanced(4, 3, 2), "That is all that one session takes: the rest another time"))
     }
 
     /// Releases mail; says how many messages.

@@ -364,19 +364,12 @@ async fn say(context: &Context, profile: Profile, from: &str, script: &str) -> S
 
 /// Makes a peer that holds `branch.test`, with all verbs and the secret `s3cret`.
 async fn make_peer(context: &Context, networks: &str) {
+    let verbs = vec![turn::Verb::Turn, turn::Verb::Atrn, turn::Verb::Etrn];
+    let login = queue::Login { user: "branch".into(), secret: "s3cret".into() };
+    let domains = vec![DomainName::parse("branch.test").unwrap()];
     let fields = turn::PeerFields {
-        verbs: vec![turn::Verb::Turn, turn::Verb::Atrn, turn::Verb::Etrn],
-        direction: turn::Direction::Accept,
-        host: None,
-        port: 25,
-        domains: vec![DomainName::parse("branch.test").unwrap()],
-        login: Some(queue::Login { user: "branch".into(), secret: "s3cret".into() }),
-        mechanisms: crate::sasl::Mechanism::USUAL.to_vec(),
-        in_clear: false,
-        tls: turn::ServerTls::Verified,
         networks: networks.parse().unwrap(),
-        enabled: true,
-        note: String::new(),
+        ..turn::PeerFields::dialling_us(verbs, domains, Some(login))
     };
     let (precondition, at) = (Precondition::None, context.clock.now());
     let put = turn::PutPeer { name: "branch".into(), fields, keep_secret: false, precondition, at };

@@ -149,7 +149,7 @@ async function halfASession(world) {
   await once(silent, "listening");
   silent.unref();
   const peer = { verbs: ["atrn", "etrn"], direction: "both", domains: ["boats.example", "harbour.example"], host: "[127.0.0.1]", auth: { sasl_user: "harbour", secret: "x".repeat(24) } };
-  await world.rest("PUT", "/turn/peers/boats", { ...peer, port: silent.address().port, note: "dials in when a ship is in port" });
+  await world.rest("PUT", "/turn/peers/boats", { ...peer, port: silent.address().port, schedule: { cron: "0 6 * * MON" }, limits: { messages: 500, size_bytes: null, duration_seconds: 600 }, note: "dials in when a ship is in port" });
   await world.rest("PUT", "/turn/peers/lighthouse", { ...peer, verbs: ["atrn"], direction: "accept", domains: ["lighthouse.example"], host: null, networks: ["192.0.2.0/24"], auth: { sasl_user: "lighthouse", secret: "x".repeat(24) } });
   await world.send("ada.lovelace@harbour.example", ["captain@boats.example", "mate@boats.example"], "Papers for the harbour master");
   const { session } = await world.rest("POST", "/turn/peers/boats/sessions", {});

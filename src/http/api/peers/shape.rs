@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::base::{DomainName, Host, Network, Networks, SessionId};
+use crate::base::{DomainName, Host, Network, Networks, SessionId, Timestamp};
 use crate::http::api::secret::SecretState;
 use crate::http::api::turn_sessions::TurnSession;
 use crate::http::api::{page_of, parse_all};
@@ -9,7 +9,7 @@ use crate::http::managed::ManagedBy;
 use crate::http::problem::{Fault, Problem};
 use crate::queue::Login;
 use crate::sasl::Mechanism;
-use crate::turn::{self, Direction, PeerFields, ServerTls, Verb};
+use crate::turn::{self, Direction, PeerFields, Schedule, ServerTls, SessionLimits, Verb};
 
 /// The ports of SMTP, and of ODMR (RFC 2645 §4).
 const PORTS: (u16, u16) = (25, 366);
@@ -39,6 +39,12 @@ pub(in crate::http) struct Peer {
     enabled: bool,
     /// For people.
     note: String,
+    /// How much a session carries that swaps roles.
+    limits: PeerLimits,
+    /// When we dial it by ourselves. Null: when somebody asks for it.
+    schedule: Option<PeerSchedule>,
+    /// When that is next; null: it is not, as it is set.
+    next_session_at: Option<String>,
     /// The last session with it, without its dialogue.
     last_session: Option<TurnSession>,
     /// What keeps it as it is: `state` where a desired state that was applied has named it, else null. It can be changed
@@ -90,6 +96,47 @@ pub(in crate::http) struct PeerInput {
     #[serde(default)]
     #[schema(max_length = 1000)]
     note: String,
+    /// How much a session carries that swaps roles.
+    #[serde(default)]
+    limits: PeerLimits,
+    /// When we dial it by ourselves, and ask for the best of its verbs. Null: when somebody asks for it.
+    #[serde(default)]
+    schedule: Option<PeerSchedule>,
+}
+
+/// How much a session carries that swaps roles, in each direction: no message is begun beyond it, and what is left waits for
+/// another session. Null: as much as there is.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct PeerLimits {
+    /// Messages.
+    #[serde(default)]
+    #[schema(format = Int64, minimum = 1, maximum = 4_294_967_295_u32)]
+    messages: Option<u32>,
+    /// Octets of messages: the one that reaches it is the last.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    size_bytes: Option<u64>,
+    /// Seconds, both directions together. Null: 1800.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 1800)]
+    duration_seconds: Option<u32>,
+}
+
+/// When we dial a peer by ourselves: one of the two. Looked at each minute; what has come while the server did not run is
+/// made up for once.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct PeerSchedule {
+    /// So many seconds after the beginning of the last session that we began.
+    #[serde(default)]
+    #[schema(minimum = 60, maximum = 604_800)]
+    every_seconds: Option<u32>,
+    /// At the times of a line of cron, in UTC: minute, hour, day of the month, month and day of the week, as in
+    /// `*/15 * * * *`.
+    #[serde(default)]
+    #[schema(max_length = 100)]
+    cron: Option<String>,
 }
 
 /// A verb of the TURN family.
@@ -211,6 +258,7 @@ impl Peer {
     pub(super) fn of(
         row: &turn::Peer,
         last: Option<(SessionId, turn::Session)>,
+        next_call: Option<Timestamp>,
         managed_by: Option<ManagedBy>,
     ) -> Self {
         let fields = &row.fields;
@@ -231,6 +279,9 @@ impl Peer {
             networks: texts(&fields.networks),
             enabled: fields.enabled,
             note: fields.note.clone(),
+            limits: PeerLimits::of(fields.limits),
+            schedule: fields.schedule.as_ref().map(PeerSchedule::of),
+            next_session_at: next_call.map(Timestamp::rfc3339),
             last_session: last.map(|(id, session)| TurnSession::of(id, &session)),
             managed_by,
             created_at: row.created_at.rfc3339(),
@@ -256,6 +307,8 @@ impl PeerInput {
             networks: texts(&fields.networks),
             enabled: fields.enabled,
             note: fields.note.clone(),
+            limits: PeerLimits::of(fields.limits),
+            schedule: fields.schedule.as_ref().map(PeerSchedule::of),
         }
     }
 
@@ -290,6 +343,10 @@ impl PeerInput {
             let message = format!("a new peer, user, host or port needs the secret of {}", auth.sasl_user);
             faults.push(Fault::body("/auth/secret", "required", message));
         }
+        let schedule = self.schedule.map(PeerSchedule::read).transpose().unwrap_or_else(|fault| {
+            faults.push(fault);
+            None
+        });
         let (Ok(tls), true) = (tls, faults.is_empty()) else { return Err(Problem::invalid(faults)) };
         let direction = match self.direction {
             Some(direction) => direction.read(),
@@ -310,6 +367,8 @@ impl PeerInput {
             networks: networks.join(",").parse().unwrap_or_default(),
             enabled: self.enabled,
             note: self.note,
+            limits: self.limits.read(),
+            schedule,
         };
         Ok((fields, keep_secret))
     }
@@ -355,6 +414,35 @@ impl PeerMechanism {
             Self::Plain => Mechanism::Plain,
             Self::Login => Mechanism::Login,
             Self::CramMd5 => Mechanism::CramMd5,
+        }
+    }
+}
+
+impl PeerLimits {
+    fn of(limits: SessionLimits) -> Self {
+        let SessionLimits { messages, size_bytes, duration_s } = limits;
+        Self { messages, size_bytes, duration_seconds: duration_s }
+    }
+
+    fn read(self) -> SessionLimits {
+        let Self { messages, size_bytes, duration_seconds } = self;
+        SessionLimits { messages, size_bytes, duration_s: duration_seconds }
+    }
+}
+
+impl PeerSchedule {
+    fn of(schedule: &Schedule) -> Self {
+        match schedule {
+            Schedule::Every { seconds } => Self { every_seconds: Some(*seconds), cron: None },
+            Schedule::Cron(line) => Self { every_seconds: None, cron: Some(line.clone()) },
+        }
+    }
+
+    fn read(self) -> Result<Schedule, Fault> {
+        match (self.every_seconds, self.cron) {
+            (Some(seconds), None) => Ok(Schedule::Every { seconds }),
+            (None, Some(line)) => Ok(Schedule::Cron(line)),
+            _ => Err(Fault::body("/schedule", "not_allowed", "either every_seconds or cron; null for no schedule")),
         }
     }
 }
