@@ -20,7 +20,7 @@ use super::permits::Permit;
 use super::pipe::Pipe;
 use super::transcript::Transcript;
 use crate::base::limits;
-use crate::tls::{ClientTls, Facts};
+use crate::tls::{CertificateFault, ClientTls, Facts};
 
 /// Octets that one read asks for.
 const READ_BYTES: usize = 16 * 1024;
@@ -52,6 +52,14 @@ pub enum ConnectionError {
     /// The name under which the server was found can't be asked for in a TLS handshake.
     #[error("TLS can't ask for a server of that name")]
     ServerName,
+}
+
+impl ConnectionError {
+    /// What is wrong with the server's certificate, where a handshake has failed for that.
+    pub fn certificate_fault(&self) -> Option<CertificateFault> {
+        let Self::Handshake(error) = self else { return None };
+        CertificateFault::of(error.get_ref()?.downcast_ref()?)
+    }
 }
 
 /// A connection, taken or dialled: a stream, plain or with TLS, over a socket or over memory; what came and is not yet

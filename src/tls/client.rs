@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::dane::Published;
-use super::facts::Certified;
+use super::facts::{CertificateFault, Certified};
 use crate::base::limits;
 
 /// The CAs that we trust when we dial, and what is made of them.
@@ -228,7 +228,10 @@ impl ServerCertVerifier for Judge {
             demand => match self.roots.verifier.verify_server_cert(certificate, intermediates, name, ocsp, now) {
                 Ok(_) => Certified::Verified,
                 Err(error) if *demand == Demand::Verified => return Err(error),
-                Err(error) => Certified::Unverified(reason(&error)),
+                // In our words: what the certificate says of itself, anybody may have written.
+                Err(error) => {
+                    Certified::Unverified(CertificateFault::of(&error).unwrap_or(CertificateFault::NotTrusted))
+                }
             },
         };
         *self.certified.lock().unwrap_or_else(PoisonError::into_inner) = certified;
@@ -256,26 +259,6 @@ impl ServerCertVerifier for Judge {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.roots.verifier.supported_verify_schemes()
     }
-}
-
-/// In a few words, without what the certificate itself says: anybody may have written it.
-fn reason(error: &rustls::Error) -> String {
-    use rustls::CertificateError::{
-        BadEncoding, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
-        UnknownIssuer,
-    };
-    let text = match error {
-        rustls::Error::InvalidCertificate(why) => match why {
-            UnknownIssuer => "unknown issuer",
-            NotValidForName | NotValidForNameContext { .. } => "another name",
-            Expired | ExpiredContext { .. } => "expired",
-            NotValidYet | NotValidYetContext { .. } => "not valid yet",
-            BadEncoding => "malformed",
-            _ => "not trusted",
-        },
-        _ => "not trusted",
-    };
-    text.to_owned()
 }
 
 #[cfg(test)]

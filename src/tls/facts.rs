@@ -23,6 +23,48 @@ pub struct Facts {
     pub channel: Arc<Channel>,
 }
 
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateFault {
+    /// No CA that we trust vouches for it.
+    #[error("unknown issuer")]
+    UnknownIssuer,
+    /// It is not of the name that we dialled.
+    #[error("another name")]
+    OtherName,
+    /// It is over.
+    #[error("expired")]
+    Expired,
+    /// It has not begun.
+    #[error("not valid yet")]
+    NotValidYet,
+    /// It can't be read.
+    #[error("malformed")]
+    Malformed,
+    /// Something else.
+    #[error("not trusted")]
+    NotTrusted,
+}
+
+impl CertificateFault {
+    /// What is wrong with the certificate by that error; `None`: it is not about one.
+    pub fn of(error: &rustls::Error) -> Option<Self> {
+        use rustls::CertificateError::{
+            BadEncoding, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+            NotValidYetContext, UnknownIssuer,
+        };
+        let rustls::Error::InvalidCertificate(why) = error else { return None };
+        Some(match why {
+            UnknownIssuer => Self::UnknownIssuer,
+            NotValidForName | NotValidForNameContext { .. } => Self::OtherName,
+            Expired | ExpiredContext { .. } => Self::Expired,
+            NotValidYet | NotValidYetContext { .. } => Self::NotValidYet,
+            BadEncoding => Self::Malformed,
+            _ => Self::NotTrusted,
+        })
+    }
+}
+
 /// What is known of the other side's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Certified {
@@ -37,7 +79,7 @@ pub enum Certified {
     /// A CA vouches for it and its name that the DNS publishes: DANE-TA(2).
     DaneTa,
     /// It was accepted all the same, and this is what is wrong with it.
-    Unverified(String),
+    Unverified(CertificateFault),
 }
 
 impl Facts {

@@ -14,4 +14,4 @@ pub use certificates::{CertificateFacts, Certificates, TABLES, TLS_CERTS, TlsErr
 pub use client::{ClientTls, Roots, RootsError};
 pub use config::Protocol;
 pub use dane::Published;
-pub use facts::{Certified, Facts};
+pub use facts::{CertificateFault, Certified, Facts};

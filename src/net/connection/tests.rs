@@ -7,7 +7,7 @@ use tokio_rustls::TlsConnector;
 use super::*;
 use crate::base::{SystemClock, Timestamp, TurnedClock};
 use crate::store::{Options, Schema, Store};
-use crate::tls::{self, Certificates, Certified, Protocol, Roots};
+use crate::tls::{self, CertificateFault, Certificates, Certified, Protocol, Roots};
 
 static SCHEMA: Schema = Schema { version: 1, tables: tls::TABLES, checks: &[], migrations: &[] };
 const SOON: Duration = Duration::from_secs(60);
@@ -152,14 +152,14 @@ async fn a_client_knows_what_the_servers_certificate_is_worth() {
     let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &der);
     let pem = format!("-----BEGIN CERTIFICATE-----\n{encoded}\n-----END CERTIFICATE-----\n");
     let (public, ours) = (Roots::public().unwrap(), Roots::public_and(pem.as_bytes()).unwrap());
-    let unverified = |why: &str| Ok(Certified::Unverified(why.to_owned()));
+    let unverified = |why| Ok(Certified::Unverified(why));
     let pin: [u8; 32] = sha2::Digest::finalize(<sha2::Sha256 as sha2::Digest>::new_with_prefix(&der)).into();
     for (tls, name, expected) in [
         (ours.opportunistic(), "localhost", Ok(Certified::Verified)),
         (ours.opportunistic(), "[127.0.0.1]", Ok(Certified::Verified)),
         (ours.opportunistic(), "[IPv6:::1]", Ok(Certified::Verified)),
-        (ours.opportunistic(), "mx.b.test", unverified("another name")),
-        (public.opportunistic(), "localhost", unverified("unknown issuer")),
+        (ours.opportunistic(), "mx.b.test", unverified(CertificateFault::OtherName)),
+        (public.opportunistic(), "localhost", unverified(CertificateFault::UnknownIssuer)),
         (ours.verified(), "LocalHost", Ok(Certified::Verified)),
         (ours.verified(), "mx.b.test", Err("NotValidForName")),
         (public.verified(), "localhost", Err("UnknownIssuer")),

@@ -20,7 +20,7 @@ use crate::base::{Address, Clock, DomainName, MailOptions, MessageId, QueueId, R
 use crate::net::Connection;
 use crate::queue::{Content, Outcome};
 use crate::sasl::Mechanism;
-use crate::tls::ClientTls;
+use crate::tls::{CertificateFault, Certified, ClientTls};
 use crate::{queue, sasl};
 
 /// Where the mail of a session comes from and where its outcomes go. `delivery` makes it.
@@ -215,6 +215,22 @@ pub struct Summary {
     pub answer: Option<(u16, String)>,
     /// What was said until it broke, for the trace of the mail that it was begun for; empty where it did not break.
     pub dialogue: String,
+    /// What came of TLS, where a handshake was begun.
+    pub tls: Option<TlsEnd>,
+}
+
+/// What came of a TLS handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsEnd {
+    /// It was made, and this is known of the server's certificate.
+    Made(Certified),
+    /// It failed.
+    Failed {
+        /// What is wrong with the server's certificate, where it is that.
+        certificate: Option<CertificateFault>,
+        /// In words.
+        why: String,
+    },
 }
 
 /// Where and why a session broke.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::convert::{self, Unconverted};
 use super::send::{self, Unsent};
-use super::{Courier, Ended, Failure, Mail, NotOpened, Plan, Room, Summary, Then, Tls};
+use super::{Courier, Ended, Failure, Mail, NotOpened, Plan, Room, Summary, Then, Tls, TlsEnd};
 use crate::base::{Enhanced, MailOptions, QueueId, Timestamp, TlsWish, limits};
 use crate::net::{Connection, ConnectionError, Transcript};
 use crate::queue::{self, Attempt, Content, Outcome};
@@ -16,7 +16,7 @@ use crate::smtp::machine::client::{
     self as machine, Effect, Effects, Envelope, Fate, Framing, Input, Rules, StartTls, State, step,
 };
 use crate::smtp::wire::{Answer, AnswerReader, By, END_OF_DATA, Outgoing, Wishes};
-use crate::tls::ClientTls;
+use crate::tls::{Certified, ClientTls};
 
 /// How long a server whose connection does not take what we send may still say why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -70,7 +70,8 @@ impl<'a, C: Courier> Session<'a, C> {
     }
 
     pub(super) async fn run(mut self) -> Ended {
-        if let Tls::Implicit(tls) = &self.plan.tls
+        let plan = self.plan;
+        if let Tls::Implicit(tls) = &plan.tls
             && let Err(why) = self.start_tls(tls).await
         {
             let words = machine::Words::own(Enhanced(4, 7, 5), why);
@@ -214,7 +215,8 @@ impl<'a, C: Courier> Session<'a, C> {
     }
 
     async fn secure(&mut self) -> Input {
-        let (Tls::Opportunistic(tls) | Tls::Required(tls)) = &self.plan.tls else {
+        let plan = self.plan;
+        let (Tls::Opportunistic(tls) | Tls::Required(tls)) = &plan.tls else {
             return Input::NotSecured("there is no configuration".into());
         };
         match self.start_tls(tls).await {
@@ -238,10 +240,16 @@ impl<'a, C: Courier> Session<'a, C> {
                 _ => {}
             }
         }
-        done.map_err(|error| match error {
+        let certificate = done.as_ref().err().and_then(ConnectionError::certificate_fault);
+        let done = done.map_err(|error| match error {
             ConnectionError::TimedOut => "the TLS handshake timed out".to_owned(),
             error => error.to_string(),
-        })
+        });
+        self.summary.tls = Some(match (&done, self.connection.tls()) {
+            (Ok(()), facts) => TlsEnd::Made(facts.map_or(Certified::NotAsked, |facts| facts.certified.clone())),
+            (Err(why), _) => TlsEnd::Failed { certificate, why: why.clone() },
+        });
+        done
     }
 
     fn send_end(&mut self) {
