@@ -29,8 +29,9 @@ const SEALED: [&str; 10] = [
 ];
 
 /// Fields that nobody may change or take away. One may be added by a list or a forwarder, where there was none.
-// RFC 6376 §5.4.1; RFC 8058 §4: List-Unsubscribe and List-Unsubscribe-Post
-const SIGNED: [&str; 20] = [
+// RFC 6376 §5.4.1; RFC 8058 §4: List-Unsubscribe and List-Unsubscribe-Post; RFC 8460 §5.3: TLS-Report-Domain and
+// TLS-Report-Submitter
+const SIGNED: [&str; 22] = [
     "Sender",
     "In-Reply-To",
     "References",
@@ -40,6 +41,8 @@ const SIGNED: [&str; 20] = [
     "Content-Disposition",
     "Content-Language",
     "TLS-Required",
+    "TLS-Report-Domain",
+    "TLS-Report-Submitter",
     "Resent-Date",
     "Resent-From",
     "Resent-To",
