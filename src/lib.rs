@@ -19,6 +19,7 @@ pub mod queue;
 pub mod settings;
 pub mod srs;
 pub mod tlspolicy;
+pub mod tlsreport;
 pub mod trace;
 pub mod trust;
 pub mod turn;
@@ -36,6 +37,7 @@ pub mod compaction;
 pub mod delivery;
 pub mod exchange;
 pub mod jobs;
+pub mod reporting;
 pub mod rotation;
 
 pub mod http;

@@ -4,7 +4,8 @@
 
 use crate::store::{AnyTable, CrossCheck, Migration, Schema};
 use crate::{
-    audit, directory, dkim, http, intake, job, kept, mailbox, queue, settings, srs, tls, tlspolicy, trace, turn,
+    audit, directory, dkim, http, intake, job, kept, mailbox, queue, settings, srs, tls, tlspolicy, tlsreport, trace,
+    turn,
 };
 
 /// The schema of this release.
@@ -42,6 +43,7 @@ const ROOMS: &[&[&dyn AnyTable]] = &[
     intake::TABLES,
     tls::TABLES,
     tlspolicy::TABLES,
+    tlsreport::TABLES,
     http::TABLES,
 ];
 const ROOM_CHECKS: &[&[CrossCheck]] = &[
@@ -56,6 +58,7 @@ const ROOM_CHECKS: &[&[CrossCheck]] = &[
     turn::CHECKS,
     intake::CHECKS,
     tlspolicy::CHECKS,
+    tlsreport::CHECKS,
     http::CHECKS,
 ];
 

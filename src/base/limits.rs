@@ -672,3 +672,25 @@ pub const STS_SLICE: usize = 200;
 pub const FETCH_BYTES: usize = 64 * 1024;
 /// Seconds that a fetch may take. RFC 8461 §3.3 suggests a minute.
 pub const FETCH_S: u64 = 60;
+/// Domains of which it is noted on one day what came of TLS at their servers.
+pub const TLS_RESULT_DOMAINS: usize = 5_000;
+/// Policies of a domain of which that is noted on one day.
+pub const TLS_RESULT_POLICIES: usize = 16;
+/// Kinds of failure by one policy that are told apart on one day, each at one server.
+pub const TLS_RESULT_DETAILS: usize = 50;
+/// TLSA records of a server that are told.
+pub const TLS_RESULT_RECORDS: usize = 16;
+/// Octets of what is noted of a failure beside its kind.
+pub const TLS_RESULT_REASON_BYTES: usize = 100;
+/// Days after which what nobody could be told is forgotten.
+pub const TLS_RESULT_DAYS: u64 = 2;
+/// Addresses that a domain's report on TLS is sent to.
+pub const TLS_REPORT_ADDRESSES: usize = 4;
+/// Milliseconds after midnight before which no report on TLS goes: what the day's last sessions show is written by then.
+pub const TLS_REPORT_REST_MS: u64 = 60 * 60 * 1000;
+/// Milliseconds after that over which the reports are spread. RFC 8460 §4.1: perhaps several hours
+pub const TLS_REPORT_SPREAD_MS: u64 = 4 * 60 * 60 * 1000;
+/// Seconds between two looks for reports on TLS that are due.
+pub const TLS_REPORT_LOOK_S: u64 = 10 * 60;
+/// Domains and days that are looked at before the next are read.
+pub const TLS_REPORT_SLICE: usize = 200;

@@ -67,12 +67,18 @@ pub struct State {
     pub(super) is_urged: AtomicBool,
     /// MTA-STS policies that can't be fetched at the moment.
     pub(super) sts_failures: Failures,
+    /// What sessions show of TLS is noted, for reports.
+    notes_tls: AtomicBool,
 }
 
 impl State {
     /// Where we take mail: no mail for others is sent there. Once known, it stays.
     pub(super) fn listeners(&self) -> &[SocketAddr] {
         self.listeners.get().map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn notes_tls(&self) -> bool {
+        self.notes_tls.load(Ordering::Acquire)
     }
 
     fn anchor(&self) -> MutexGuard<'_, Option<Anchor>> {
@@ -85,6 +91,11 @@ impl Context {
     /// there is in a loop.
     pub fn listens_at(&self, addresses: Vec<SocketAddr>) {
         let _ = self.state.listeners.set(addresses);
+    }
+
+    /// Says whether what sessions show of TLS is noted: begins with no.
+    pub fn set_notes_tls(&self, notes: bool) {
+        self.state.notes_tls.store(notes, Ordering::Release);
     }
 
     /// Looks at the whole schedule now: for tests that have turned the clock.

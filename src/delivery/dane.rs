@@ -68,7 +68,8 @@ pub(super) async fn published(
     bases: Vec<DomainName>,
 ) -> Result<Option<Dane>, DnsError> {
     for base in bases {
-        let records = prover.tlsa(&base, context.remote_port).await?;
+        let records = prover.tlsa(&base, context.remote_port).await;
+        let records = records.inspect_err(|_| context.note_unproved(domain, &base))?;
         if records.is_empty() {
             continue;
         }

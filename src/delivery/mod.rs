@@ -24,6 +24,7 @@ mod servers;
 mod session;
 mod sts;
 mod sweep;
+mod tls_results;
 mod turns;
 mod way;
 

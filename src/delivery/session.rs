@@ -12,6 +12,7 @@ use super::locate::locate;
 use super::pace::Entered;
 use super::seat::Seat;
 use super::servers::{Server, Unroutable};
+use super::tls_results::Shown;
 use super::way::{To, Way};
 use crate::base::{DomainName, Enhanced, Timestamp, limits};
 use crate::net::{Connection, ConnectionError};
@@ -81,9 +82,13 @@ impl Session {
             Ok(servers) => servers,
             Err(unroutable) => return self.unroutable(unroutable).await,
         };
+        let first = servers.first().map(|server| server.name.clone());
         let servers = match self.demand.admitted(servers) {
             Ok(servers) => servers,
-            Err(words) => return self.refused(self.attempt(None, Stage::Tls, words)).await,
+            Err(words) => {
+                self.context.note_unnamed(&self.way, &self.demand, first.as_deref());
+                return self.refused(self.attempt(None, Stage::Tls, words)).await;
+            }
         };
         let servers = match self.not_suspended(servers) {
             Ok(servers) => servers,
@@ -258,9 +263,12 @@ impl Session {
         let plan = self.plan(server, tls);
         self.courier.desk.server = format!("{} [{}]:{}", server.name, server.address.ip(), server.address.port());
         let settled = self.courier.desk.settled;
+        let local = connection.local().ip();
         let summary = match client::drive(connection, &plan, &mut self.courier).await {
             Ended::Closed(summary) | Ended::Swap(_, summary) => summary,
         };
+        let shown = Shown { server, local, tls: &plan.tls, summary: &summary };
+        self.context.note_tls(&self.way, &self.demand, &shown);
         self.judge(server, summary, self.courier.desk.settled > settled)
     }
 

@@ -8,6 +8,7 @@ use crate::dns::DnsError;
 use crate::fetch::{Client, FetchError};
 use crate::store::StoreError;
 use crate::tlspolicy::{self, Forget, Keep, Known, Mode, StsFault, StsPolicy, Use};
+use crate::tlsreport::ResultKind;
 
 /// Domains whose policy could not be fetched lately: until when, by the clock that nobody sets.
 #[derive(Debug, Default)]
@@ -20,6 +21,18 @@ enum Unfetched {
     Fetch(#[from] FetchError),
     #[error(transparent)]
     Policy(#[from] StsFault),
+}
+
+impl Unfetched {
+    /// For a report.
+    // RFC 8460 §4.3.2.2
+    fn kind(&self) -> ResultKind {
+        match self {
+            Self::Fetch(FetchError::Tls(_)) => ResultKind::StsWebPkiInvalid,
+            Self::Fetch(_) => ResultKind::StsPolicyFetchError,
+            Self::Policy(_) => ResultKind::StsPolicyInvalid,
+        }
+    }
 }
 
 /// A domain may have a policy, and it is not known which.
@@ -91,6 +104,7 @@ async fn renewed(
         Err(error) => {
             tracing::warn!(event = "sts_policy_failed", %domain, id, %error, "an MTA-STS policy can't be fetched");
             context.state.sts_failures.note(domain, now_ms);
+            context.note_unfetched(domain, error.kind());
             None
         }
     }

@@ -28,8 +28,8 @@ use crate::telemetry::metrics;
 use crate::tls::{Certificates, Roots};
 use crate::trace::Traffic;
 use crate::{
-    audit, compaction, delivery, exchange, fetch, http, imap, intake, kept, mailbox, pop3, rotation, smtp, srs, trace,
-    turn,
+    audit, compaction, delivery, exchange, fetch, http, imap, intake, kept, mailbox, pop3, reporting, rotation, smtp,
+    srs, trace, turn,
 };
 
 /// Octets that a pipe of [`House::connect`] holds in each direction.
@@ -226,6 +226,7 @@ impl House {
             stop: stop.clone(),
             state: delivery::State::default(),
         };
+        way_out.set_notes_tls(!settings.delivery_tls_reports_from.is_empty());
         let delivery = Arc::new(way_out);
         let exchange = Arc::new(exchange::Context {
             server: smtp,
@@ -378,6 +379,12 @@ impl House {
     /// Begins to fetch MTA-STS policies anew before they expire, until [`House::stop`].
     pub fn keep_policies(&self) {
         tokio::spawn(delivery::keep_policies(Arc::clone(&self.delivery)));
+    }
+
+    /// Begins to send the daily reports on TLS, until [`House::stop`].
+    pub fn report_tls(&self) {
+        let reporter = reporting::Reporter::new(Arc::clone(&self.delivery), Arc::clone(&self.live));
+        tokio::spawn(reporter.run(self.stop.clone()));
     }
 
     /// Begins to look for views of the file that nobody lets go of, until [`House::stop`].

@@ -102,6 +102,7 @@ async fn serve(
     house.keep_keys();
     house.keep_policies();
     house.call_peers();
+    house.report_tls();
     house.watch_views();
     if let Some(path) = &config.ready_file {
         let ready = Ready::new(web.socket.clone(), &bound);

@@ -103,6 +103,8 @@ settings! {
     "delivery.dane_except" => delivery_dane_except: Vec<String> = "";
     /// Whether the MTA-STS policies of other domains are looked for and kept to. RFC 8461.
     "delivery.mta_sts" => delivery_mta_sts: bool = "true";
+    /// The address in whose name other domains that want to know get a report of each day on TLS at their servers; of a domain of this server that signs with DKIM. Empty: none are sent. RFC 8460.
+    "delivery.tls_reports_from" => delivery_tls_reports_from: String = "";
     /// Mail for other domains goes to this account instead, and none leaves the machine. Empty: it is sent.
     "delivery.capture_to" => delivery_capture_to: String = "";
     /// Connections to other servers at a time.
@@ -224,6 +226,11 @@ impl Settings {
         }
         if let Some(name) = self.delivery_dane_except.iter().find(|name| DomainName::parse(name).is_err()) {
             return wrong("delivery.dane_except", name, "domains, as in lan,corp.example.com");
+        }
+        let reports_from = &self.delivery_tls_reports_from;
+        let is_sender = |address: Address| address.is_ascii() && address.host.name().is_some();
+        if !reports_from.is_empty() && !Address::parse(reports_from).is_ok_and(is_sender) {
+            return wrong("delivery.tls_reports_from", reports_from, "an address, as in tls-reports@example.org");
         }
         let separates = |c: char| c.is_ascii_punctuation() && !"@.\"\\(),:;<>[]".contains(c);
         if !self.backup_daily_at.is_empty() && self.backup_daily_at_ms().is_none() {

@@ -81,8 +81,14 @@ impl fmt::Display for Kind {
 }
 
 /// What is read anew each time that it is needed. Everything else is read once, at the start.
-const LIVE: &[&str] =
-    &["directory.subaddress_separator", "backup.daily_at", "backup.keep", "maintenance.compact_at", "dkim.create_keys"];
+const LIVE: &[&str] = &[
+    "directory.subaddress_separator",
+    "backup.daily_at",
+    "backup.keep",
+    "maintenance.compact_at",
+    "dkim.create_keys",
+    "delivery.tls_reports_from",
+];
 
 /// One entry of the closed list.
 #[derive(Debug, Clone, Copy)]

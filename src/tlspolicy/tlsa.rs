@@ -74,6 +74,26 @@ impl Tlsa {
         Some(Self { usage, selector, matching, data: data.to_vec() })
     }
 
+    /// Its numbers and the octets, as zone files and reports have them.
+    // RFC 6698 §2.2
+    pub fn text(&self) -> String {
+        let usage = match self.usage {
+            Usage::Ta => 2,
+            Usage::Ee => 3,
+        };
+        let selector = match self.selector {
+            Selector::Certificate => 0,
+            Selector::Key => 1,
+        };
+        let matching = match self.matching {
+            Matching::Full => 0,
+            Matching::Sha256 => 1,
+            Matching::Sha512 => 2,
+        };
+        let data: String = self.data.iter().map(|byte| format!("{byte:02X}")).collect();
+        format!("{usage} {selector} {matching} {data}")
+    }
+
     /// Whether it is of that certificate.
     pub fn is_of(&self, shown: &Shown<'_>) -> bool {
         let part = match self.selector {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hickory_resolver::proto::rr::RecordType;
 use pillarbox::base::TlsWish;
 use pillarbox::dns::{Anchors, MailServers, Prover};
+use pillarbox::tlsreport::{PolicyResults, PolicySeen};
 use sha2::{Digest, Sha256};
 
 use crate::secure::{Authority, Certificate, Mx, Web};
@@ -178,6 +179,60 @@ async fn where_signatures_are_wrong_mail_waits() {
         world.site.pass(120);
         world.site.until_empty().await;
         assert_eq!(mx.taken(), (1, 0), "{number}");
+        world.site.stop().await;
+    }
+}
+
+/// What is kept for a report, as in `BASE, 1 records: 0 met it; KIND 1 times`.
+fn counted(site: &Site) -> Vec<String> {
+    let policies = site.results("there.test").unwrap_or_default().policies.into_iter();
+    let line = |policy: PolicyResults| {
+        let PolicySeen::Tlsa { base, records } = &policy.policy else { panic!("{policy:?}") };
+        let failed =
+            policy.details.iter().map(|detail| format!("; {} {} times", detail.failure.kind.name(), detail.count));
+        format!("{base}, {} records: {} met it{}", records.len(), policy.successes, failed.collect::<String>())
+    };
+    policies.map(line).collect()
+}
+
+// RFC 8460 §4.3
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_of_it_is_counted_for_a_report() {
+    type Publish = fn(u16, Tlsa) -> SignedZone;
+    let cases: [(Publish, bool, &str); 4] = [
+        (|port, right| mail().tlsa("mx.there.test", port, right), true, "1 records: 1 met it"),
+        (
+            |port, _| mail().tlsa("mx.there.test", port, wrong()),
+            false,
+            "1 records: 0 met it; validation-failure 1 times",
+        ),
+        (
+            |port, _| mail().tlsa("mx.there.test", port, (1, 1, 1, vec![7; 32])),
+            true,
+            "0 records: 0 met it; tlsa-invalid 1 times",
+        ),
+        (
+            |port, right| {
+                let name = format!("_{port}._tcp.mx.there.test");
+                mail().tlsa("mx.there.test", port, right).spoilt(&name, RecordType::TLSA)
+            },
+            false,
+            "0 records: 0 met it; dnssec-invalid 1 times",
+        ),
+    ];
+    for (publish, passes, expected) in cases {
+        let world = World::open().await;
+        world.site.house.delivery.set_notes_tls(true);
+        let certificate = world.authority.certificate("elsewhere.test");
+        let _mx = world.mx(&certificate).await;
+        world.dns.set(publish(world.port, own(&certificate)));
+        if passes {
+            world.pass(TlsWish::Policy).await;
+        } else {
+            world.put_off().await;
+        }
+        let expected = format!("mx.there.test, {expected}");
+        world.site.until(&expected, |site| counted(site) == [expected.as_str()]).await;
         world.site.stop().await;
     }
 }

@@ -40,6 +40,17 @@ pub async fn site_in(zone: Zone, port: u16, settings: &[&str]) -> Site {
     site
 }
 
+/// `us.test` signs from now on.
+pub async fn give_key(site: &Site) {
+    let (domain, at) = (DomainName::parse("us.test").unwrap(), START);
+    let keys = vec![("e1".to_owned(), KeyPair::generate(Algorithm::Ed25519).unwrap())];
+    let add = AddKeys { domain: domain.clone(), keys, only_first: false, at };
+    site.house.store.write(add).await.unwrap().into_inner();
+    let (selector, seen_in) = ("e1".to_owned(), vec![domain.clone()]);
+    let activate = ActivateKey { domain, selector, seen_in, precondition: Precondition::None, at };
+    site.house.store.write(activate).await.unwrap().into_inner();
+}
+
 fn address(text: &str) -> Address {
     text.parse().unwrap()
 }
@@ -129,13 +140,7 @@ async fn what_is_converted_is_signed_anew() {
     let sink = Sink::start("127.0.0.9:0");
     sink.announce(&["PIPELINING"]);
     let site = site(sink.address.port(), &[]).await;
-    let (domain, at) = (DomainName::parse("us.test").unwrap(), START);
-    let keys = vec![("e1".to_owned(), KeyPair::generate(Algorithm::Ed25519).unwrap())];
-    let add = AddKeys { domain: domain.clone(), keys, only_first: false, at };
-    site.house.store.write(add).await.unwrap().into_inner();
-    let (selector, seen_in) = ("e1".to_owned(), vec![domain.clone()]);
-    let activate = ActivateKey { domain, selector, seen_in, precondition: Precondition::None, at };
-    site.house.store.write(activate).await.unwrap().into_inner();
+    give_key(&site).await;
     let body = "\r\nIn a caf\u{e9}, of an evening\r\n";
     let signed = site.send_signed("b@there.test", "us.test", body).await;
     assert!(signed.contains("DKIM-Signature:"), "{signed}");

@@ -13,11 +13,14 @@ mod rules;
 mod secure;
 mod sending;
 mod site;
+mod tls_reports;
 mod trouble;
 
 #[path = "../world/dns.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod dns;
+#[path = "../world/report.rs"]
+mod report;
 #[path = "../world/signed.rs"]
 mod signed;
 #[path = "../world/sink.rs"]

@@ -20,7 +20,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/dkim/ve
 const KEYS: &str = "/api/v1/domains/example.test/dkim-keys";
 
 /// Whether dkimpy can be run here, with ed25519.
-fn has_dkimpy() -> bool {
+pub fn has_dkimpy() -> bool {
     let mut python = Command::new(PYTHON);
     let runs = python.args(["-c", "import dkim, nacl"]).stderr(Stdio::null()).status();
     if runs.is_ok_and(|status| status.success()) {
@@ -36,7 +36,7 @@ fn zone() -> Zone {
 }
 
 /// The domain's keys, when it has both by itself.
-fn keys(site: &Site) -> Vec<Value> {
+pub fn keys(site: &Site) -> Vec<Value> {
     let look = || site.rest("GET", KEYS, "").1["items"].as_array().cloned().unwrap_or_default();
     wait_until("two keys", look, |keys| keys.len() == 2)
 }
@@ -45,9 +45,9 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or_else(|| panic!("{field} of {value}"))
 }
 
-/// Publishes the records of these keys, and lets them sign.
-fn publish(world: &Outside, site: &Site, keys: &[Value]) -> Value {
-    let (mut zone, mut records) = (zone(), json!({}));
+/// Publishes the records of these keys in `zone`, and lets them sign.
+pub fn publish(world: &Outside, mut zone: Zone, site: &Site, keys: &[Value]) -> Value {
+    let mut records = json!({});
     for key in keys {
         zone = zone.text(text(key, "record_name"), text(key, "record_value"));
         records[text(key, "record_name")] = key["record_value"].clone();
@@ -61,7 +61,7 @@ fn publish(world: &Outside, site: &Site, keys: &[Value]) -> Value {
 }
 
 /// What dkimpy says of each signature.
-fn verify(folder: &Path, records: &Value, message: &[u8]) -> Vec<String> {
+pub fn verify(folder: &Path, records: &Value, message: &[u8]) -> Vec<String> {
     let file = folder.join("records.json");
     fs::write(&file, records.to_string()).expect("the records are written");
     let mut command = Command::new(PYTHON);
@@ -75,6 +75,15 @@ fn verify(folder: &Path, records: &Value, message: &[u8]) -> Vec<String> {
     let mut lines: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
     lines.sort();
     lines
+}
+
+/// What [`verify`] gives of a message that all these keys have signed.
+pub fn all_hold(keys: &[Value]) -> Vec<String> {
+    let line = |key: &Value| {
+        let method = if text(key, "algorithm") == "ed25519" { "ed25519-sha256" } else { "rsa-sha256" };
+        format!("example.test {} {method} holds", text(key, "selector"))
+    };
+    keys.iter().map(line).collect()
 }
 
 /// Bodies whose relaxed form is easily got wrong.
@@ -96,14 +105,8 @@ fn dkimpy_verifies_what_we_send() {
     let sink = Sink::start_with(&format!("127.0.0.2:{}", world.port), true);
     let site = world.serve_new(&["--set", "dkim.create_keys=true"]);
     let keys = keys(&site);
-    let records = publish(&world, &site, &keys);
-    let expected: Vec<String> = keys
-        .iter()
-        .map(|key| {
-            let method = if text(key, "algorithm") == "ed25519" { "ed25519-sha256" } else { "rsa-sha256" };
-            format!("example.test {} {method} holds", text(key, "selector"))
-        })
-        .collect();
+    let records = publish(&world, zone(), &site, &keys);
+    let expected = all_hold(&keys);
 
     let mut session = alice(&site);
     let mut sent: Vec<Vec<u8>> = mails::plain().into_iter().map(|mail| mail.content).collect();
@@ -152,7 +155,7 @@ fn a_rotation_goes_from_key_to_key() {
     let sink = Sink::start_with(&format!("127.0.0.2:{}", world.port), true);
     let site = world.serve_new(&["--set", "dkim.create_keys=true"]);
     let first = keys(&site);
-    publish(&world, &site, &first);
+    publish(&world, zone(), &site, &first);
     let (status, job) = site.rest("POST", "/api/v1/domains/example.test/dkim/rotate", "");
     assert_eq!(status, 202, "{job}");
     let look = || site.rest("GET", KEYS, "").1["items"].as_array().cloned().unwrap_or_default();
@@ -161,7 +164,7 @@ fn a_rotation_goes_from_key_to_key() {
     // Not in the DNS yet: the old ones sign on.
     let path = format!("{KEYS}/{}/activate", text(&second[0], "selector"));
     assert_eq!(site.rest("POST", &path, "").0, 409);
-    let records = publish(&world, &site, &all);
+    let records = publish(&world, zone(), &site, &all);
     let states: Vec<Value> = look().iter().map(|key| key["state"].clone()).collect();
     assert!(states.iter().filter(|state| **state == "active").count() == 2, "{states:?}");
     let mut session = alice(&site);

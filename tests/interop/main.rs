@@ -16,6 +16,8 @@ mod odmr;
 mod outside;
 mod programs;
 mod read;
+#[path = "../world/report.rs"]
+mod report;
 mod secrets;
 #[path = "../world/sink.rs"]
 #[allow(dead_code, reason = "shared with other tests and benches")]
@@ -29,6 +31,7 @@ mod swap;
 mod swap_site;
 #[allow(dead_code, reason = "shared with tests/crash and tests/hostile")]
 mod swap_talk;
+mod tls_reports;
 #[path = "../world/trace.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod trace;

@@ -18,6 +18,12 @@ pub mod tlspolicy {
     pub mod sts_record;
 }
 
+/// The record that asks for reports on TLS.
+#[path = "../../../src/tlsreport"]
+pub mod tlsreport {
+    pub mod record;
+}
+
 pub mod syntax;
 
 /// Pieces of `bytes` whose lengths are told by `lengths`, over and over; none is empty.

@@ -3,9 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pure::base::limits;
+use pure::base::{Address, limits};
 use pure::tlspolicy::sts_policy::{Mode, StsPolicy};
 use pure::tlspolicy::sts_record::sts_id;
+use pure::tlsreport::record::wanted as wanted_by;
 
 fuzz_target!(|octets: &[u8]| {
     if let Ok(policy) = StsPolicy::read(octets) {
@@ -16,6 +17,12 @@ fuzz_target!(|octets: &[u8]| {
         assert!((1..=limits::STS_ID_BYTES).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric()));
         assert_eq!(sts_id([text, text]), None, "of two records none counts");
         assert_eq!(sts_id([format!("v=STSv1; id={id};").as_str()]), Some(id));
+    }
+    if let Some(wanted) = wanted_by([text]) {
+        assert!(wanted.addresses.len() <= limits::TLS_REPORT_ADDRESSES);
+        let is_sane = |address: &Address| address.is_ascii() && !address.to_string().contains(['\r', '\n', '\0']);
+        assert!(wanted.addresses.iter().all(is_sane), "nothing in it becomes a line of a message");
+        assert_eq!(wanted_by([text, text]), None, "of two records none counts");
     }
 });
 
