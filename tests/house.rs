@@ -18,7 +18,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("F3e", &["intake"]),
     ("F4a", &["tls", "dns", "net", "fetch"]),
     ("F4b", &["smtp::server", "smtp::client", "imap::server", "pop3::server", "sieve::server"]),
-    ("F4c", &["delivery", "exchange", "jobs", "backup", "compaction", "rotation", "maintenance", "reporting"]),
+    ("F4c", &["delivery", "jobs", "exchange", "backup", "compaction", "rotation", "maintenance", "reporting"]),
     ("F5", &["http"]),
     ("F6", &["schema", "server", "cli", "main"]),
 ];
