@@ -4,6 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "../world/packages.rs"]
+mod packages;
+
+use packages::packages;
+
 use crate::generate;
 
 /// The corpus, with its version.
@@ -91,11 +96,7 @@ fn fetch(folder: &Path) {
 
 /// The mails that the crate mail-parser is tested with, from where cargo keeps its source.
 fn awkward() -> Vec<Mail> {
-    let output = Command::new(env!("CARGO")).args(["metadata", "--format-version", "1", "--offline"]).output();
-    let output = output.expect("cargo runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("metadata is JSON");
-    let packages = metadata["packages"].as_array().expect("metadata has packages");
+    let packages = packages();
     let package =
         packages.iter().find(|package| package["name"] == "mail-parser").expect("mail-parser is a dependency");
     let manifest = package["manifest_path"].as_str().expect("a package has a manifest");
