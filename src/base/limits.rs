@@ -642,6 +642,8 @@ pub const DNSSEC_QUESTIONS: usize = 10_000;
 pub const DNSSEC_LINK_QUESTIONS: usize = 24;
 /// Seconds after which the name servers are asked again whether they pass on the signatures of DNSSEC.
 pub const DNSSEC_PROBE_S: u64 = 5 * 60;
+/// Seconds that they have for it: the first mail waits for the answer.
+pub const DNSSEC_PROBE_ANSWER_S: u64 = 5;
 /// Seconds for which name servers that have passed on the signatures of DNSSEC are held to it.
 pub const DNSSEC_ABLE_S: u64 = 24 * 60 * 60;
 /// Octets of a TXT record that are read. RFC 1035 §3.3.14 lets it be of 64 KiB.

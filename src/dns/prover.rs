@@ -146,7 +146,9 @@ impl Prover {
 
     async fn probe(&self) {
         let before = self.health();
-        let is_proved = self.proves_root().await;
+        let patience = self.timeout.min(Duration::from_secs(limits::DNSSEC_PROBE_ANSWER_S));
+        // No answer at all: what is asked next says so, and the mail waits for that.
+        let is_proved = tokio::time::timeout(patience, self.proves_root()).await.unwrap_or(false);
         let now = Some(Instant::now());
         let proved = if is_proved { now } else { before.proved };
         *self.health.lock().unwrap_or_else(PoisonError::into_inner) = Health { asked: now, proved };
@@ -353,6 +355,15 @@ impl std::fmt::Debug for Prover {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_name_server_that_says_nothing_does_not_hold_up_the_first_mail() {
+        let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let servers = [silent.local_addr().unwrap()];
+        let hour = Duration::from_secs(3600);
+        let prover = Prover::new(&servers, hour, &Anchors::root(), Vec::new()).unwrap();
+        assert_eq!(tokio::time::timeout(hour / 60, prover.is_able()).await, Ok(false));
+    }
 
     // RFC 7646 §2
     #[tokio::test]
