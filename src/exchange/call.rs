@@ -29,6 +29,12 @@ pub(super) struct Fit {
     ours: Vec<DomainName>,
 }
 
+/// Dials a peer, sends it what waits for it, asks for a swap and takes its mail. Gives the session as it was written
+/// down at its end, however it ended: [`turn::SessionState`]. It goes on to its end when this is dropped; to end it early,
+/// cancel it.
+///
+/// # Errors
+/// [`NotBegun`]; the session has no row then.
 pub(super) async fn call(context: Arc<Context>, call: Call, cancel: CancellationToken) -> Result<Session, NotBegun> {
     let fit = fit(&context, &call.peer, call.verb)?;
     let lease = context.server.leases.take(&call.peer).ok_or(NotBegun::Busy)?;

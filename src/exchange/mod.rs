@@ -19,15 +19,13 @@ mod work;
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 pub use journal::{Live, Spoken};
 pub use schedule::Schedule;
 pub use work::{order, work};
 
 use crate::base::SessionId;
 use crate::net::Connection;
-use crate::turn::{self, Verb};
+use crate::turn::Verb;
 use crate::{delivery, smtp};
 
 /// What the room needs. One for the whole server.
@@ -43,7 +41,7 @@ pub struct Context {
 /// A session with a peer that we are to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Its id, under which [`turn::session`] finds it from the beginning.
+    /// Its id, under which [`crate::turn::session`] finds it from the beginning.
     pub session: SessionId,
     /// The peer.
     pub peer: String,
@@ -76,16 +74,6 @@ pub async fn serve(connection: Connection, context: Arc<Context>, profile: smtp:
         smtp::server::Ended::Closed(_) => {}
         smtp::server::Ended::Swap(connection, turned) => answer::answer(*connection, turned, &context).await,
     }
-}
-
-/// Dials a peer, sends it what waits for it, asks for a swap and takes its mail. Gives the session as it was written
-/// down at its end, however it ended: [`turn::SessionState`]. It goes on to its end when this is dropped; to end it early,
-/// cancel it.
-///
-/// # Errors
-/// [`NotBegun`]; the session has no row then.
-pub async fn call(context: Arc<Context>, call: Call, cancel: CancellationToken) -> Result<turn::Session, NotBegun> {
-    call::call(context, call, cancel).await
 }
 
 /// Whether a call could be begun now: the same errors, before there is a job for it.

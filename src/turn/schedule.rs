@@ -1,5 +1,6 @@
 use chrono::{DateTime, Utc};
 use croner::Cron;
+use croner::errors::CronError;
 use serde::{Deserialize, Serialize};
 
 use super::session::{Role, sessions};
@@ -43,7 +44,12 @@ impl Schedule {
             Self::Cron(line) => {
                 let cron = read(line).map_err(|error| {
                     let how = "minute, hour, day of the month, month and day of the week, as in `*/15 * * * *`";
-                    BadSchedule(format!("{error} ({how})"))
+                    let why = match &error {
+                        CronError::ComponentError(why) | CronError::IllegalCharacters(why) => why,
+                        // The library would speak of a sixth, for seconds.
+                        _ => "five fields are needed",
+                    };
+                    BadSchedule(format!("{why}: {how}"))
                 })?;
                 // The 30th of February.
                 let next = cron.find_next_occurrence(&DateTime::<Utc>::UNIX_EPOCH, false);
@@ -68,7 +74,7 @@ impl Schedule {
 }
 
 /// Five fields: nobody is dialled every second.
-fn read(line: &str) -> Result<Cron, croner::errors::CronError> {
+fn read(line: &str) -> Result<Cron, CronError> {
     Cron::new(line).parse()
 }
 
@@ -121,8 +127,8 @@ mod tests {
             (Schedule::Every { seconds: 59 }, "every 60 to 604800 seconds"),
             (Schedule::Every { seconds: 604_801 }, "every 60 to 604800 seconds"),
             (cron(""), "minute, hour"),
-            (cron("* * * *"), "minute, hour"),
-            (cron("*/15 * * * * *"), "minute, hour"),
+            (cron("* * * *"), "five fields are needed: minute, hour"),
+            (cron("*/15 * * * * *"), "five fields are needed: minute, hour"),
             (cron("61 * * * *"), "minute, hour"),
             (cron("0 0 30 2 *"), "never comes"),
             (cron(&format!("{}0 0 * * *", "0,".repeat(60))), "at most 100 octets"),

@@ -230,7 +230,7 @@ impl Site {
         let server = &self.context.server;
         let session = server.ids.session(server.clock.now());
         let call = Call { session, peer: peer.to_owned(), verb, dry_run };
-        exchange::call(Arc::clone(&self.context), call, cancel).await
+        exchange::call::call(Arc::clone(&self.context), call, cancel).await
     }
 
     /// Who runs its jobs.
