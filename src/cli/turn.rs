@@ -102,14 +102,18 @@ pub struct PeerFields {
     #[arg(long = "domain", value_name = "DOMAIN")]
     domains: Vec<String>,
     /// The user name, the same at both sides
-    #[arg(long)]
+    #[arg(long, conflicts_with = "client_cert")]
     user: Option<String>,
     /// A file whose first line is the secret; - for stdin. Without it, the one that is there stays
     #[arg(long, value_name = "FILE", requires = "user")]
     secret_file: Option<PathBuf>,
-    /// A mechanism that it may log in with, or we at its side; repeatable [default: all but CRAM-MD5]
-    #[arg(long = "mechanism", value_name = "NAME", requires = "user")]
+    /// A mechanism that it may log in with, or we at its side; repeatable [default: all but CRAM-MD5 and EXTERNAL].
+    /// EXTERNAL alone, and no --user: where we dial it, we show it our certificate
+    #[arg(long = "mechanism", value_name = "NAME")]
     mechanisms: Vec<String>,
+    /// The SHA-256 of the certificate that it shows when it dials us (EXTERNAL), instead of a user name and a secret
+    #[arg(long, value_name = "HEX")]
+    client_cert: Option<String>,
     /// Whether it has to come over TLS; if not, it may log in on port 366 by CRAM-MD5, from its networks
     #[arg(long, value_name = "BOOL", action = ArgAction::Set)]
     tls_required: Option<bool>,
@@ -154,14 +158,26 @@ fn word(value: impl ValueEnum) -> String {
 impl Fields for Box<PeerFields> {
     fn json(self, asks: bool) -> Result<Map<String, Value>, Failure> {
         let secret = self.secret_file.as_deref().map(password::from_file).transpose()?;
-        let auth = self.user.map(|user| {
-            if user.is_empty() {
-                return Value::Null;
+        let mechanisms = several(self.mechanisms.iter().map(|name| name.to_uppercase()).collect());
+        let by_certificate = self.client_cert.is_some() || mechanisms == Some(json!(["EXTERNAL"]));
+        let auth = match self.user {
+            Some(user) if user.is_empty() => Some(Value::Null),
+            None if by_certificate => {
+                // In the place of those that the peer has.
+                let gone = || (!asks).then_some(Value::Null);
+                Some(Value::Object(given([
+                    ("sasl_user", gone()),
+                    ("mechanisms", mechanisms.or_else(gone)),
+                    ("client_cert_sha256", self.client_cert.map(Value::from)),
+                ])))
             }
-            let secret = secret.map(|secret| secret.expose().clone().into());
-            let mechanisms = several(self.mechanisms.iter().map(|name| name.to_uppercase()).collect());
-            Value::Object(given([("sasl_user", Some(user.into())), ("mechanisms", mechanisms), ("secret", secret)]))
-        });
+            user => {
+                let secret = secret.map(|secret| secret.expose().clone().into());
+                let fields =
+                    given([("sasl_user", user.map(Value::from)), ("mechanisms", mechanisms), ("secret", secret)]);
+                (!fields.is_empty()).then_some(Value::Object(fields))
+            }
+        };
         let mut tls = self.pin.map(|pin| match pin.as_str() {
             "" => json!({"mode": "pkix", "server_cert_sha256": null}),
             pin => json!({"mode": "pinned", "server_cert_sha256": pin}),
@@ -274,7 +290,16 @@ mod tests {
                 "auth": {"sasl_user": "b", "mechanisms": ["CRAM-MD5", "PLAIN"]}, "tls": {"required": false},
             })),
         );
-        check("turn peer set branch --mechanism PLAIN", None);
+        check("turn peer set branch --mechanism plain", Some(json!({"auth": {"mechanisms": ["PLAIN"]}})));
+        check(
+            "turn peer set branch --client-cert ab",
+            Some(json!({"auth": {"sasl_user": null, "mechanisms": null, "client_cert_sha256": "ab"}})),
+        );
+        check(
+            "turn peer set hub --mechanism external",
+            Some(json!({"auth": {"sasl_user": null, "mechanisms": ["EXTERNAL"]}})),
+        );
+        check("turn peer put branch --user b --client-cert ab", None);
         check("turn secret", Some(Value::Null));
         check("turn peer put branch --verb fly", None);
         check("turn peer put branch --secret-file x", None);

@@ -62,8 +62,8 @@ pub(super) fn fit(context: &Context, name: &str, verb: Option<Verb>) -> Result<F
         Some(verb) => return Err(NotBegun::Unfit(format!("{} is none of the peer's verbs", verb.as_str()))),
         None => best().ok_or_else(|| unfit("the peer has no verb"))?,
     };
-    if verb.swaps() && peer.fields.login.is_none() {
-        return Err(unfit("the peer needs a user name and a secret: set its login"));
+    if verb.swaps() && peer.fields.login.is_none() && !peer.fields.is_certified() {
+        return Err(unfit("the peer needs a user name and a secret, or EXTERNAL: set its login"));
     }
     if peer.fields.login.as_ref().is_some_and(|login| login.secret.is_empty()) {
         return Err(unfit("the peer's secret was dropped with the key that it was sealed with: set it anew"));
@@ -147,20 +147,22 @@ fn plan(context: &Context, fit: &Fit, dry_run: bool, began_ms: u64) -> Result<Pl
         ServerTls::Verified => roots.verified(),
         ServerTls::Pinned(sha256) => roots.pinned(sha256),
     };
+    let tls = tls.map_err(|error| error.to_string())?;
+    let fields = &fit.peer.fields;
+    let (tls, login) = match &fields.login {
+        Some(login) => (tls, Some(client::Login::at_peer(login, &fields.mechanisms, &*context.delivery.random))),
+        None if fields.is_certified() => (tls.showing(&context.identity), Some(client::Login::by_certificate())),
+        None => (tls, None),
+    };
     let ours = fit.ours.clone();
     Ok(Plan {
         hostname: context.server.hostname.clone(),
         actor: format!("{} {}", fit.verb.as_str(), fit.peer.name),
         server: fit.host.to_string(),
-        tls: Tls::Required(tls.map_err(|error| error.to_string())?),
+        tls: Tls::Required(tls),
         policy: None,
         require_tls: false,
-        login: fit
-            .peer
-            .fields
-            .login
-            .as_ref()
-            .map(|login| client::Login::at_peer(login, &fit.peer.fields.mechanisms, &*context.delivery.random)),
+        login,
         then: match fit.verb {
             _ if dry_run => Then::Look,
             Verb::Turn => Then::Turn,

@@ -10,7 +10,7 @@ use crate::dns::Resolver;
 use crate::settings::Settings;
 use crate::smtp::client::Patience;
 use crate::store::Store;
-use crate::tls::Roots;
+use crate::tls::{ClientIdentity, Roots};
 use crate::{delivery, intake, smtp, turn};
 
 impl Context {
@@ -25,6 +25,7 @@ impl Context {
         authenticator: &Arc<Authenticator>,
     ) -> Self {
         let hostname = DomainName::parse("mail.example.test").expect("a domain name");
+        let identity = ClientIdentity::unkept(&hostname);
         let (ids, stop) = (Arc::new(MessageIds::default()), CancellationToken::new());
         let outbound = intake::Outbound::of(&Settings::default(), hostname.clone(), ids.clone());
         let outbound = Arc::new(outbound.expect("the defaults fit"));
@@ -40,6 +41,7 @@ impl Context {
             hostname,
             outbound: outbound.clone(),
             tls: None,
+            tls_asking: None,
             message_bytes_max: limits::MESSAGE_BYTES,
             recipients_max: limits::RECIPIENTS,
             evidence: None,
@@ -76,6 +78,6 @@ impl Context {
             stop,
             state: delivery::State::default(),
         });
-        Self { server, delivery, live: Live::default() }
+        Self { server, delivery, identity, live: Live::default() }
     }
 }

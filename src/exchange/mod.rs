@@ -25,6 +25,7 @@ pub use work::{order, work};
 
 use crate::base::SessionId;
 use crate::net::Connection;
+use crate::tls::ClientIdentity;
 use crate::turn::Verb;
 use crate::{delivery, smtp};
 
@@ -34,6 +35,8 @@ pub struct Context {
     pub server: Arc<smtp::server::Context>,
     /// The way out.
     pub delivery: Arc<delivery::Context>,
+    /// What we show where we dial a peer that knows us by a certificate.
+    pub identity: ClientIdentity,
     /// The sessions that run: begin with the default.
     pub live: Live,
 }

@@ -6,6 +6,9 @@ pub struct Channel {
     /// The channel binding `tls-server-end-point` (RFC 5929 §4.1): a hash of the server's certificate. `None` too where
     /// the certificate is signed in a way for which none is defined.
     pub server_end_point: Option<Vec<u8>>,
+    /// The SHA-256 of the certificate that the client has shown and proved to have the key of, where we serve. It says
+    /// nothing more of the client: nobody has vouched for it.
+    pub client_certificate: Option<[u8; 32]>,
 }
 
 /// A channel binding, by its registered name (RFC 5056 §7).

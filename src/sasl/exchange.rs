@@ -6,7 +6,7 @@ use zeroize::Zeroize;
 
 use super::cram::{self, CramProof};
 use super::scram::{self, ScramProof};
-use super::{Channel, Mechanism};
+use super::{Channel, Mechanism, Shown};
 use crate::base::{Secret, limits};
 
 /// Octets of the longest login that can exist: a local part, `@`, a domain.
@@ -34,6 +34,8 @@ pub enum Claim {
     Scram(ScramProof),
     /// CRAM-MD5: the same, for whoever believes it.
     Cram(CramProof),
+    /// EXTERNAL: the certificate of the connection.
+    Certificate(Shown),
 }
 
 impl Claim {
@@ -43,6 +45,7 @@ impl Claim {
             Self::Password(credentials) => &credentials.login,
             Self::Scram(proof) => proof.login(),
             Self::Cram(proof) => proof.login(),
+            Self::Certificate(shown) => shown.login(),
         }
     }
 
@@ -53,7 +56,7 @@ impl Claim {
     pub fn into_password(self) -> Result<Credentials, SaslError> {
         match self {
             Self::Password(credentials) => Ok(credentials),
-            Self::Scram(_) | Self::Cram(_) => Err(SaslError::Unavailable),
+            Self::Scram(_) | Self::Cram(_) | Self::Certificate(_) => Err(SaslError::Unavailable),
         }
     }
 }
@@ -104,6 +107,7 @@ enum Waiting {
     ScramFirst { is_plus: bool, terms: Terms },
     ScramFinal(scram::Begun),
     Cram { challenge: String },
+    ExternalName { certificate: [u8; 32] },
 }
 
 /// What an exchange leads to.
@@ -136,7 +140,7 @@ pub enum SaslError {
     /// may be between us and the client (RFC 5802 §6).
     #[error("the login is not bound to this connection")]
     ChannelBinding,
-    /// The mechanism needs [`Terms`], and there are none here.
+    /// The mechanism needs [`Terms`], or a certificate of the client's, and there are none here.
     #[error("the mechanism is not available")]
     Unavailable,
 }
@@ -152,12 +156,16 @@ impl Exchange {
             terms.map(|terms| Waiting::ScramFirst { is_plus, terms }).ok_or(SaslError::Unavailable)
         };
         let (waiting, prompt) = match mechanism {
-            // RFC 4616 §2, RFC 5802 §5: the client speaks first, so the challenge is empty.
+            // RFC 4616 §2, RFC 5802 §5, RFC 4422 appendix A: the client speaks first, so the challenge is empty.
             Mechanism::Plain => (Waiting::PlainMessage, ""),
             Mechanism::ScramSha256Plus => (scram(true, terms)?, ""),
             Mechanism::ScramSha256 => (scram(false, terms)?, ""),
             Mechanism::Login => (Waiting::LoginName, PROMPT_USERNAME),
             Mechanism::CramMd5 => return Self::start_cram(initial, terms),
+            Mechanism::External => {
+                let certificate = terms.and_then(|terms| terms.channel.client_certificate);
+                (Waiting::ExternalName { certificate: certificate.ok_or(SaslError::Unavailable)? }, "")
+            }
         };
         match initial {
             None => Ok(Step::Challenge(Self(waiting), prompt.into())),
@@ -216,6 +224,9 @@ impl Waiting {
                 Ok(Step::Challenge(Exchange(Self::ScramFinal(begun)), STANDARD.encode(challenge).into()))
             }
             Self::Cram { challenge } => Ok(Step::Done(Claim::Cram(CramProof::read(challenge, response)?))),
+            Self::ExternalName { certificate } => {
+                Ok(Step::Done(Claim::Certificate(Shown::read(certificate, response)?)))
+            }
             Self::ScramFinal(begun) => Ok(Step::Done(Claim::Scram(begun.answer(response)?))),
         }
     }
@@ -231,7 +242,7 @@ fn plain(message: &[u8]) -> Result<Credentials, SaslError> {
     if authzid.is_empty() || authzid == authcid { Ok(credentials) } else { Err(SaslError::AuthorizationId) }
 }
 
-fn login(bytes: &[u8]) -> Result<String, SaslError> {
+pub(super) fn login(bytes: &[u8]) -> Result<String, SaslError> {
     if bytes.len() > LOGIN_BYTES {
         return Err(SaslError::TooLong);
     }

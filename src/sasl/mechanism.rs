@@ -16,13 +16,20 @@ pub enum Mechanism {
     /// RFC 2195: a keyed hash of a challenge. Who hears it can try out secrets at leisure, and who serves it has to keep the
     /// secret itself: for secrets that a machine has made, and peers that know nothing better.
     CramMd5,
+    /// RFC 4422 appendix A: nothing is said. Who the client is, it has shown by its certificate when TLS was begun.
+    External,
 }
 
 impl Mechanism {
     /// Every mechanism, the strongest first.
-    pub const ALL: [Self; 5] = [Self::ScramSha256Plus, Self::ScramSha256, Self::Plain, Self::Login, Self::CramMd5];
+    pub const ALL: [Self; 6] =
+        [Self::ScramSha256Plus, Self::ScramSha256, Self::External, Self::Plain, Self::Login, Self::CramMd5];
 
-    /// Those that a peer may use where nothing else is said.
+    /// Those for who has a user name and a secret, the strongest first.
+    pub const BY_SECRET: [Self; 5] =
+        [Self::ScramSha256Plus, Self::ScramSha256, Self::Plain, Self::Login, Self::CramMd5];
+
+    /// Those that a peer with a secret may use where nothing else is said.
     pub const USUAL: [Self; 4] = [Self::ScramSha256Plus, Self::ScramSha256, Self::Plain, Self::Login];
 
     /// Those in which the password itself is sent: all that can be done where only its hash is kept. In the order in which
@@ -37,6 +44,7 @@ impl Mechanism {
             Self::Plain => "PLAIN",
             Self::Login => "LOGIN",
             Self::CramMd5 => "CRAM-MD5",
+            Self::External => "EXTERNAL",
         }
     }
 
@@ -63,7 +71,11 @@ mod tests {
         assert_eq!(Mechanism::parse(b"pLaIn"), Some(Mechanism::Plain));
         assert_eq!(Mechanism::parse(b"scram-sha-256-plus"), Some(Mechanism::ScramSha256Plus));
         assert_eq!(Mechanism::of_password(b"login"), Some(Mechanism::Login));
-        assert_eq!(Mechanism::of_password(b"SCRAM-SHA-256"), None);
+        for other in Mechanism::ALL.into_iter().filter(|other| !Mechanism::PASSWORDS.contains(other)) {
+            assert_eq!(Mechanism::of_password(other.name().as_bytes()), None);
+        }
+        let by_secret = Mechanism::ALL.into_iter().filter(|mechanism| *mechanism != Mechanism::External);
+        assert_eq!(by_secret.collect::<Vec<_>>(), Mechanism::BY_SECRET);
         for unknown in ["", "PLAIN ", "PLAINTEXT", "SCRAM-SHA-1", "XOAUTH2"] {
             assert_eq!(Mechanism::parse(unknown.as_bytes()), None, "{unknown}");
         }

@@ -18,6 +18,8 @@ enum Said {
     Scram(Box<Client>),
     /// What is said once to a challenge.
     Cram(Option<(String, Secret<String>)>),
+    /// Nothing, once; whether it is still to be said.
+    External(bool),
 }
 
 /// What the mechanisms need in which the password itself is not sent.
@@ -52,7 +54,7 @@ pub enum Unanswerable {
 }
 
 impl Responder {
-    /// Prepares what a mechanism says for this login.
+    /// Prepares what a mechanism says for this login. EXTERNAL says nothing of it: who we are, our certificate says.
     ///
     /// # Errors
     /// [`Unspeakable`]
@@ -63,7 +65,7 @@ impl Responder {
         terms: &Terms<'_>,
     ) -> Result<Self, Unspeakable> {
         let is_good = |text: &str| !text.is_empty() && !text.contains('\0');
-        if !is_good(login) || !is_good(password.expose()) {
+        if mechanism != Mechanism::External && !(is_good(login) && is_good(password.expose())) {
             return Err(Unspeakable);
         }
         let scram = |is_plus| Ok(Said::Scram(Box::new(Client::new(is_plus, login, password, terms)?)));
@@ -77,6 +79,7 @@ impl Responder {
             Mechanism::ScramSha256Plus => scram(true)?,
             Mechanism::ScramSha256 => scram(false)?,
             Mechanism::CramMd5 => Said::Cram(Some((login.to_owned(), password.clone()))),
+            Mechanism::External => Said::External(true),
         };
         Ok(Self { mechanism, said })
     }
@@ -93,6 +96,10 @@ impl Responder {
         match (&mut self.said, self.mechanism) {
             (Said::Passwords(responses), Mechanism::Plain) if responses.last().is_some_and(fits) => responses.pop(),
             (Said::Passwords(_) | Said::Cram(_), _) => None,
+            // RFC 4954 §4: `=` is a response of no octets.
+            (Said::External(is_due), _) => {
+                (bytes_max > 0 && std::mem::take(is_due)).then(|| Secret::new("=".to_owned()))
+            }
             (Said::Scram(client), _) => {
                 let initial = client.first().map(|first| encode(&first)).filter(fits)?;
                 client.has_begun();
@@ -113,6 +120,10 @@ impl Responder {
                 let challenge = STANDARD.decode(challenge).map_err(|_| Unanswerable::Nonsense)?;
                 Ok(encode(&cram::answer(&login, secret.expose(), &challenge)))
             }
+            Said::External(is_due) => match std::mem::take(is_due) {
+                true => Ok(Secret::new(String::new())),
+                false => Err(Unanswerable::Nonsense),
+            },
             Said::Scram(client) => {
                 let challenge = STANDARD.decode(challenge).map_err(|_| Unanswerable::Nonsense)?;
                 client.answer(&challenge).map(|answer| encode(&answer))
@@ -124,7 +135,7 @@ impl Responder {
     /// secret.
     pub fn is_satisfied(&self) -> bool {
         match &self.said {
-            Said::Passwords(_) | Said::Cram(_) => true,
+            Said::Passwords(_) | Said::Cram(_) | Said::External(_) => true,
             Said::Scram(client) => client.is_proved(),
         }
     }
@@ -139,8 +150,8 @@ mod tests {
     use super::super::{Claim, Exchange, Step};
     use super::*;
 
-    const TERMS: Terms<'_> =
-        Terms { nonce: "n", channel: &Channel { exporter: None, server_end_point: None }, offers_plus: false };
+    const TERMS: Terms<'_> = Terms { nonce: "n", channel: &NO_CHANNEL, offers_plus: false };
+    const NO_CHANNEL: Channel = Channel { exporter: None, server_end_point: None, client_certificate: None };
 
     /// Plays both sides against each other: what the server understands.
     fn check(mechanism: Mechanism, with_initial: bool, login: &str, password: &str) {
@@ -200,7 +211,7 @@ mod tests {
     #[test]
     fn what_would_be_read_as_something_else_is_not_said() {
         for (login, password) in [("", "b"), ("a", ""), ("a\0b", "c"), ("a", "b\0c")] {
-            for mechanism in Mechanism::ALL {
+            for mechanism in Mechanism::BY_SECRET {
                 let secret = Secret::new(password.to_owned());
                 let refused = Responder::new(mechanism, login, &secret, &TERMS).err();
                 assert_eq!(refused, Some(Unspeakable));

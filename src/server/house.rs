@@ -25,7 +25,7 @@ use crate::smtp::client::Patience;
 use crate::smtp::server::{Profile, Vrfy};
 use crate::store::{self, Medium, OpenError, Opening, Options, Store};
 use crate::telemetry::metrics;
-use crate::tls::{Certificates, Roots};
+use crate::tls::{Certificates, ClientIdentity, Protocol, Roots};
 use crate::trace::Traffic;
 use crate::{
     audit, compaction, delivery, exchange, fetch, http, imap, intake, kept, mailbox, pop3, reporting, rotation, smtp,
@@ -138,8 +138,18 @@ impl House {
         let certificates = Certificates::open(&store, &hostname, &*clock).await?;
         let tls = Listener::ALL
             .into_iter()
-            .map(|listener| Ok((listener, certificates.server_config(listener.protocol())?)))
+            .map(|listener| {
+                let protocol = listener.protocol();
+                let config = match listener {
+                    // Nobody but peers comes there.
+                    Listener::Odmrs => certificates.asking_config(protocol)?,
+                    _ => certificates.server_config(protocol)?,
+                };
+                Ok((listener, config))
+            })
             .collect::<Result<BTreeMap<_, _>, ServerError>>()?;
+        let asking = certificates.asking_config(Protocol::Smtp)?;
+        let identity = ClientIdentity::open(&store, &hostname, &*clock).await?;
         let stop = CancellationToken::new();
         let ids = Arc::new(MessageIds::after(intake::newest_id(&store.view()?)?));
         let outbound = intake::Outbound::of(&settings, hostname.clone(), Arc::clone(&ids))
@@ -169,6 +179,7 @@ impl House {
             hostname: hostname.clone(),
             outbound: Arc::clone(&outbound),
             tls: Some(Arc::clone(&tls[&Listener::Smtp])),
+            tls_asking: Some(asking),
             message_bytes_max: settings.limits_message_bytes,
             recipients_max: settings.limits_recipients,
             evidence: settings.smtp_sender_authentication.then(|| Evidence::new(&resolver)),
@@ -231,6 +242,7 @@ impl House {
         let exchange = Arc::new(exchange::Context {
             server: smtp,
             delivery: Arc::clone(&delivery),
+            identity,
             live: exchange::Live::default(),
         });
         let hub = Hub::new(&store, Arc::clone(&clock), Duration::from_secs(limits::EVENTS_PING_S));

@@ -15,6 +15,7 @@ pub(super) fn of_server(session: &ServerConnection, certificate: Option<&Certifi
         // RFC 9266 §4.2: with TLS 1.2 only where the master secret is an extended one, and rustls does not tell.
         exporter: Some([0; 32]).filter(|_| is_modern).and_then(export),
         server_end_point: certificate.and_then(|certificate| end_point(certificate)),
+        client_certificate: session.peer_certificates().and_then(<[_]>::first).map(|shown| fingerprint(shown)),
     }
 }
 
@@ -26,7 +27,13 @@ pub(super) fn of_client(session: &ClientConnection) -> Channel {
     Channel {
         exporter: Some([0; 32]).filter(|_| is_modern).and_then(export),
         server_end_point: certificate.and_then(|certificate| end_point(certificate)),
+        client_certificate: None,
     }
+}
+
+/// What a certificate is pinned by: the SHA-256 of its DER form.
+pub(super) fn fingerprint(certificate: &[u8]) -> [u8; 32] {
+    Sha256::digest(certificate).into()
 }
 
 /// The certificate's hash, with the function that it is signed with.

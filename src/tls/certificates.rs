@@ -17,9 +17,9 @@ use crate::store::{AnyTable, Halt, HoldsSecret, Op, Read, Store, StoreError, Tab
 /// Milliseconds for which a self-signed certificate is valid: 10 years.
 const SELF_SIGNED_MS: u64 = 10 * 365 * DAY_MS;
 /// A certificate begins a day early, for clients whose clock is behind.
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// The certificates by host name.
+/// The certificates by host name, and the one that we show where we dial.
 pub static TLS_CERTS: Table<String, StoredCertificate> = Table::new("tls_certs");
 
 /// The room's tables.
@@ -30,11 +30,11 @@ pub const TABLES: &[&dyn AnyTable] = &[&TLS_CERTS];
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredCertificate {
     /// The chain in DER, the server's own certificate first.
-    chain: Vec<Vec<u8>>,
+    pub(super) chain: Vec<Vec<u8>>,
     /// The private key, PKCS#8 in DER. Empty: it was sealed, and dropped with the key.
-    key_pkcs8: Vec<u8>,
+    pub(super) key_pkcs8: Vec<u8>,
     /// Not valid from then on.
-    expires_at: Timestamp,
+    pub(super) expires_at: Timestamp,
 }
 crate::postcard_row!(StoredCertificate, 1, secret);
 
@@ -112,7 +112,7 @@ impl Certificates {
             Some(kept) if kept.expires_at > clock.now() && !kept.key_pkcs8.is_empty() => kept,
             _ => {
                 let made = self_signed(hostname, clock.now())?;
-                store.write(Keep { hostname: hostname.clone(), certificate: made }).await?.into_inner()
+                store.write(Keep { name: hostname.to_string(), certificate: made }).await?.into_inner()
             }
         };
         Ok(Self { resolver: Arc::new(Resolver::new(Arc::new(certified_key(certificate)?))) })
@@ -126,6 +126,15 @@ impl Certificates {
         config::server_config(protocol, self.resolver.clone())
     }
 
+    /// The same for sessions in which a client may log in by a certificate (SASL EXTERNAL): it is asked for one, and shows it
+    /// or none. Mail programs of people would ask them which: it is for servers alone.
+    ///
+    /// # Errors
+    /// [`TlsError::Rustls`].
+    pub fn asking_config(&self, protocol: Protocol) -> Result<Arc<ServerConfig>, TlsError> {
+        config::asking_config(protocol, self.resolver.clone())
+    }
+
     /// The certificate in DER, for a client that shall trust it.
     pub fn der(&self) -> Option<CertificateDer<'static>> {
         self.resolver.current().cert.first().cloned()
@@ -133,9 +142,9 @@ impl Certificates {
 }
 
 /// Keeps a certificate, over an older one.
-struct Keep {
-    hostname: DomainName,
-    certificate: StoredCertificate,
+pub(super) struct Keep {
+    pub(super) name: String,
+    pub(super) certificate: StoredCertificate,
 }
 
 impl Op for Keep {
@@ -156,7 +165,7 @@ impl Op for Keep {
     }
 
     fn apply(&self, tx: &mut Tx<'_>, (): ()) -> Result<StoredCertificate, StoreError> {
-        tx.put(&TLS_CERTS, &self.hostname.as_str().to_owned(), &self.certificate)?;
+        tx.put(&TLS_CERTS, &self.name, &self.certificate)?;
         Ok(self.certificate.clone())
     }
 }
@@ -176,19 +185,19 @@ fn self_signed(hostname: &DomainName, now: Timestamp) -> Result<StoredCertificat
     Ok(StoredCertificate { chain: vec![certificate.der().to_vec()], key_pkcs8: key.serialize_der(), expires_at })
 }
 
-fn date(moment: Timestamp) -> OffsetDateTime {
+pub(super) fn date(moment: Timestamp) -> OffsetDateTime {
     let seconds = i64::try_from(moment.ms() / 1000).unwrap_or(0);
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-fn certified_key(certificate: StoredCertificate) -> Result<CertifiedKey, TlsError> {
+pub(super) fn certified_key(certificate: StoredCertificate) -> Result<CertifiedKey, TlsError> {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(certificate.key_pkcs8));
     let chain = certificate.chain.into_iter().map(CertificateDer::from).collect();
     Ok(CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider())?)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io;
 
     use rustls::client::{ClientConfig, ClientConnection, Resumption};
@@ -204,15 +213,15 @@ mod tests {
     /// 2026-11-22
     const NOW: Timestamp = Timestamp(1_795_341_900_123);
 
-    fn clock() -> Arc<TurnedClock> {
+    pub(in crate::tls) fn clock() -> Arc<TurnedClock> {
         Arc::new(TurnedClock::new(NOW))
     }
 
-    fn store() -> Store {
+    pub(in crate::tls) fn store() -> Store {
         Store::open(Options::memory(clock()), &SCHEMA).unwrap()
     }
 
-    async fn certificates(store: &Store, hostname: &str, clock: &dyn Clock) -> Certificates {
+    pub(in crate::tls) async fn certificates(store: &Store, hostname: &str, clock: &dyn Clock) -> Certificates {
         Certificates::open(store, &hostname.parse().unwrap(), clock).await.unwrap()
     }
 
@@ -232,7 +241,7 @@ mod tests {
     }
 
     /// A client that trusts the certificate as its own root.
-    fn client(
+    pub(in crate::tls) fn client(
         certificates: &Certificates,
         alpn: &[&str],
         versions: &[&'static rustls::SupportedProtocolVersion],
@@ -250,7 +259,7 @@ mod tests {
     }
 
     /// Runs a handshake in memory, and the messages behind it that bring the tickets.
-    fn shake(
+    pub(in crate::tls) fn shake(
         server: &Arc<ServerConfig>,
         client: &Arc<ClientConfig>,
         name: &str,

@@ -12,11 +12,12 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::binding::fingerprint;
 use super::dane::Published;
 use super::facts::{CertificateFault, Certified};
+use super::identity::ClientIdentity;
 use crate::base::limits;
 
 /// The CAs that we trust when we dial, and what is made of them.
@@ -178,6 +179,13 @@ impl ClientTls {
         }
     }
 
+    /// The same, and the server that asks for it is shown this certificate.
+    pub fn showing(&self, identity: &ClientIdentity) -> Arc<Self> {
+        let mut showing = self.clone();
+        showing.template.client_auth_cert_resolver = identity.resolver();
+        Arc::new(showing)
+    }
+
     /// What one connection needs.
     pub(crate) fn handshake(&self) -> Handshake {
         let judge = Arc::new(Judge {
@@ -218,8 +226,7 @@ impl ServerCertVerifier for Judge {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let certified = match &self.demand {
             Demand::Pinned(expected) => {
-                let seen = Sha256::digest(certificate.as_ref());
-                if !bool::from(seen.as_slice().ct_eq(expected)) {
+                if !bool::from(fingerprint(certificate).ct_eq(expected)) {
                     return Err(rustls::Error::General("the certificate is not the pinned one".into()));
                 }
                 Certified::Pinned

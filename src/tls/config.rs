@@ -1,12 +1,16 @@
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::server::{ResolvesServerCert, ServerSessionMemoryCache};
+use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::TlsError;
+use super::asking::AnyClient;
 
 /// Sessions of TLS 1.2 that one listener remembers by id.
 const SESSIONS_REMEMBERED: usize = 1024;
+
+/// RFC 8996: nothing below TLS 1.2.
+const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
 /// What is spoken inside TLS; it decides which ALPN names are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +37,10 @@ impl Protocol {
             Self::Http => &["http/1.1"],
         }
     }
+
+    fn alpn_names(self) -> Vec<Vec<u8>> {
+        self.alpn().iter().map(|name| name.as_bytes().to_vec()).collect()
+    }
 }
 
 /// A configuration of its own, with session tickets that no other listener accepts.
@@ -42,11 +50,27 @@ pub(super) fn server_config(
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_protocol_versions(VERSIONS)?
         .with_no_client_auth()
         .with_cert_resolver(certificates);
-    config.alpn_protocols = protocol.alpn().iter().map(|name| name.as_bytes().to_vec()).collect();
+    config.alpn_protocols = protocol.alpn_names();
     config.ticketer = rustls::crypto::ring::Ticketer::new()?;
     config.session_storage = ServerSessionMemoryCache::new(SESSIONS_REMEMBERED);
+    Ok(Arc::new(config))
+}
+
+/// The same where the client is asked for a certificate: it shows one or none. There are no tickets and nothing is
+/// remembered, so no session is resumed: in each the client proves anew that it holds the key.
+pub(super) fn asking_config(
+    protocol: Protocol,
+    certificates: Arc<dyn ResolvesServerCert>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let clients = Arc::new(AnyClient::new(&provider));
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(VERSIONS)?
+        .with_client_cert_verifier(clients)
+        .with_cert_resolver(certificates);
+    config.alpn_protocols = protocol.alpn_names();
     Ok(Arc::new(config))
 }

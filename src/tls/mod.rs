@@ -2,12 +2,14 @@
 //!
 //! Floor F4a. The certificate lies in the file, so that the one file restores everything.
 
+mod asking;
 mod binding;
 mod certificates;
 mod client;
 mod config;
 mod dane;
 mod facts;
+mod identity;
 mod resolver;
 
 pub use certificates::{CertificateFacts, Certificates, TABLES, TLS_CERTS, TlsError, certificates};
@@ -15,3 +17,4 @@ pub use client::{ClientTls, Roots, RootsError};
 pub use config::Protocol;
 pub use dane::Published;
 pub use facts::{CertificateFault, Certified, Facts};
+pub use identity::{ClientIdentity, client_fingerprint};

@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-use super::peer::{PEERS, Peer, Verb, peer_by_login};
+use super::peer::{PEERS, Peer, Verb, peer_by_certificate, peer_by_login};
 use super::secret::is_machine_made;
 use crate::base::Networks;
 use crate::sasl::{Claim, Credentials, Mechanism};
@@ -10,8 +10,10 @@ use crate::store::{Read, Span, StoreError};
 /// What a client may hope for because of where it is. It proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Welcome {
-    /// There is a peer that might log in from there.
+    /// There is a peer that might log in from there by a secret.
     pub login: bool,
+    /// There is a peer that might do so by a certificate.
+    pub certificate: bool,
     /// There is a peer that might do so by CRAM-MD5.
     pub cram: bool,
     /// There is one that might do so without TLS.
@@ -38,7 +40,9 @@ pub fn welcome(read: &impl Read, ip: IpAddr) -> Result<Welcome, StoreError> {
     read.scan(&PEERS, Span::all(), |_, peer| {
         let may_log_in = peer.may_log_in_from(ip);
         let has_cram = may_log_in && peer.fields.mechanisms.contains(&Mechanism::CramMd5);
-        welcome.login |= may_log_in;
+        let is_certified = peer.fields.is_certified();
+        welcome.login |= may_log_in && !is_certified;
+        welcome.certificate |= may_log_in && is_certified;
         welcome.cram |= has_cram;
         welcome.cram_in_clear |= has_cram && peer.may_come_in_clear_from(ip);
         welcome.etrn |= peer.may_etrn_from(ip);
@@ -57,7 +61,7 @@ pub struct Known {
 }
 
 /// The peer that this is true of, if it may dial us that way and log in by that mechanism. The time that it takes says
-/// nothing of the secret, nor whether there is such a peer.
+/// nothing of the secret or the certificate, nor whether there is such a peer.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -67,7 +71,10 @@ pub fn authenticate(
     claim: &Claim,
     way: Way,
 ) -> Result<Option<Known>, StoreError> {
-    let found = peer_by_login(read, claim.login())?;
+    let found = match claim {
+        Claim::Certificate(shown) => peer_by_certificate(read, shown.certificate())?,
+        Claim::Password(_) | Claim::Scram(_) | Claim::Cram(_) => peer_by_login(read, claim.login())?,
+    };
     let kept = found.as_ref().and_then(|peer| peer.fields.login.as_ref()).map_or("", |login| login.secret.as_str());
     let (is_right, proof) = match claim {
         // Compared by their hashes, whose comparison takes the same time whatever they are.
@@ -80,8 +87,10 @@ pub fn authenticate(
         }
         // Who listens to it can try out secrets: only one that no trying finds will do.
         Claim::Cram(shown) => (shown.verify(kept) && is_machine_made(kept), None),
+        // That the client holds its key, TLS has proved.
+        Claim::Certificate(shown) => (found.as_ref().is_some_and(|peer| shown.acts_as(&peer.name)), None),
     };
-    let is_right = is_right && !kept.is_empty();
+    let is_right = is_right && (!kept.is_empty() || mechanism == Mechanism::External);
     let may = |peer: &Peer| {
         let is_near = way.is_private || (mechanism == Mechanism::CramMd5 && peer.may_come_in_clear_from(way.ip));
         peer.may_log_in_from(way.ip) && is_near && peer.fields.mechanisms.contains(&mechanism)
@@ -94,7 +103,8 @@ impl Peer {
     /// Whether it may dial us from there and log in.
     pub fn may_log_in_from(&self, ip: IpAddr) -> bool {
         let is_near = self.fields.networks == Networks::default() || self.fields.networks.contains(ip);
-        self.fields.enabled && self.fields.direction.accepts() && self.fields.login.is_some() && is_near
+        let has_login = self.fields.login.is_some() || self.fields.client_certificate.is_some();
+        self.fields.enabled && self.fields.direction.accepts() && has_login && is_near
     }
 
     /// Whether it may come from there without TLS.

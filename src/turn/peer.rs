@@ -3,6 +3,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 
 use super::schedule::Schedule;
 use super::validate::validate;
@@ -74,9 +75,10 @@ pub struct PeerFields {
     /// Its domains. Those that are not ours are held for it: never dialled, fetched by TURN or ATRN, or released by ETRN
     /// or by hand. Those that are ours are what we ask it for, and take from it in a swapped session.
     pub domains: Vec<DomainName>,
-    /// The user name and the secret, at both sides. `None`: it can only use ETRN, from its networks.
+    /// The user name and the secret, at both sides. `None`: both sides know each other by their certificates, where
+    /// EXTERNAL is the mechanism; else it can only use ETRN, from its networks.
     pub login: Option<Login>,
-    /// By what it may log in to us, or we to it.
+    /// By what it may log in to us, or we to it. EXTERNAL stands alone, and without a login.
     pub mechanisms: Vec<Mechanism>,
     /// It may come without TLS to port 366, from its networks, and log in there by CRAM-MD5 (RFC 2645 §5.1).
     pub in_clear: bool,
@@ -92,6 +94,8 @@ pub struct PeerFields {
     pub limits: SessionLimits,
     /// When we dial it by ourselves; `None`: when somebody asks for it.
     pub schedule: Option<Schedule>,
+    /// By EXTERNAL: the SHA-256 of the certificate that it shows when it dials us. No other peer that dials us has it.
+    pub client_certificate: Option<[u8; 32]>,
 }
 
 /// How much a session carries that swaps roles, in each direction: no message is begun beyond it, and what is left waits
@@ -137,7 +141,13 @@ impl PeerFields {
             note: String::new(),
             limits: SessionLimits::default(),
             schedule: None,
+            client_certificate: None,
         }
+    }
+
+    /// Whether both sides know each other by their certificates.
+    pub fn is_certified(&self) -> bool {
+        self.mechanisms.contains(&Mechanism::External)
     }
 }
 
@@ -354,6 +364,11 @@ impl Peer {
         let login = self.fields.login.as_ref().filter(|_| self.fields.direction.accepts());
         login.map(|login| login.user.as_str())
     }
+
+    /// The certificate that nobody else may have: that by which it logs in to us.
+    fn certificate_taken(&self) -> Option<&[u8; 32]> {
+        self.fields.client_certificate.as_ref().filter(|_| self.fields.direction.accepts())
+    }
 }
 
 /// The peer of that name.
@@ -386,6 +401,23 @@ pub fn peer_by_login(read: &impl Read, user: &str) -> Result<Option<Peer>, Store
         None => None,
     };
     Ok(found.filter(|peer| peer.fields.enabled))
+}
+
+/// The peer that may dial us with the certificate of this SHA-256. The time that it takes says nothing of whose
+/// certificates are known.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) fn peer_by_certificate(read: &impl Read, sha256: &[u8; 32]) -> Result<Option<Peer>, StoreError> {
+    let mut found = None;
+    read.scan(&PEERS, Span::all(), |_, peer| {
+        let is_it = peer.certificate_taken().is_some_and(|taken| taken.ct_eq(sha256).into());
+        if is_it {
+            found = Some(peer);
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
 }
 
 /// Every peer that may use ETRN from `ip` without a login.

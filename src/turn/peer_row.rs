@@ -1,6 +1,7 @@
 use serde::Deserialize;
 
 use super::peer::{Direction, Peer, PeerFields, ServerTls, SessionLimits, Verb};
+use super::schedule::Schedule;
 use crate::base::{DomainName, Host, Networks, Secret, Timestamp};
 use crate::queue::Login;
 use crate::sasl::Mechanism;
@@ -49,6 +50,25 @@ struct SecondFields {
     note: String,
 }
 
+/// Before it could be known by a certificate.
+#[derive(Deserialize)]
+struct ThirdFields {
+    verbs: Vec<Verb>,
+    direction: Direction,
+    host: Option<Host>,
+    port: u16,
+    domains: Vec<DomainName>,
+    login: Option<Login>,
+    mechanisms: Vec<Mechanism>,
+    in_clear: bool,
+    tls: ServerTls,
+    networks: Networks,
+    enabled: bool,
+    note: String,
+    limits: SessionLimits,
+    schedule: Option<Schedule>,
+}
+
 impl From<FirstFields> for SecondFields {
     fn from(fields: FirstFields) -> Self {
         let FirstFields { verbs, direction, host, port, domains, login, tls, networks, enabled, note } = fields;
@@ -57,31 +77,56 @@ impl From<FirstFields> for SecondFields {
     }
 }
 
-impl From<SecondFields> for PeerFields {
+impl From<FirstFields> for ThirdFields {
+    fn from(fields: FirstFields) -> Self {
+        SecondFields::from(fields).into()
+    }
+}
+
+impl From<SecondFields> for ThirdFields {
     fn from(fields: SecondFields) -> Self {
-        let SecondFields { verbs, direction, host, port, domains, login, .. } = fields;
-        let SecondFields { mechanisms, in_clear, tls, networks, enabled, note, .. } = fields;
-        let (limits, schedule) = (SessionLimits::default(), None);
         Self {
-            verbs,
-            direction,
-            host,
-            port,
-            domains,
-            login,
-            mechanisms,
-            in_clear,
-            tls,
-            networks,
-            enabled,
-            note,
-            limits,
-            schedule,
+            verbs: fields.verbs,
+            direction: fields.direction,
+            host: fields.host,
+            port: fields.port,
+            domains: fields.domains,
+            login: fields.login,
+            mechanisms: fields.mechanisms,
+            in_clear: fields.in_clear,
+            tls: fields.tls,
+            networks: fields.networks,
+            enabled: fields.enabled,
+            note: fields.note,
+            limits: SessionLimits::default(),
+            schedule: None,
         }
     }
 }
 
-impl<F: Into<SecondFields>> From<Old<F>> for Peer {
+impl From<ThirdFields> for PeerFields {
+    fn from(fields: ThirdFields) -> Self {
+        Self {
+            verbs: fields.verbs,
+            direction: fields.direction,
+            host: fields.host,
+            port: fields.port,
+            domains: fields.domains,
+            login: fields.login,
+            mechanisms: fields.mechanisms,
+            in_clear: fields.in_clear,
+            tls: fields.tls,
+            networks: fields.networks,
+            enabled: fields.enabled,
+            note: fields.note,
+            limits: fields.limits,
+            schedule: fields.schedule,
+            client_certificate: None,
+        }
+    }
+}
+
+impl<F: Into<ThirdFields>> From<Old<F>> for Peer {
     fn from(row: Old<F>) -> Self {
         let Old { name, fields, secret_changed_at, version, created_at, changed_at } = row;
         Self { name, fields: fields.into().into(), secret_changed_at, version, created_at, changed_at }
@@ -89,7 +134,7 @@ impl<F: Into<SecondFields>> From<Old<F>> for Peer {
 }
 
 impl Row for Peer {
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
     const HOLDS_SECRET: Option<&'static str> = Some(<Self as HoldsSecret>::WHAT);
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -103,7 +148,8 @@ impl Row for Peer {
         let (row, rest) = match version {
             1 => postcard::take_from_bytes(bytes).map(|(row, rest)| (Old::<FirstFields>::into(row), rest)).ok()?,
             2 => postcard::take_from_bytes(bytes).map(|(row, rest)| (Old::<SecondFields>::into(row), rest)).ok()?,
-            3 => postcard::take_from_bytes(bytes).ok()?,
+            3 => postcard::take_from_bytes(bytes).map(|(row, rest)| (Old::<ThirdFields>::into(row), rest)).ok()?,
+            4 => postcard::take_from_bytes(bytes).ok()?,
             _ => return None,
         };
         rest.is_empty().then_some(row)
@@ -135,22 +181,41 @@ mod tests {
             let (name, rest) = ("branch", (Timestamp(3), 9_u64, Timestamp(1), Timestamp(2)));
             [postcard::to_stdvec(name).unwrap(), fields, postcard::to_stdvec(&rest).unwrap()].concat()
         };
+        let bounds =
+            (SessionLimits { messages: Some(5), ..SessionLimits::default() }, Some(Schedule::Every { seconds: 60 }));
         let first = whole(postcard::to_stdvec(&(&head, &tail)).unwrap());
         let second = whole(postcard::to_stdvec(&(&head, vec![Mechanism::CramMd5], true, &tail)).unwrap());
-        for (version, old, mechanisms, in_clear) in
-            [(1, first, Mechanism::USUAL.to_vec(), false), (2, second, vec![Mechanism::CramMd5], true)]
-        {
+        let third = whole(postcard::to_stdvec(&(&head, vec![Mechanism::Plain], false, &tail, &bounds)).unwrap());
+        let none = (SessionLimits::default(), None);
+        for (version, old, mechanisms, in_clear, bounds) in [
+            (1, first, Mechanism::USUAL.to_vec(), false, none.clone()),
+            (2, second, vec![Mechanism::CramMd5], true, none),
+            (3, third, vec![Mechanism::Plain], false, bounds),
+        ] {
             let row = Peer::decode(version, &old).unwrap();
             assert_eq!((&*row.name, row.version, row.secret_changed_at), ("branch", 9, Timestamp(3)));
             assert_eq!((&row.fields.domains, &row.fields.login, row.fields.port), (&vec![domain.clone()], &login, 366));
             assert_eq!((&row.fields.mechanisms, row.fields.in_clear), (&mechanisms, in_clear));
-            assert_eq!((&row.fields.limits, &row.fields.schedule), (&SessionLimits::default(), &None));
-            assert_eq!((&*row.fields.note, row.fields.tls), ("far away", ServerTls::Pinned([7; 32])));
-            let row = Peer::decode(version, &old).unwrap();
+            assert_eq!((row.fields.limits, &row.fields.schedule), (bounds.0, &bounds.1));
+            assert_eq!((&*row.fields.note, &row.fields.tls), ("far away", &ServerTls::Pinned([7; 32])));
+            assert_eq!(row.fields.client_certificate, None);
             let mut new = Vec::new();
             row.encode(&mut new);
-            assert_eq!(Peer::decode(3, &new), Some(row));
-            assert_eq!((Peer::decode(4, &new), Peer::decode(version, &new), Peer::decode(3, &old)), (None, None, None));
+            assert_eq!(Peer::decode(4, &new), Some(row));
+            assert_eq!((Peer::decode(5, &new), Peer::decode(version, &new), Peer::decode(4, &old)), (None, None, None));
         }
+    }
+
+    #[test]
+    fn a_certificate_is_kept() {
+        let mut fields = PeerFields::dialling_us(vec![Verb::Etrn], vec!["branch.test".parse().unwrap()], None);
+        (fields.mechanisms, fields.client_certificate) = (vec![Mechanism::External], Some([0xab; 32]));
+        let at = Timestamp(1);
+        let row = Peer { name: "b".into(), fields, secret_changed_at: at, version: 1, created_at: at, changed_at: at };
+        let mut bytes = Vec::new();
+        row.encode(&mut bytes);
+        assert_eq!(Peer::decode(4, &bytes), Some(row.clone()));
+        // There is nothing to seal: a fingerprint is no secret.
+        assert!(row.without_secret().is_none());
     }
 }

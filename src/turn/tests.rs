@@ -295,7 +295,7 @@ fn sessions_that_contradict_their_indexes_are_mended() {
 
 /// What a client says that has this secret, in an exchange of its own.
 fn claim(mechanism: Mechanism, user: &str, secret: &str) -> Claim {
-    let (channel, nonce) = (Channel { exporter: Some([5; 32]), server_end_point: None }, "n");
+    let (channel, nonce) = (Channel { exporter: Some([5; 32]), ..Channel::default() }, "n");
     let terms = ClientTerms { nonce, channel: &channel, offers_plus: true };
     let mut client = Responder::new(mechanism, user, &Secret::new(secret.to_owned()), &terms).unwrap();
     let seeds = Seeds { nonces: Secret::new([1; 32]), salts: Secret::new([2; 32]) };
@@ -327,11 +327,11 @@ fn a_peer_logs_in_by_the_mechanisms_that_it_has() {
         known.is_some()
     };
     let here = "192.0.2.7";
-    for mechanisms in [Mechanism::ALL.to_vec(), Mechanism::USUAL.to_vec(), vec![Mechanism::ScramSha256]] {
+    for mechanisms in [Mechanism::BY_SECRET.to_vec(), Mechanism::USUAL.to_vec(), vec![Mechanism::ScramSha256]] {
         let fields =
             PeerFields { login: login(&secret), networks: near.clone(), mechanisms: mechanisms.clone(), ..fields() };
         put(&store, "b", fields).unwrap();
-        for mechanism in Mechanism::ALL {
+        for mechanism in Mechanism::BY_SECRET {
             let has = mechanisms.contains(&mechanism);
             assert_eq!(may(mechanism, "branch", &secret, here, true), has, "{mechanism:?}");
             assert!(!may(mechanism, "branch", "wrong", here, true), "{mechanism:?}");
@@ -344,18 +344,18 @@ fn a_peer_logs_in_by_the_mechanisms_that_it_has() {
     let clear = PeerFields {
         login: login(&secret),
         networks: near,
-        mechanisms: Mechanism::ALL.to_vec(),
+        mechanisms: Mechanism::BY_SECRET.to_vec(),
         in_clear: true,
         ..fields()
     };
     put(&store, "b", clear.clone()).unwrap();
-    for mechanism in Mechanism::ALL {
+    for mechanism in Mechanism::BY_SECRET {
         let is_cram = mechanism == Mechanism::CramMd5;
         assert_eq!(may(mechanism, "branch", &secret, here, false), is_cram, "{mechanism:?}");
         assert!(!may(mechanism, "branch", &secret, "198.51.100.1", false), "{mechanism:?}");
     }
     let at = |ip: &str| welcome(&store.view().unwrap(), ip.parse().unwrap()).unwrap();
-    assert_eq!(at(here), Welcome { login: true, cram: true, cram_in_clear: true, etrn: false });
+    assert_eq!(at(here), Welcome { login: true, cram: true, cram_in_clear: true, ..Welcome::default() });
     assert_eq!(at("198.51.100.1"), Welcome::default());
     // What a person has thought up, what nobody could come by, and what is said twice or not at all.
     let refused = |fields: PeerFields| match put(&store, "b", fields) {
@@ -370,5 +370,102 @@ fn a_peer_logs_in_by_the_mechanisms_that_it_has() {
     assert_eq!(refused(PeerFields { mechanisms: Mechanism::USUAL.to_vec(), ..clear.clone() }), "in_clear");
     assert_eq!(refused(PeerFields { mechanisms: Vec::new(), ..clear.clone() }), "mechanisms");
     assert_eq!(refused(PeerFields { mechanisms: vec![Mechanism::CramMd5; 2], ..clear }), "mechanisms");
+    examine(&store);
+}
+
+/// A peer that is known by this certificate.
+fn certified(sha256: u8) -> PeerFields {
+    let (mechanisms, client_certificate) = (vec![Mechanism::External], Some([sha256; 32]));
+    PeerFields { login: None, mechanisms, client_certificate, ..fields() }
+}
+
+#[test]
+fn a_certificate_is_of_one_peer_and_of_nobody_else() {
+    let store = open();
+    let near: Networks = "192.0.2.0/24".parse().unwrap();
+    put(&store, "branch", PeerFields { networks: near, ..certified(1) }).unwrap();
+    put(&store, "rival", PeerFields { domains: vec![name("rival.test")], ..certified(2) }).unwrap();
+    put(&store, "off", PeerFields { enabled: false, domains: vec![name("off.test")], ..certified(3) }).unwrap();
+    let dialled = Direction::Initiate;
+    let host = Some(Host::Name(name("x.test")));
+    put(&store, "dialled", PeerFields { direction: dialled, host, domains: vec![name("d.test")], ..certified(4) })
+        .unwrap();
+    put(&store, "secret", PeerFields { domains: vec![name("s.test")], ..fields() }).unwrap();
+    let who = |shown: u8, acts_as: &str, ip: &str| {
+        let channel = Channel { client_certificate: Some([shown; 32]), ..Channel::default() };
+        let seeds = Seeds { nonces: Secret::new([1; 32]), salts: Secret::new([2; 32]) };
+        let response = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, acts_as);
+        let response = if acts_as.is_empty() { "=" } else { &response };
+        let terms = Some(seeds.terms(1, channel));
+        let Ok(Step::Done(claim)) = Exchange::start(Mechanism::External, Some(response.as_bytes()), terms) else {
+            panic!("no claim")
+        };
+        let way = Way { ip: ip.parse().unwrap(), is_private: true };
+        let known = authenticate(&store.view().unwrap(), Mechanism::External, &claim, way).unwrap();
+        known.map(|known| known.peer.name)
+    };
+    let here = "192.0.2.7";
+    assert_eq!((who(1, "", here), who(1, "branch", here)), (Some("branch".into()), Some("branch".into())));
+    assert_eq!(who(2, "", "198.51.100.1").as_deref(), Some("rival"));
+    for (shown, acts_as, ip) in [
+        (1, "rival", here),
+        (1, "alice@ours.test", here),
+        (1, "secret", here),
+        (1, "Branch", here),
+        (1, "", "198.51.100.1"),
+        (2, "branch", here),
+        (3, "", here),
+        (4, "", here),
+        (9, "", here),
+        (9, "branch", here),
+    ] {
+        assert_eq!(who(shown, acts_as, ip), None, "{shown} as {acts_as} from {ip}");
+    }
+    // A certificate is asked for where a peer may come from that has one.
+    let asks = |ip: &str| welcome(&store.view().unwrap(), ip.parse().unwrap()).unwrap();
+    assert_eq!(asks(here), Welcome { login: true, certificate: true, ..Welcome::default() });
+    for name in ["rival", "secret"] {
+        let gone = DeletePeer { name: name.into(), precondition: Precondition::None };
+        store.write_blocking(gone).unwrap().into_inner();
+    }
+    assert_eq!(asks(here), Welcome { certificate: true, ..Welcome::default() });
+    assert_eq!(asks("198.51.100.1"), Welcome::default());
+    examine(&store);
+}
+
+#[test]
+fn a_certificate_and_a_secret_exclude_each_other() {
+    let store = open();
+    put(&store, "taken", PeerFields { domains: vec![name("t.test")], ..certified(7) }).unwrap();
+    let check = |fields: PeerFields, expected: Option<&str>| {
+        let seen = match put(&store, "branch", fields) {
+            Ok(_) => None,
+            Err(Refused::Field(field, what)) if !what.is_empty() => Some(field),
+            Err(other) => panic!("{other:?}"),
+        };
+        assert_eq!(seen, expected);
+    };
+    let host = || Some(Host::Name(name("x.test")));
+    let dialled = |fields| PeerFields { direction: Direction::Initiate, host: host(), ..fields };
+    check(certified(1), None);
+    check(certified(7), Some("client_certificate"));
+    check(dialled(certified(7)), None);
+    check(PeerFields { client_certificate: None, ..certified(1) }, Some("client_certificate"));
+    check(
+        PeerFields { direction: Direction::Both, host: host(), client_certificate: None, ..certified(1) },
+        Some("client_certificate"),
+    );
+    check(dialled(PeerFields { client_certificate: None, ..certified(1) }), None);
+    check(PeerFields { login: login("branch"), ..certified(1) }, Some("mechanisms"));
+    check(PeerFields { mechanisms: vec![Mechanism::External, Mechanism::Plain], ..certified(1) }, Some("mechanisms"));
+    check(PeerFields { client_certificate: Some([1; 32]), ..fields() }, Some("client_certificate"));
+    check(PeerFields { login: None, ..fields() }, Some("login"));
+    check(PeerFields { in_clear: true, ..certified(1) }, Some("in_clear"));
+    // ETRN alone, from anywhere: it is known by its certificate.
+    check(PeerFields { verbs: vec![Verb::Etrn], ..certified(1) }, None);
+    // The one that had it is gone.
+    let gone = DeletePeer { name: "taken".into(), precondition: Precondition::None };
+    store.write_blocking(gone).unwrap().into_inner();
+    check(certified(7), None);
     examine(&store);
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use super::peer::{PEER_LOGINS, PeerFields, PeerName, Refused, SessionLimits, Verb};
+use super::peer::{PEER_LOGINS, PeerFields, PeerName, Refused, SessionLimits, Verb, peer_by_certificate};
 use super::secret::is_machine_made;
 use crate::base::{Address, limits};
 use crate::directory;
@@ -22,9 +22,10 @@ pub(super) fn validate(
         check_login(login).map_err(refuse)?;
     }
     let needs_login = fields.verbs.iter().any(|verb| verb.swaps());
-    if needs_login && login.is_none() {
-        return Err(refuse(wrong("login", "TURN and ATRN need a user name and a secret")));
+    if needs_login && login.is_none() && !fields.is_certified() {
+        return Err(refuse(wrong("login", "TURN and ATRN need a user name and a secret, or a certificate")));
     }
+    check_certificate(read, name, fields)?;
     let Some(login) = login.filter(|_| fields.direction.accepts()) else { return Ok(()) };
     // A secret that was dropped with the key that it was sealed with can't be looked at.
     let is_thought_up = !login.secret.is_empty() && !is_machine_made(&login.secret);
@@ -41,6 +42,24 @@ pub(super) fn validate(
         return Err(refuse(wrong("login.user", "an account logs in by this name")));
     }
     Ok(())
+}
+
+/// The certificate that the peer shows when it dials us says who it is, by itself.
+fn check_certificate(read: &impl Read, name: &str, fields: &PeerFields) -> Result<(), Halt<Refused>> {
+    let refuse = |what: String| Err(Halt::Refused(Refused::Field("client_certificate", what)));
+    match &fields.client_certificate {
+        Some(_) if !fields.is_certified() => refuse("a certificate is shown by the mechanism EXTERNAL".into()),
+        None if fields.is_certified() && fields.direction.accepts() => {
+            refuse("a peer that dials us by EXTERNAL needs the SHA-256 of the certificate that it shows".into())
+        }
+        Some(sha256) if fields.direction.accepts() => {
+            match peer_by_certificate(read, sha256)?.filter(|other| other.name != name) {
+                Some(other) => refuse(format!("the peer {} logs in by this certificate", other.name)),
+                None => Ok(()),
+            }
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 type Wrong = (&'static str, String);
@@ -83,6 +102,10 @@ fn check_fields(fields: &PeerFields) -> Result<(), Wrong> {
     if fields.mechanisms.is_empty() || has_double(&fields.mechanisms) {
         return Err(wrong("mechanisms", "at least one mechanism, each once"));
     }
+    if fields.is_certified() && (fields.mechanisms.len() > 1 || fields.login.is_some()) {
+        let what = "EXTERNAL is by certificate: it goes with no other mechanism, no user name and no secret";
+        return Err(wrong("mechanisms", what));
+    }
     if fields.in_clear
         && (!fields.mechanisms.contains(&Mechanism::CramMd5) || fields.networks == crate::base::Networks::default())
     {
@@ -90,6 +113,7 @@ fn check_fields(fields: &PeerFields) -> Result<(), Wrong> {
     }
     let is_lost = fields.verbs == [Verb::Etrn]
         && fields.login.is_none()
+        && !fields.is_certified()
         && fields.direction.accepts()
         && fields.networks == crate::base::Networks::default();
     if is_lost {

@@ -14,12 +14,14 @@ use pillarbox::directory::{
 use pillarbox::mailbox::PutAccount;
 use pillarbox::net::{self, Connection, Listener};
 use pillarbox::queue::{self, Login};
+use pillarbox::sasl::Mechanism;
 use pillarbox::server::{Config, House};
 use pillarbox::store::Op;
 use pillarbox::turn::{self, Direction, PeerFields, PutPeer, Verb};
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep};
 
+use crate::certificate;
 use crate::stage::PASSWORD;
 
 /// When every dialogue begins: 2026-11-22T10:00:00Z.
@@ -164,9 +166,13 @@ impl Furnished {
                 ("user", user) => peer.login = Some(Login { user: user.to_owned(), secret: SECRET.to_owned() }),
                 ("login", "none") => peer.login = None,
                 ("cram", "yes") => {
-                    peer.mechanisms = pillarbox::sasl::Mechanism::ALL.to_vec();
+                    peer.mechanisms = Mechanism::BY_SECRET.to_vec();
                     peer.login =
                         Some(Login { user: name.clone(), secret: turn::make_secret(&SystemRandom).expose().clone() });
+                }
+                ("certificate", name) => {
+                    (peer.login, peer.mechanisms) = (None, vec![Mechanism::External]);
+                    peer.client_certificate = Some(certificate::of(name).sha256);
                 }
                 ("clear", "yes") => peer.in_clear = true,
                 ("enabled", "no") => peer.enabled = false,

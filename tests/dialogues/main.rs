@@ -2,6 +2,7 @@
 //!
 //! The language of the files is described in the README beside this file.
 
+mod certificate;
 mod house;
 mod imap;
 mod maildrop;

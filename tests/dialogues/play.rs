@@ -7,6 +7,7 @@ use std::time::Duration;
 use regex_lite::Regex;
 use tokio::time::{Instant, sleep};
 
+use crate::certificate;
 use crate::maildrop;
 use crate::script::{Action, Expected, Holds, Pattern, Script};
 use crate::stage::Stage;
@@ -21,6 +22,7 @@ pub async fn play(script: &Script, stage: &Stage, listener: &str) -> Result<(), 
         wires: BTreeMap::new(),
         current: "1".to_owned(),
         from: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        certificate: None,
         unsent: Vec::new(),
         block: Vec::new(),
         claimed: Vec::new(),
@@ -43,6 +45,8 @@ pub struct Play<'a> {
     wires: BTreeMap<String, (String, Wire)>,
     current: String,
     from: IpAddr,
+    /// What it shows to a server that asks for a certificate.
+    certificate: Option<String>,
     unsent: Vec<u8>,
     /// The lines read last: a reply's texts, the lines of a POP3 answer, or IMAP responses.
     pub block: Vec<Vec<u8>>,
@@ -77,6 +81,10 @@ impl Play<'_> {
             Action::Flush => Ok(()),
             Action::Starttls => self.starttls().await,
             Action::Tls => self.handshake().await,
+            Action::Certificate(name) => {
+                self.certificate.clone_from(name);
+                Ok(())
+            }
             Action::Close => {
                 self.wires.remove(&self.current);
                 self.transcript.push(format!("  C{} closes", self.current));
@@ -192,7 +200,11 @@ impl Play<'_> {
     async fn handshake(&mut self) -> Result<(), String> {
         self.wire().await?;
         let (listener, wire) = self.wires.remove(&self.current).ok_or("no connection")?;
-        let wire = wire.tls().await.map_err(|error| format!("the handshake failed: {error}"))?;
+        let shaken = match &self.certificate {
+            None => wire.tls().await,
+            Some(name) => wire.tls_showing(certificate::of(name).shown).await,
+        };
+        let wire = shaken.map_err(|error| format!("the handshake failed: {error}"))?;
         self.transcript.push(format!("  C{} and the server shake hands", self.current));
         self.wires.insert(self.current.clone(), (listener, wire));
         Ok(())

@@ -25,35 +25,56 @@ pub struct Step {
 /// What a line can do.
 pub enum Action {
     /// Goes on with the connection of that name; opens it where there is none, to the listener if one is named.
-    Connection { name: String, listener: Option<String> },
+    Connection {
+        name: String,
+        listener: Option<String>,
+    },
     /// The next connections come from this address.
     From(IpAddr),
     /// The verb that begins TLS on this listener, its positive reply, and the handshake.
     Starttls,
-    /// The handshake alone.
     Tls,
+    /// From now on the client shows the certificate of that name to a server that asks for one; `None`: none.
+    Certificate(Option<String>),
     /// Drops the connection without a word.
     Close,
     /// Turns the server's clock.
-    Clock { seconds: u64 },
+    Clock {
+        seconds: u64,
+    },
     /// Sends octets; several in a row go out in one write.
-    Send { text: String, crlf: bool },
+    Send {
+        text: String,
+        crlf: bool,
+    },
     /// Sends what is there so far, so that the next octets come in a write of their own.
     Flush,
     /// The next line that the server says.
     Line(Expected),
     /// All lines of one SMTP reply of this code.
-    Reply { code: String },
+    Reply {
+        code: String,
+    },
     /// So many replies of this code.
-    Replies { code: String, count: usize },
+    Replies {
+        code: String,
+        count: usize,
+    },
     /// All lines up to the lone dot, without their stuffing.
     Lines,
     /// All IMAP responses up to the answer with this tag, which has this status on Pillarbox, or on a peer.
-    Until { tag: String, status: String, on: BTreeMap<String, String> },
+    Until {
+        tag: String,
+        status: String,
+        on: BTreeMap<String, String>,
+    },
     /// Each of them was named by a `has`.
     NothingElse,
     /// The greeting, LOGIN and, where a mailbox is named, SELECT.
-    Login { user: String, mailbox: Option<String> },
+    Login {
+        user: String,
+        mailbox: Option<String>,
+    },
     /// COMPRESS, its positive answer, and everything deflated from then on.
     Compress,
     /// The server closes the connection.
@@ -69,24 +90,50 @@ pub enum Action {
     /// Two texts are the same.
     Same(String, String),
     /// Puts a message into an INBOX before the dialogue goes on, by SMTP.
-    Given { address: String, message: String },
+    Given {
+        address: String,
+        message: String,
+    },
     /// Puts messages into a mailbox before the dialogue goes on, by APPEND.
-    Appended { address: String, mailbox: String, flags: String, messages: Vec<String> },
+    Appended {
+        address: String,
+        mailbox: String,
+        flags: String,
+        messages: Vec<String>,
+    },
     /// There is a peer: its name, and its fields as `name=value`.
     Peer(Vec<String>),
     /// An account has an app password: the variable that it goes to, which is its name too, the address, the protocols, and
     /// when it ends.
-    AppPassword { name: String, address: String, protocols: String, ends_in_s: Option<u64> },
+    AppPassword {
+        name: String,
+        address: String,
+        protocols: String,
+        ends_in_s: Option<u64>,
+    },
     /// An app password is taken back.
-    Revoke { name: String, address: String },
+    Revoke {
+        name: String,
+        address: String,
+    },
     /// When an app password was last used, in seconds from the beginning; `None`: never.
-    LastUse { name: String, address: String, at_s: Option<u64> },
+    LastUse {
+        name: String,
+        address: String,
+        at_s: Option<u64>,
+    },
     /// The queue holds so many recipients in a domain.
-    Queue { domain: String, count: usize },
+    Queue {
+        domain: String,
+        count: usize,
+    },
     /// The newest session with a peer is so: fields as `name=value`.
     Session(Vec<String>),
     /// What a mailbox holds.
-    Mailbox { address: String, holds: Holds },
+    Mailbox {
+        address: String,
+        holds: Holds,
+    },
 }
 
 /// What a mailbox is expected to hold.
@@ -187,6 +234,8 @@ impl Script {
             "compress" => Action::Compress,
             "starttls" => Action::Starttls,
             "tls" => Action::Tls,
+            "certificate" if rest.is_empty() => return Err("expected: certificate NAME, or certificate none".into()),
+            "certificate" => Action::Certificate((rest != "none").then(|| rest.to_owned())),
             "close" => Action::Close,
             "clock" => Action::Clock { seconds: read_seconds(rest).ok_or("expected: clock +300s")? },
             "has" => Action::Has(Expected { pattern: Pattern::parse(rest), on: BTreeMap::new() }),

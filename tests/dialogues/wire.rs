@@ -8,6 +8,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
@@ -154,11 +155,21 @@ impl Wire {
 
     /// Shakes hands. The certificate is the server's own: nothing vouches for it, so nothing is checked.
     pub async fn tls(self) -> io::Result<Self> {
+        self.tls_by(connector()).await
+    }
+
+    /// The same, and the server that asks for a certificate is shown this one.
+    pub async fn tls_showing(self, certificate: Arc<SingleCertAndKey>) -> io::Result<Self> {
+        let mut config = config();
+        config.client_auth_cert_resolver = certificate;
+        self.tls_by(Arc::new(config).into()).await
+    }
+
+    async fn tls_by(self, connector: tokio_rustls::TlsConnector) -> io::Result<Self> {
         if !self.buffer.is_empty() {
             return Err(io::Error::other("the server spoke between its go-ahead and the handshake"));
         }
-        let shaken =
-            timeout(PATIENCE, connector().connect(server_name(), self.stream)).await.map_err(|_| silent())??;
+        let shaken = timeout(PATIENCE, connector.connect(server_name(), self.stream)).await.map_err(|_| silent())??;
         Ok(Self::new(shaken))
     }
 
@@ -239,14 +250,17 @@ pub fn server_name() -> ServerName<'static> {
 
 /// A client's side of TLS.
 pub fn connector() -> tokio_rustls::TlsConnector {
+    Arc::new(config()).into()
+}
+
+fn config() -> ClientConfig {
     let provider = Arc::new(ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
+    ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("ring has the default versions")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate))
-        .with_no_client_auth();
-    Arc::new(config).into()
+        .with_no_client_auth()
 }
 
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 mod backscatter;
 mod bait;
 mod budgets;
+mod certificates;
 mod client;
 mod commands;
 mod crossing;
@@ -25,6 +26,9 @@ mod starttls;
 mod teardown;
 mod theft;
 
+#[path = "../dialogues/certificate.rs"]
+#[allow(dead_code, reason = "shared with tests/dialogues")]
+mod certificate;
 #[path = "../world/dns.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod dns;

@@ -9,6 +9,7 @@ mod dkim;
 #[allow(dead_code, reason = "shared with other tests")]
 mod dns;
 mod etrn;
+mod external;
 mod imap;
 mod mails;
 mod memory;

@@ -201,6 +201,46 @@ fn one_message_for_two_domains_goes_by_halves() {
 }
 
 #[test]
+fn two_servers_know_each_other_by_certificate() {
+    let pair = Pair::start();
+    for listener in ["smtp", "odmr"] {
+        let address = pair.hub.site.address(listener);
+        let provider = json!({
+            "direction": "initiate",
+            "host": format!("[{}]", address.ip()),
+            "port": address.port(),
+            "auth": {"mechanisms": ["EXTERNAL"]},
+            "tls": {"mode": "pinned", "server_cert_sha256": pair.hub.fingerprint()},
+        });
+        pair.branch.put_peer("hub", &["branch.test", "hub.test"], &provider);
+        // What the one shows, the other is told: here in the place of a user name and a secret.
+        let shown = pair.branch.get("/turn/peers/hub")["auth"]["our_cert_sha256"].clone();
+        let shown = shown.as_str().expect("a fingerprint");
+        pair.hub.command_line(&["turn", "peer", "set", "branch", "--client-cert", shown]);
+        for verb in ["atrn", "turn"] {
+            pair.hub.submit("hubert", "bea@branch.test", &format!("{verb}-{listener}"));
+            let job = pair.branch.call("hub", &json!({"verb": verb}));
+            assert_eq!(job["state"], "succeeded", "{job}");
+            assert!(job["dialogue"].as_str().is_some_and(|text| text.contains("AUTH EXTERNAL")), "{job}");
+            pair.hub.wait_for_queue(0);
+        }
+        // Another one is nobody's.
+        pair.hub.submit("hubert", "bea@branch.test", &format!("last-{listener}"));
+        pair.hub.command_line(&["turn", "peer", "set", "branch", "--client-cert", &"00".repeat(32)]);
+        let job = pair.branch.call("hub", &json!({"verb": "turn"}));
+        assert_eq!((&job["state"], pair.hub.waiting("branch.test")), (&json!("failed"), 1), "{job}");
+        pair.hub.command_line(&["turn", "peer", "set", "branch", "--client-cert", shown]);
+        let job = pair.branch.call("hub", &json!({"verb": "atrn"}));
+        assert_eq!(job["state"], "succeeded", "{job}");
+    }
+    let subjects: Vec<_> = ["smtp", "odmr"]
+        .iter()
+        .flat_map(|listener| ["atrn", "turn", "last"].map(|verb| format!("{verb}-{listener}")))
+        .collect();
+    assert_eq!(pair.branch.subjects("bea"), subjects);
+}
+
+#[test]
 fn what_comes_in_during_the_session_goes_with_it_or_waits() {
     let pair = Pair::start();
     for number in 0..20 {

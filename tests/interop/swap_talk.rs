@@ -7,11 +7,16 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rcgen::{CertificateParams, KeyPair};
 use rustls::StreamOwned;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, ServerConfig, ServerConnection, SignatureScheme};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, ServerConfig, ServerConnection, SignatureScheme,
+    SupportedProtocolVersion,
+};
 use sha2::{Digest, Sha256};
 
 /// How long the other side may take for its next octet before the test fails rather than hangs.
@@ -194,7 +199,8 @@ impl Talk {
             panic!("TLS is active");
         };
         let name = ServerName::try_from("mx.example.test").expect("it is a name");
-        let mut tls = ClientConnection::new(client_config(), name).expect("a client's side of TLS");
+        let mut tls = ClientConnection::new(Arc::new(client_config(rustls::DEFAULT_VERSIONS)), name)
+            .expect("a client's side of TLS");
         while tls.is_handshaking() {
             tls.complete_io(&mut stream).expect("the handshake");
         }
@@ -202,6 +208,26 @@ impl Talk {
         let sha256 = Sha256::digest(certificate).into();
         self.stream = Stream::Client(Box::new(StreamOwned::new(tls, stream)));
         sha256
+    }
+
+    /// Shakes hands as the client by that version of TLS and shows `shown` to a server that asks for a certificate; whether it
+    /// came to an end. By TLS 1.3 it does so before the server has seen whether the key is the certificate's.
+    pub fn start_tls_showing(&mut self, shown: &Shown, version: &'static SupportedProtocolVersion) -> bool {
+        assert!(self.input.is_empty(), "the server spoke between its go-ahead and the handshake");
+        let Stream::Plain(mut stream) = std::mem::replace(&mut self.stream, Stream::Gone) else {
+            panic!("TLS is active");
+        };
+        let mut config = client_config(&[version]);
+        config.client_auth_cert_resolver = shown.key.clone();
+        let name = ServerName::try_from("mx.example.test").expect("it is a name");
+        let mut tls = ClientConnection::new(Arc::new(config), name).expect("a client's side of TLS");
+        while tls.is_handshaking() {
+            if tls.complete_io(&mut stream).is_err() {
+                return false;
+            }
+        }
+        self.stream = Stream::Client(Box::new(StreamOwned::new(tls, stream)));
+        true
     }
 
     /// Shakes hands as the server with `identity`; whether the client went along.
@@ -283,6 +309,55 @@ impl Identity {
     }
 }
 
+/// A client's certificate of its own making, and what it signs with.
+pub struct Shown {
+    /// The certificate.
+    pub certificate: CertificateDer<'static>,
+    signing: KeyPair,
+    key: Arc<SingleCertAndKey>,
+}
+
+impl Shown {
+    /// One of that subject, valid in these years.
+    pub fn new(subject: &str, years: [i32; 2]) -> Self {
+        let signing = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(vec![subject.to_owned()]).expect("a name");
+        let [since, until] = years.map(|year| rcgen::date_time_ymd(year, 1, 1));
+        (params.not_before, params.not_after) = (since, until);
+        let certificate = params.self_signed(&signing).expect("a certificate").der().clone();
+        let key = signed_by(&certificate, &signing);
+        Self { certificate, signing, key }
+    }
+
+    /// The certificate of another, of which we have no key, with a key of our own.
+    pub fn stolen(from: &Self) -> Self {
+        let signing = KeyPair::generate().expect("a key");
+        let key = signed_by(&from.certificate, &signing);
+        Self { certificate: from.certificate.clone(), signing, key }
+    }
+
+    /// Its fingerprint, as `openssl x509 -fingerprint` writes it.
+    pub fn sha256(&self) -> String {
+        let digits = hex(&Sha256::digest(&self.certificate)).to_uppercase();
+        digits.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair).into_owned()).collect::<Vec<_>>().join(":")
+    }
+
+    /// The certificate and its key, for programs that read them so.
+    pub fn pem(&self) -> String {
+        let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &self.certificate);
+        let lines: Vec<_> = encoded.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+        let certificate = lines.join("\n");
+        let key = self.signing.serialize_pem();
+        format!("-----BEGIN CERTIFICATE-----\n{certificate}\n-----END CERTIFICATE-----\n{key}")
+    }
+}
+
+fn signed_by(certificate: &CertificateDer<'static>, key: &KeyPair) -> Arc<SingleCertAndKey> {
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+    let signing = ring::sign::any_supported_type(&key.into()).expect("a key of ours");
+    Arc::new(CertifiedKey::new(vec![certificate.clone()], signing).into())
+}
+
 /// Octets as lower-case hexadecimal digits.
 pub fn hex(octets: &[u8]) -> String {
     octets.iter().fold(String::new(), |mut text, octet| {
@@ -298,14 +373,13 @@ pub fn auth_plain(user: &str, secret: &str) -> String {
     format!("AUTH PLAIN {response}")
 }
 
-fn client_config() -> Arc<ClientConfig> {
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring has the default versions")
+fn client_config(versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(versions)
+        .expect("ring has the versions")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate))
-        .with_no_client_auth();
-    Arc::new(config)
+        .with_no_client_auth()
 }
 
 #[derive(Debug)]

@@ -9,6 +9,9 @@ mod queue;
 mod sessions;
 mod visits;
 
+#[path = "../dialogues/certificate.rs"]
+#[allow(dead_code, reason = "shared with tests/dialogues")]
+mod certificate;
 #[path = "../dialogues/house.rs"]
 #[allow(dead_code, reason = "shared with tests/dialogues")]
 mod house;

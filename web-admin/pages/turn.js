@@ -25,6 +25,7 @@ const MECHANISMS = /** @type {[string, string][]} */ ([
   ["PLAIN", "PLAIN: the secret itself, inside TLS"], ["LOGIN", "LOGIN: the same, for old programs"],
   ["CRAM-MD5", "CRAM-MD5: for fetchmail; with a secret that “pillarbox turn secret” has made"],
 ]);
+const LOGINS = /** @type {[string, string][]} */ ([["secret", "a user name and a secret"], ["certificate", "the certificate of the side that dials (EXTERNAL)"]]);
 const DIRECTIONS = /** @type {[string, string][]} */ ([["both", "either"], ["initiate", "we dial it"], ["accept", "it dials us"]]);
 /** @type {Record<string, [string, string]>} */
 const STATES = { running: ["busy", "runs"], done: ["ok", "done"], refused: ["warn", "refused"], failed: ["bad", "failed"] };
@@ -88,8 +89,10 @@ function Peer({ peer, onEdit, onDone }) {
     <${Facts} of=${[
       ["Who dials", { both: "either", initiate: "we dial it", accept: "it dials us" }[/** @type {string} */ (peer.direction)]],
       ["Where", peer.host ? `${peer.host}, port ${peer.port}` : "by the DNS"],
-      ["Logs in as", peer.auth ? peer.auth.sasl_user : "nobody: ETRN alone"],
+      ["Logs in as", peer.auth ? peer.auth.sasl_user || "who holds the certificate" : "nobody: ETRN alone"],
       ["Logs in by", peer.auth && `${peer.auth.mechanisms.join(", ")}${peer.tls.required === false ? ", also without TLS" : ""}`],
+      ["Its certificate", peer.auth?.client_cert_sha256 && html`<code class="wrap-anywhere">${peer.auth.client_cert_sha256}</code>`],
+      ["Ours, for it to know", peer.auth?.our_cert_sha256 && html`<code class="wrap-anywhere">${peer.auth.our_cert_sha256}</code>`],
       ["Only from", peer.networks.join(", ")],
       ["A session carries", carries(peer.limits)],
       ["Dialled by itself", peer.schedule && html`${whenDialled(peer.schedule)}${peer.next_session_at && html`, next <${Time} at=${peer.next_session_at} />`}`],
@@ -157,12 +160,15 @@ function Delete({ peer, onClose, onDone }) {
 function Edit({ peer, onClose, onDone }) {
   const isNew = !peer.name;
   const one = useGet(isNew ? null : at`/turn/peers/${peer.name}`);
+  const [login, setLogin] = useState("");
   const save = async (/** @type {any} */ form) => {
-    const { name, direction, host, port, domains, user, secret, pin, required, networks, enabled, note, messages, size_bytes, duration_seconds, every_seconds, cron } = form;
+    const { name, direction, host, port, domains, by, user, secret, client_cert, pin, required, networks, enabled, note, messages, size_bytes, duration_seconds, every_seconds, cron } = form;
     const mechanisms = MECHANISMS.map(([mechanism]) => mechanism).filter((mechanism) => form[`by_${mechanism}`]);
+    const auth = by === "certificate" ? { mechanisms: ["EXTERNAL"], ...(client_cert ? { client_cert_sha256: client_cert } : {}) }
+      : user ? { sasl_user: user, mechanisms, ...(secret ? { secret } : {}) } : null;
     const body = {
       verbs: VERBS.map(([verb]) => verb).filter((verb) => form[`verb_${verb}`]), direction, domains, networks, enabled, note,
-      host: host || null, port, ...(user ? { auth: { sasl_user: user, mechanisms, ...(secret ? { secret } : {}) } } : {}),
+      host: host || null, port, ...(auth ? { auth } : {}),
       limits: { messages, size_bytes, duration_seconds },
       schedule: every_seconds || cron ? { ...(every_seconds ? { every_seconds } : {}), ...(cron ? { cron } : {}) } : null,
       tls: { required, ...(pin ? { mode: "pinned", server_cert_sha256: pin } : { mode: "pkix" }) },
@@ -173,13 +179,17 @@ function Edit({ peer, onClose, onDone }) {
     onClose();
   };
   const { isLocked, notice } = useLock(one.data);
-  const fields = (/** @type {any} */ seen) => html`${notice}<${Form} key=${one.etag} onSubmit=${save} reload=${one.reload} submit=${isNew ? "Create" : "Save"} onCancel=${onClose} readOnly=${isLocked}>
+  const fields = (/** @type {any} */ seen) => {
+    const by = login || (seen?.auth?.mechanisms.includes("EXTERNAL") ? "certificate" : "secret");
+    return html`${notice}<${Form} key=${one.etag} onSubmit=${save} reload=${one.reload} submit=${isNew ? "Create" : "Save"} onCancel=${onClose} readOnly=${isLocked}>
     ${isNew && html`<${Field} label="Name" name="name" required hint="What it is called here and in the trace, as in branch." />`}
     <fieldset><legend>Verbs</legend>${VERBS.map(([verb, words]) => html`<${Field} key=${verb} label=${words} name=${`verb_${verb}`} pointer="/verbs" type="checkbox" value=${seen ? seen.verbs.includes(verb) : verb === "atrn"} />`)}</fieldset>
     <${Field} label="Its domains" name="domains" type="lines" required value=${seen?.domains} hint="One a line. Those that are not ours are held for it; those that are ours are what we ask it for." />
-    <${Field} label="User name" name="user" pointer="/auth/sasl_user" value=${seen?.auth?.sasl_user} autocomplete="off" hint="The same at both sides. TURN and ATRN need it; no account may have it." />
-    <${Field} label="Secret" name="secret" pointer="/auth/secret" type="password" autocomplete="new-password" hint=${seen?.auth ? "Empty: it stays as it is." : "It is sent over TLS only, and never shown again."} />
-    <fieldset><legend>It logs in by</legend>${MECHANISMS.map(([mechanism, words]) => html`<${Field} key=${mechanism} label=${words} name=${`by_${mechanism}`} pointer="/auth/mechanisms" type="checkbox" value=${seen?.auth ? seen.auth.mechanisms.includes(mechanism) : mechanism !== "CRAM-MD5"} />`)}</fieldset>
+    <${Field} label="Known by" name="by" pointer="/auth/by" type="select" options=${LOGINS} value=${by} onInput=${setLogin} hint="TURN and ATRN need one of them." />
+    ${by === "certificate" ? html`<${Field} label="Fingerprint of the certificate that it shows" name="client_cert" pointer="/auth/client_cert_sha256" mono value=${seen?.auth?.client_cert_sha256} hint="SHA-256 in hexadecimal, for a peer that dials us. Where we dial, we show our own: its fingerprint stands at the peer once it is saved." />`
+      : html`<${Field} label="User name" name="user" pointer="/auth/sasl_user" value=${seen?.auth?.sasl_user} autocomplete="off" hint="The same at both sides; no account may have it." />
+    <${Field} label="Secret" name="secret" pointer="/auth/secret" type="password" autocomplete="new-password" hint=${seen?.auth?.secret.set ? "Empty: it stays as it is." : "It is sent over TLS only, and never shown again."} />
+    <fieldset><legend>It logs in by</legend>${MECHANISMS.map(([mechanism, words]) => html`<${Field} key=${mechanism} label=${words} name=${`by_${mechanism}`} pointer="/auth/mechanisms" type="checkbox" value=${seen?.auth?.sasl_user ? seen.auth.mechanisms.includes(mechanism) : mechanism !== "CRAM-MD5"} />`)}</fieldset>`}
     <${Field} label="Who dials" name="direction" type="select" options=${DIRECTIONS} value=${seen?.direction ?? "both"} />
     <${Field} label="Host" name="host" value=${seen?.host} hint="Where we dial it. Empty: by the DNS." placeholder="mail.branch.example" />
     <${Field} label="Port" name="port" type="number" value=${seen?.port} hint="Empty: 25; 366 where ATRN is the only verb." />
@@ -194,6 +204,7 @@ function Edit({ peer, onClose, onDone }) {
     <${Field} label="Enabled" name="enabled" type="checkbox" value=${seen?.enabled ?? true} hint="A disabled peer is as good as none, but its mail stays held." />
     <${Field} label="Note" name="note" value=${seen?.note} />
   <//>`;
+  };
   return html`<${Dialog} open wide title=${isNew ? "New peer" : `Edit ${peer.name}`} onClose=${onClose}>
     ${isNew ? fields(null) : html`<${Loaded} of=${one}>${fields}<//>`}
   <//>`;

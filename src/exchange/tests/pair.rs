@@ -9,6 +9,7 @@ use crate::exchange::{self, NotBegun, Schedule};
 use crate::queue::{Login, State};
 use crate::sasl::Mechanism;
 use crate::smtp::server::Profile;
+use crate::tls;
 use crate::turn::{
     self, Direction, PeerFields, PutPeer, Role, ServerTls, Session, SessionLimits, SessionState, Verb, make_secret,
 };
@@ -313,12 +314,12 @@ async fn the_strongest_login_is_used_that_both_have() {
     let secret = make_secret(&SeededRandom::new(2645)).expose().clone();
     let login = || Some(Login { user: "branch".into(), secret: secret.clone() });
     for (at_hub, at_branch, used) in [
-        (Mechanism::ALL.to_vec(), Mechanism::ALL.to_vec(), Mechanism::ScramSha256Plus),
-        (vec![Mechanism::CramMd5, Mechanism::ScramSha256], Mechanism::ALL.to_vec(), Mechanism::ScramSha256Plus),
-        (Mechanism::ALL.to_vec(), vec![Mechanism::CramMd5, Mechanism::ScramSha256], Mechanism::ScramSha256),
-        (Mechanism::ALL.to_vec(), vec![Mechanism::CramMd5, Mechanism::Plain], Mechanism::Plain),
-        (Mechanism::ALL.to_vec(), vec![Mechanism::Login], Mechanism::Login),
-        (Mechanism::ALL.to_vec(), vec![Mechanism::CramMd5], Mechanism::CramMd5),
+        (Mechanism::BY_SECRET.to_vec(), Mechanism::BY_SECRET.to_vec(), Mechanism::ScramSha256Plus),
+        (vec![Mechanism::CramMd5, Mechanism::ScramSha256], Mechanism::BY_SECRET.to_vec(), Mechanism::ScramSha256Plus),
+        (Mechanism::BY_SECRET.to_vec(), vec![Mechanism::CramMd5, Mechanism::ScramSha256], Mechanism::ScramSha256),
+        (Mechanism::BY_SECRET.to_vec(), vec![Mechanism::CramMd5, Mechanism::Plain], Mechanism::Plain),
+        (Mechanism::BY_SECRET.to_vec(), vec![Mechanism::Login], Mechanism::Login),
+        (Mechanism::BY_SECRET.to_vec(), vec![Mechanism::CramMd5], Mechanism::CramMd5),
     ] {
         let is_taken = at_hub.contains(&used);
         let subject = format!("{at_hub:?} {at_branch:?}");
@@ -339,4 +340,44 @@ async fn the_strongest_login_is_used_that_both_have() {
     }
     branch.examine().await;
     hub.examine().await;
+}
+
+#[tokio::test]
+async fn each_is_known_by_its_certificate() {
+    let (hub, branch) = (Site::start("hub.test").await, Site::start("branch.test").await);
+    let certificate = tls::client_fingerprint(&branch.store.view().unwrap()).unwrap();
+    let known_by = async |client_certificate| {
+        hub.put_peer("branch", |fields| {
+            fields.domains = vec!["branch.test".parse().unwrap()];
+            (fields.login, fields.mechanisms) = (None, vec![Mechanism::External]);
+            fields.client_certificate = client_certificate;
+        })
+        .await;
+    };
+    known_by(certificate).await;
+    branch.put_hub_with("hub", &hub, None, vec![Mechanism::External]).await;
+    for (round, verb) in [Verb::Atrn, Verb::Turn].into_iter().enumerate() {
+        hub.post("user@branch.test", &format!("down {round}")).await;
+        branch.post("user@hub.test", &format!("up {round}")).await;
+        let ours = branch.call("hub", verb).await;
+        check(&ours, verb, Role::Initiated, 1, 1);
+        check(&hub.session().await, verb, Role::Accepted, 1, 1);
+        assert!(ours.transcript.contains("> AUTH EXTERNAL"), "{}", ours.transcript);
+    }
+    check(&branch.call("hub", Verb::Etrn).await, Verb::Etrn, Role::Initiated, 0, 0);
+    // Another certificate is expected now: a wrong login, as any other.
+    hub.post("user@branch.test", "kept").await;
+    known_by(Some([7; 32])).await;
+    let session = branch.call("hub", Verb::Atrn).await;
+    assert_eq!(session.state, SessionState::Failed);
+    assert!(session.outcome.starts_with("logging in: 535"), "{}", session.outcome);
+    // A hub that knows nobody by a certificate asks for none.
+    hub.put_branch("branch", &["branch.test"]).await;
+    let session = branch.call("hub", Verb::Atrn).await;
+    assert_eq!(session.state, SessionState::Failed);
+    assert!(session.outcome.contains("offers none of AUTH EXTERNAL"), "{}", session.outcome);
+    assert_eq!(hub.queued("branch.test").len(), 1);
+    assert_eq!((hub.subjects().await.len(), branch.subjects().await.len()), (2, 2));
+    hub.examine().await;
+    branch.examine().await;
 }

@@ -26,7 +26,7 @@ use crate::settings::Settings;
 use crate::smtp::client::Patience;
 use crate::smtp::server::Profile;
 use crate::store::{Options, Schema, Store};
-use crate::tls::{self, Certificates, Protocol, Roots};
+use crate::tls::{self, Certificates, ClientIdentity, Protocol, Roots};
 use crate::turn::{self, Direction, Flushes, Leases, PeerFields, PutPeer, ServerTls, Session, SessionState, Verb};
 use crate::{mailbox, smtp, trace};
 
@@ -82,6 +82,7 @@ impl Site {
         let _ = store.write(mailbox::PutAccount(change)).await.unwrap();
         let certificates = Certificates::open(&store, &name, &*clock).await.unwrap();
         let tls = certificates.server_config(Protocol::Smtp).unwrap();
+        let identity = ClientIdentity::open(&store, &name, &*clock).await.unwrap();
         let ids = Arc::new(MessageIds::default());
         let outbound = Arc::new(Outbound::of(&settings, name.clone(), Arc::clone(&ids)).unwrap());
         let stop = CancellationToken::new();
@@ -97,6 +98,7 @@ impl Site {
             hostname: name,
             outbound: Arc::clone(&outbound),
             tls: Some(Arc::clone(&tls)),
+            tls_asking: Some(certificates.asking_config(Protocol::Smtp).unwrap()),
             message_bytes_max: 1_000_000,
             recipients_max: 100,
             evidence: None,
@@ -127,7 +129,7 @@ impl Site {
             stop,
             state: delivery::State::default(),
         });
-        let context = Arc::new(exchange::Context { server, delivery, live: exchange::Live::default() });
+        let context = Arc::new(exchange::Context { server, delivery, identity, live: exchange::Live::default() });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(accept(listener, Arc::clone(&context), profile));

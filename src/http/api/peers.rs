@@ -10,8 +10,10 @@ use crate::http::etag;
 use crate::http::page::{ListParams, ListQuery, NoQuery};
 use crate::http::problem::{Code, Fault, Problem, Refusal};
 use crate::store::{Read, StoreError, Tx};
+use crate::tls;
 use crate::turn::{self, DeletePeer, PutPeer, Refused};
 
+mod auth;
 mod shape;
 
 pub(super) use shape::PeerInput;
@@ -158,8 +160,12 @@ fn seen(read: &impl Read, row: &turn::Peer) -> Result<(Peer, String), StoreError
     let managed_by = Section::Peers.managed_by(read, &row.name, row.created_at)?;
     let called_at = turn::last_call(read, &row.name)?;
     let next_call = row.next_call(called_at.map_or(row.changed_at, |at| at.max(row.changed_at)));
+    let certificate = match row.fields.is_certified() && row.fields.direction.initiates() {
+        true => tls::client_fingerprint(read)?,
+        false => None,
+    };
     let figures = [last.as_ref().map_or(0, |(id, _)| id.0), ended_at, managed_by.is_some().into()];
-    Ok((Peer::of(row, last, next_call, managed_by), etag::moving(row.version, &figures)))
+    Ok((Peer::of(row, last, next_call, managed_by, certificate), etag::moving(row.version, &figures)))
 }
 
 /// Shows the peer, for the audit.
@@ -199,6 +205,7 @@ impl Refusal for Refused {
                 let pointer = match name {
                     "login" => "/auth".to_owned(),
                     "mechanisms" => "/auth/mechanisms".to_owned(),
+                    "client_certificate" => "/auth/client_cert_sha256".to_owned(),
                     "in_clear" => "/tls/required".to_owned(),
                     "login.user" => "/auth/sasl_user".to_owned(),
                     "login.secret" => "/auth/secret".to_owned(),

@@ -215,3 +215,57 @@ async fn sessions_are_listed_and_shown_with_their_dialogue() {
     assert_eq!(site.send(site.admin(Method::POST, &format!("{path}/abort"))).await.status, 409);
     assert_eq!(site.get(PATH).await.body["last_session"]["sent"], 3);
 }
+
+#[actix_web::test]
+async fn a_peer_is_known_by_a_certificate() {
+    let site = Site::new();
+    let shown = "AB:".repeat(31) + "AB";
+    let body = |auth: Value| json!({"verbs": ["turn", "etrn"], "domains": ["branch.test"], "auth": auth});
+    let created = site.write(Method::PUT, PATH, body(json!({"client_cert_sha256": shown}))).await;
+    assert_eq!(created.status, 201, "{}", created.body);
+    let auth = json!({
+        "sasl_user": "", "mechanisms": ["EXTERNAL"], "secret": {"set": false, "changed_at": null},
+        "client_cert_sha256": "ab".repeat(32), "our_cert_sha256": null,
+    });
+    assert_eq!(created.body["auth"], auth);
+    assert_eq!(site.get(PATH).await.body["auth"], auth);
+    // In the state there is no secret that could be set.
+    let state = site.get("/api/v1/state").await;
+    assert_eq!(state.body["peers"]["branch"]["auth"], json!({"client_cert_sha256": "ab".repeat(32)}));
+    let again = site.write(Method::PUT, "/api/v1/state?dry_run=true&force=true", state.body.clone()).await;
+    assert_eq!(again.body["changes"], json!([]), "{}", again.body);
+    // From one to the other, and back.
+    let patched = patch(&site, json!({"auth": {"sasl_user": "branch", "secret": "hush"}})).await;
+    assert_eq!(patched.faults(), [("/auth/sasl_user".into(), "excluded".into())], "{}", patched.body);
+    let secret = json!({"auth": {"sasl_user": "branch", "secret": "hush", "client_cert_sha256": null}});
+    let patched = patch(&site, secret).await;
+    assert_eq!(
+        (&patched.body["auth"]["client_cert_sha256"], &patched.body["auth"]["secret"]["set"]),
+        (&Value::Null, &json!(true))
+    );
+    assert_eq!(patch(&site, json!({"auth": {"sasl_user": null, "client_cert_sha256": shown}})).await.status, 200);
+    // One that we dial is shown ours: there is nothing to be told of its own.
+    let dialled = json!({"direction": "initiate", "host": "hub.test", "auth": {"mechanisms": ["EXTERNAL"], "client_cert_sha256": null}});
+    assert_eq!(patch(&site, dialled).await.body["auth"]["mechanisms"], json!(["EXTERNAL"]));
+    let state = site.get("/api/v1/state").await;
+    assert_eq!(state.body["peers"]["branch"]["auth"], json!({"mechanisms": ["EXTERNAL"]}));
+    let other = json!({"verbs": ["atrn"], "domains": ["other.test"], "auth": {"client_cert_sha256": "01".repeat(32)}});
+    assert_eq!(site.write(Method::PUT, "/api/v1/turn/peers/other", other).await.status, 201);
+    for (auth, pointer, code) in [
+        (json!({}), "/auth/sasl_user", "required"),
+        (json!({"secret": "x"}), "/auth/sasl_user", "required"),
+        (json!({"mechanisms": ["PLAIN"]}), "/auth/sasl_user", "required"),
+        (json!({"client_cert_sha256": "ab"}), "/auth/client_cert_sha256", "malformed"),
+        (json!({"client_cert_sha256": ""}), "/auth/client_cert_sha256", "malformed"),
+        (json!({"client_cert_sha256": shown, "secret": "x"}), "/auth/secret", "excluded"),
+        (json!({"client_cert_sha256": shown, "sasl_user": "x"}), "/auth/sasl_user", "excluded"),
+        (json!({"client_cert_sha256": shown, "mechanisms": ["PLAIN"]}), "/auth/mechanisms", "excluded"),
+        (json!({"mechanisms": ["EXTERNAL", "PLAIN"]}), "/auth/mechanisms", "excluded"),
+        (json!({"sasl_user": "x", "secret": "x", "mechanisms": ["EXTERNAL"]}), "/auth/sasl_user", "excluded"),
+        (json!({"mechanisms": ["EXTERNAL"]}), "/auth/client_cert_sha256", "not_allowed"),
+        (json!({"client_cert_sha256": "01".repeat(32)}), "/auth/client_cert_sha256", "not_allowed"),
+    ] {
+        let seen = site.write(Method::PUT, PATH, body(auth.clone())).await;
+        assert_eq!(seen.faults(), [(pointer.to_owned(), code.to_owned())], "{auth}: {}", seen.body);
+    }
+}

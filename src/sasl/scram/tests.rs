@@ -8,7 +8,7 @@ use crate::sasl::{Channel, Claim, ClientTerms, Exchange, Mechanism, Responder, S
 
 /// TLS 1.3.
 fn modern() -> Channel {
-    Channel { exporter: Some([3; 32]), server_end_point: Some(vec![4; 48]) }
+    Channel { exporter: Some([3; 32]), server_end_point: Some(vec![4; 48]), client_certificate: None }
 }
 
 /// TLS 1.2.

@@ -121,6 +121,12 @@ impl Login {
         Self::with(login, &order.collect::<Vec<_>>(), random)
     }
 
+    /// Who we are at a peer that knows us by the certificate that it is shown.
+    pub fn by_certificate() -> Self {
+        let (user, secret, nonce) = (String::new(), Secret::new(String::new()), String::new());
+        Self { user, secret, mechanisms: vec![Mechanism::External], nonce }
+    }
+
     fn with(login: &queue::Login, mechanisms: &[Mechanism], random: &dyn Random) -> Self {
         let mut seed = Secret::new([0; 32]);
         random.fill(seed.expose_mut());

@@ -35,7 +35,7 @@ pub struct Rules {
     pub has_tls: bool,
     /// Whether AUTH may be used in clear text: only where nobody is between us and the client.
     pub allows_cleartext_login: bool,
-    /// On port 25: whether there is a peer that might log in from where this client is.
+    /// On port 25: whether there is a peer that might log in by a secret from where this client is.
     pub takes_peers: bool,
     /// Whether a peer might log in from there by CRAM-MD5.
     pub takes_cram: bool,
@@ -325,7 +325,10 @@ impl<D: Driver> Remote<D> {
         match self.rules.profile {
             Profile::Submission => Mechanism::PASSWORDS.to_vec(),
             Profile::Mx | Profile::Odmr | Profile::Reversed => {
+                let takes_secrets = self.rules.profile != Profile::Mx || self.rules.takes_peers;
                 let is_there = |mechanism: &Mechanism| match mechanism {
+                    Mechanism::External => self.is_certified(),
+                    _ if !takes_secrets => false,
                     Mechanism::ScramSha256Plus => can_be_bound,
                     Mechanism::CramMd5 => self.rules.takes_cram,
                     _ => true,
@@ -346,11 +349,16 @@ impl<D: Driver> Remote<D> {
         self.tls.is_some()
     }
 
+    /// Whether the client has shown a certificate. It is asked for one only where a peer might log in by it.
+    fn is_certified(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.client_certificate.is_some())
+    }
+
     /// Whether there is anybody who could log in here. On port 25 nobody is told so in the clear.
     pub(super) fn takes_logins(&self) -> bool {
         match self.rules.profile {
             Profile::Submission | Profile::Odmr => true,
-            Profile::Mx => self.rules.takes_peers && self.is_private(),
+            Profile::Mx => (self.rules.takes_peers || self.is_certified()) && self.is_private(),
             Profile::Reversed => false,
         }
     }

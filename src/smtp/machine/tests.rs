@@ -170,6 +170,11 @@ impl Session {
                         None => Err(LoginRefusal::Wrong),
                     })
                 }
+                Effect::Authenticate { claim: Claim::Certificate(shown), .. } => {
+                    let is_branch = *shown.certificate() == [0xab; 32] && shown.acts_as("branch");
+                    let branch = Welcome { identity: Identity::Peer(Branch(vec![Verb::Turn])), proof: None };
+                    Input::Login(is_branch.then_some(branch).ok_or(LoginRefusal::Wrong))
+                }
                 Effect::Authenticate { claim: Claim::Cram(_), .. } => Input::Login(Err(LoginRefusal::Wrong)),
                 Effect::Authenticate { claim: Claim::Password(credentials), .. } => {
                     let login = match credentials.password.expose().as_str() {

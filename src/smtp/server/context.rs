@@ -63,6 +63,8 @@ pub struct Context {
     pub outbound: Arc<Outbound>,
     /// For STARTTLS; `None` when there is no certificate.
     pub tls: Option<Arc<ServerConfig>>,
+    /// The same where a peer might log in by a certificate: the client is asked for one.
+    pub tls_asking: Option<Arc<ServerConfig>>,
     /// Octets of the largest message.
     pub message_bytes_max: u64,
     /// Recipients of one message.

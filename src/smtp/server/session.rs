@@ -96,6 +96,8 @@ pub(super) struct Session {
     pub(super) copies: usize,
     /// Somebody has logged in: their place is not needed for others.
     pub(super) is_known: bool,
+    /// A peer might log in from there by a certificate: STARTTLS asks for one.
+    asks_certificate: bool,
     /// The account that has.
     pub(super) presence: Option<Presence>,
     /// Whom a reversed session is with.
@@ -149,6 +151,7 @@ impl Session {
             framer: Framer::default(),
             copies: 0,
             is_known: false,
+            asks_certificate: false,
             presence: None,
             reversed: None,
             served: Served::default(),
@@ -208,8 +211,10 @@ impl Session {
         }
     }
 
-    fn rules(&self) -> Arc<Rules> {
+    fn rules(&mut self) -> Arc<Rules> {
         let welcome = self.welcome();
+        // Not where people send: their mail programs would ask them which to show.
+        self.asks_certificate = welcome.certificate && matches!(self.profile, Profile::Mx | Profile::Odmr);
         Arc::new(Rules {
             profile: self.profile,
             hostname: self.context.hostname.to_string(),
@@ -426,7 +431,8 @@ impl Session {
 
     async fn start_tls(&mut self) -> Result<(), End> {
         self.connection.flush(self.context.idle).await?;
-        let Some(config) = self.context.tls.clone() else {
+        let config = if self.asks_certificate { &self.context.tls_asking } else { &self.context.tls };
+        let Some(config) = config.clone() else {
             return Err(End::Dropped);
         };
         self.framer = Framer::default();

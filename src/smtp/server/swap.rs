@@ -253,6 +253,7 @@ fn still(view: &View, peer: &turn::Peer, verb: Verb) -> Result<Option<turn::Peer
             && now.fields.direction.accepts()
             && now.fields.login == peer.fields.login
             && now.fields.mechanisms == peer.fields.mechanisms
+            && now.fields.client_certificate == peer.fields.client_certificate
             && now.fields.in_clear == peer.fields.in_clear
             && now.fields.verbs.contains(&verb)
     }))

@@ -74,6 +74,7 @@ pub(super) async fn context() -> Context {
         entropy: super::Entropy::new(random),
         hostname,
         tls: None,
+        tls_asking: None,
         message_bytes_max: 1_000_000,
         recipients_max: 100,
         evidence: None,

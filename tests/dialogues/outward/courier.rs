@@ -149,13 +149,13 @@ pub fn plan(script: &script::Plan, roots: &Roots, pin: [u8; 32]) -> Result<Plan,
             other => return Err(format!("no such TLS: {other}")),
         },
         login: match &script.login {
-            None => None,
+            None => script.is_certified.then(Login::by_certificate),
             Some((user, secret)) => {
                 let secret = text::octets(secret, &Variables::new())?;
                 let login = queue::Login { user: user.clone(), secret: String::from_utf8_lossy(&secret).into_owned() };
                 let random = SeededRandom::new(5802);
                 Some(if script.is_peer {
-                    Login::at_peer(&login, &Mechanism::ALL, &random)
+                    Login::at_peer(&login, &Mechanism::BY_SECRET, &random)
                 } else {
                     Login::at_relay(&login, &random)
                 })

@@ -24,6 +24,8 @@ pub struct Plan {
     pub login: Option<(String, String)>,
     /// As at a peer.
     pub is_peer: bool,
+    /// As at a peer that knows us by our certificate.
+    pub is_certified: bool,
     pub then: String,
     pub messages: usize,
     pub patience: Duration,
@@ -103,6 +105,7 @@ impl Default for Plan {
             tls: "never".into(),
             login: None,
             is_peer: false,
+            is_certified: false,
             then: "quit".into(),
             messages: 10,
             patience: Duration::from_secs(20),
@@ -195,6 +198,7 @@ impl Plan {
                 self.is_peer = word == "peer";
                 self.login = Some((user.to_owned(), secret.to_owned()));
             }
+            "certificate" => self.is_certified = true,
             "messages" => self.messages = rest.parse().map_err(|_| "expected: plan messages 2")?,
             "patience" => {
                 let ms =

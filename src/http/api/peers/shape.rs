@@ -1,14 +1,12 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::auth::{PeerAuth, PeerAuthInput, Wanted, hex, sha256};
 use crate::base::{DomainName, Host, Network, Networks, SessionId, Timestamp};
-use crate::http::api::secret::SecretState;
 use crate::http::api::turn_sessions::TurnSession;
 use crate::http::api::{page_of, parse_all};
 use crate::http::managed::ManagedBy;
 use crate::http::problem::{Fault, Problem};
-use crate::queue::Login;
-use crate::sasl::Mechanism;
 use crate::turn::{self, Direction, PeerFields, Schedule, ServerTls, SessionLimits, Verb};
 
 /// The ports of SMTP, and of ODMR (RFC 2645 §4).
@@ -29,7 +27,7 @@ pub(in crate::http) struct Peer {
     port: u16,
     /// Its domains: those that are not ours are held for it, those that are ours are what we ask it for.
     domains: Vec<String>,
-    /// The user name and the secret, the same at both sides. Null: it can use ETRN alone, from its networks.
+    /// By what both sides know each other. Null: it can use ETRN alone, from its networks.
     auth: Option<PeerAuth>,
     /// TLS at its side, when we dial.
     tls: PeerTls,
@@ -78,7 +76,7 @@ pub(in crate::http) struct PeerInput {
     /// Its domains: those that are not ours are held for it, those that are ours are what we ask it for.
     #[schema(min_items = 1, max_items = 100)]
     domains: Vec<String>,
-    /// The user name and the secret, the same at both sides. TURN and ATRN need them.
+    /// A user name and a secret, the same at both sides, or a certificate. TURN and ATRN need one of them.
     #[serde(default)]
     auth: Option<PeerAuthInput>,
     /// TLS at its side, when we call it. Default: `pkix`. There is no call without TLS.
@@ -163,56 +161,6 @@ pub(in crate::http) enum PeerDirection {
     Both,
 }
 
-/// A SASL mechanism, by its registered name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub(in crate::http) enum PeerMechanism {
-    /// RFC 7677, bound to the connection.
-    #[serde(rename = "SCRAM-SHA-256-PLUS")]
-    ScramSha256Plus,
-    /// RFC 7677
-    #[serde(rename = "SCRAM-SHA-256")]
-    ScramSha256,
-    /// RFC 4616, inside TLS.
-    #[serde(rename = "PLAIN")]
-    Plain,
-    /// The same for old programs, inside TLS.
-    #[serde(rename = "LOGIN")]
-    Login,
-    /// RFC 2195
-    #[serde(rename = "CRAM-MD5")]
-    CramMd5,
-}
-
-/// The user name and the secret.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct PeerAuth {
-    /// The user name.
-    sasl_user: String,
-    /// By what it may log in to us, or we to it.
-    mechanisms: Vec<PeerMechanism>,
-    /// Whether there is a secret.
-    secret: SecretState,
-}
-
-/// The user name and the secret.
-#[derive(Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct PeerAuthInput {
-    /// The user name; no account and no other peer may have it.
-    #[schema(min_length = 1, max_length = 255)]
-    sasl_user: String,
-    /// By what it may log in to us, or we to it; of what both sides have, the strongest is used. Default: all but CRAM-MD5,
-    /// which needs a secret that `pillarbox turn secret` has made where it logs in to us.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_items = 1, max_items = 5, nullable = false)]
-    mechanisms: Option<Vec<PeerMechanism>>,
-    /// The secret; it is kept as it is, since it has to be sent, and never shown. Without it, the one that is there
-    /// stays.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 1024, write_only)]
-    secret: Option<String>,
-}
-
 /// How a peer that we dial proves who it is.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -260,13 +208,9 @@ impl Peer {
         last: Option<(SessionId, turn::Session)>,
         next_call: Option<Timestamp>,
         managed_by: Option<ManagedBy>,
+        our_certificate: Option<[u8; 32]>,
     ) -> Self {
         let fields = &row.fields;
-        let auth = |login: &Login| PeerAuth {
-            sasl_user: login.user.clone(),
-            mechanisms: fields.mechanisms.iter().copied().map(PeerMechanism::of).collect(),
-            secret: SecretState::new(!login.secret.is_empty(), Some(row.secret_changed_at)),
-        };
         Self {
             name: row.name.clone(),
             verbs: fields.verbs.iter().copied().map(PeerVerb::of).collect(),
@@ -274,7 +218,7 @@ impl Peer {
             host: fields.host.as_ref().map(Host::to_string),
             port: fields.port,
             domains: fields.domains.iter().map(DomainName::to_string).collect(),
-            auth: fields.login.as_ref().map(auth),
+            auth: PeerAuth::of(row, our_certificate),
             tls: PeerTls::of(fields),
             networks: texts(&fields.networks),
             enabled: fields.enabled,
@@ -292,17 +236,13 @@ impl Peer {
 
 impl PeerInput {
     pub(in crate::http::api) fn of(fields: &PeerFields) -> Self {
-        let is_usual = fields.mechanisms == Mechanism::USUAL;
-        let names = || fields.mechanisms.iter().copied().map(PeerMechanism::of).collect();
-        let mechanisms = (!is_usual).then(names);
-        let auth = |login: &Login| PeerAuthInput { sasl_user: login.user.clone(), mechanisms, secret: None };
         Self {
             verbs: fields.verbs.iter().copied().map(PeerVerb::of).collect(),
             direction: Some(PeerDirection::of(fields.direction)),
             host: fields.host.as_ref().map(Host::to_string),
             port: Some(fields.port),
             domains: fields.domains.iter().map(DomainName::to_string).collect(),
-            auth: fields.login.as_ref().map(auth),
+            auth: PeerAuthInput::of(fields),
             tls: Some(PeerTls::of(fields)),
             networks: texts(&fields.networks),
             enabled: fields.enabled,
@@ -323,13 +263,10 @@ impl PeerInput {
             None
         });
         let in_clear = self.tls.as_ref().is_some_and(|tls| !tls.required);
-        let mechanisms = self.auth.as_ref().and_then(|auth| auth.mechanisms.as_ref());
-        let read = |names: &Vec<PeerMechanism>| names.iter().map(|name| name.read()).collect();
-        let mechanisms = mechanisms.map_or_else(|| Mechanism::USUAL.to_vec(), read);
         let tls = self.tls.map_or(Ok(ServerTls::Verified), PeerTls::read).map_err(|fault| faults.push(fault));
         let verbs: Vec<Verb> = self.verbs.into_iter().map(PeerVerb::read).collect();
         let port = self.port.unwrap_or(if verbs == [Verb::Atrn] { PORTS.1 } else { PORTS.0 });
-        // Who may change a peer could else have its secret sent to themselves. Without a host nothing is sent.
+        // Without a host nothing is sent.
         let keeps = |user: &str| {
             let fields = old.map(|old| &old.fields);
             fields.is_some_and(|fields| {
@@ -338,11 +275,7 @@ impl PeerInput {
                 is_same_user && (host.is_none() || is_same_place)
             })
         };
-        let keep_secret = self.auth.as_ref().is_some_and(|auth| auth.secret.is_none());
-        if let Some(auth) = self.auth.as_ref().filter(|auth| keep_secret && !keeps(&auth.sasl_user)) {
-            let message = format!("a new peer, user, host or port needs the secret of {}", auth.sasl_user);
-            faults.push(Fault::body("/auth/secret", "required", message));
-        }
+        let wanted = self.auth.map_or_else(Wanted::none, |auth| auth.read(keeps, &mut faults));
         let schedule = self.schedule.map(PeerSchedule::read).transpose().unwrap_or_else(|fault| {
             faults.push(fault);
             None
@@ -353,15 +286,14 @@ impl PeerInput {
             None if host.is_some() => Direction::Both,
             None => Direction::Accept,
         };
-        let login = |auth: PeerAuthInput| Login { user: auth.sasl_user, secret: auth.secret.unwrap_or_default() };
         let fields = PeerFields {
             verbs,
             direction,
             host,
             port,
             domains,
-            login: self.auth.map(login),
-            mechanisms,
+            login: wanted.login,
+            mechanisms: wanted.mechanisms,
             in_clear,
             tls,
             networks: networks.join(",").parse().unwrap_or_default(),
@@ -369,8 +301,9 @@ impl PeerInput {
             note: self.note,
             limits: self.limits.read(),
             schedule,
+            client_certificate: wanted.client_certificate,
         };
-        Ok((fields, keep_secret))
+        Ok((fields, wanted.keeps_secret))
     }
 }
 
@@ -392,28 +325,6 @@ impl PeerVerb {
             Self::Turn => Verb::Turn,
             Self::Etrn => Verb::Etrn,
             Self::Atrn => Verb::Atrn,
-        }
-    }
-}
-
-impl PeerMechanism {
-    fn of(mechanism: Mechanism) -> Self {
-        match mechanism {
-            Mechanism::ScramSha256Plus => Self::ScramSha256Plus,
-            Mechanism::ScramSha256 => Self::ScramSha256,
-            Mechanism::Plain => Self::Plain,
-            Mechanism::Login => Self::Login,
-            Mechanism::CramMd5 => Self::CramMd5,
-        }
-    }
-
-    fn read(self) -> Mechanism {
-        match self {
-            Self::ScramSha256Plus => Mechanism::ScramSha256Plus,
-            Self::ScramSha256 => Mechanism::ScramSha256,
-            Self::Plain => Mechanism::Plain,
-            Self::Login => Mechanism::Login,
-            Self::CramMd5 => Mechanism::CramMd5,
         }
     }
 }
@@ -471,8 +382,7 @@ impl PeerTls {
         match &fields.tls {
             ServerTls::Verified => Self { required, mode: PeerTlsMode::Pkix, server_cert_sha256: None },
             ServerTls::Pinned(hash) => {
-                let text = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-                Self { required, mode: PeerTlsMode::Pinned, server_cert_sha256: Some(text) }
+                Self { required, mode: PeerTlsMode::Pinned, server_cert_sha256: Some(hex(hash)) }
             }
         }
     }
@@ -487,35 +397,6 @@ impl PeerTls {
                 let hash = sha256(&text).ok_or_else(|| fault("malformed", "64 hexadecimal digits"))?;
                 Ok(ServerTls::Pinned(hash))
             }
-        }
-    }
-}
-
-/// 32 octets in hexadecimal, as openssl writes a fingerprint with colons or sha256sum without.
-fn sha256(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> = text
-        .chars()
-        .filter(|c| *c != ':')
-        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-    if digits.len() == 64 { bytes.try_into().ok() } else { None }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fingerprint_is_read_with_and_without_colons() {
-        let expected: [u8; 32] = std::array::from_fn(|place| place as u8 + 0xa0);
-        let plain: String = expected.iter().map(|byte| format!("{byte:02x}")).collect();
-        let colons = expected.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":");
-        for good in [plain.clone(), colons] {
-            assert_eq!(sha256(&good), Some(expected), "{good}");
-        }
-        for wrong in ["", "xy", &plain[1..], &format!("{plain}0"), &plain.replace('a', "g")] {
-            assert_eq!(sha256(wrong), None, "{wrong}");
         }
     }
 }

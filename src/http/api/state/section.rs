@@ -192,7 +192,9 @@ fn alias(row: &directory::Alias) -> Seen {
 
 fn peer(row: &turn::Peer) -> Seen {
     let mut value = plain(PeerInput::of(&row.fields));
-    show_secret(&mut value);
+    if row.fields.login.is_some() {
+        show_secret(&mut value);
+    }
     let name = row.name.clone();
     Seen { key: name.clone(), name, value, created_at: row.created_at, version: row.version }
 }

@@ -234,3 +234,59 @@ fn what_is_taken_in_the_clear_is_cram_md5_on_its_port() {
     check(Profile::Submission, true, true, false, ("", "538", "538"));
     check(Profile::Submission, true, true, true, ("PLAIN LOGIN", "504", "334"));
 }
+
+#[test]
+fn who_has_shown_a_certificate_may_log_in_by_it() {
+    let open = |profile, takes_peers, client_certificate: Option<[u8; 32]>| {
+        let rules = Rules {
+            profile,
+            hostname: "mx.test".into(),
+            message_bytes_max: 1000,
+            recipients_max: 3,
+            has_tls: true,
+            allows_cleartext_login: true,
+            takes_peers,
+            takes_cram: false,
+            takes_cram_in_clear: false,
+            takes_etrn: false,
+            release_max: None,
+            vrfy: Vrfy::Known,
+            seeds: seeds(),
+        };
+        let channel = Channel { client_certificate, ..Channel::default() };
+        Session::with(State::new(Arc::new(rules), Some(channel))).0
+    };
+    let check = |profile, takes_peers, shown: Option<[u8; 32]>, mechanisms: &str, external: &str| {
+        let mut session = open(profile, takes_peers, shown);
+        let announced = session.say("EHLO c.test").concat();
+        let seen = announced.split('|').find_map(|line| line[4..].strip_prefix("AUTH ")).unwrap_or_default();
+        let answer = session.say("AUTH EXTERNAL =").concat();
+        assert_eq!((seen, &answer[..3]), (mechanisms, external), "{profile:?} {takes_peers} {shown:?}");
+        assert_eq!(external == "235", session.say("TURN").concat().starts_with("250"));
+    };
+    let (branch, stranger) = (Some([0xab; 32]), Some([1; 32]));
+    check(Profile::Mx, true, branch, "SCRAM-SHA-256 EXTERNAL PLAIN LOGIN", "235");
+    check(Profile::Mx, false, branch, "EXTERNAL", "235");
+    check(Profile::Odmr, false, branch, "SCRAM-SHA-256 EXTERNAL PLAIN LOGIN", "235");
+    check(Profile::Mx, true, stranger, "SCRAM-SHA-256 EXTERNAL PLAIN LOGIN", "535");
+    check(Profile::Mx, true, None, "SCRAM-SHA-256 PLAIN LOGIN", "504");
+    check(Profile::Odmr, true, None, "SCRAM-SHA-256 PLAIN LOGIN", "504");
+    check(Profile::Mx, false, None, "", "502");
+    // Where people send, it is nobody's.
+    check(Profile::Submission, true, branch, "PLAIN LOGIN", "504");
+    // The name that the client wants to act as; an empty one in two ways; none at all.
+    for (lines, expected) in [
+        (vec!["AUTH EXTERNAL YnJhbmNo"], "235 2.7.0"),
+        (vec!["AUTH EXTERNAL cml2YWw="], "535 5.7.8"),
+        (vec!["AUTH EXTERNAL", ""], "235 2.7.0"),
+        (vec!["AUTH EXTERNAL", "YnJhbmNo"], "235 2.7.0"),
+        (vec!["AUTH EXTERNAL", "*"], "501 5.7.0"),
+        (vec!["AUTH EXTERNAL", "="], "501 5.5.2"),
+        (vec!["AUTH EXTERNAL YgA="], "501 5.5.2"),
+    ] {
+        let mut session = open(Profile::Mx, false, branch);
+        session.say("EHLO c.test");
+        let answer = lines.iter().fold(String::new(), |_, line| session.say(line).concat());
+        assert!(answer.starts_with(expected), "{lines:?}: {answer}");
+    }
+}
