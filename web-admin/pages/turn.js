@@ -156,11 +156,23 @@ function Delete({ peer, onClose, onDone }) {
   <//>`;
 }
 
+/**
+ * By what a peer is known. By itself: what is chosen here shows other fields, and must leave what is typed elsewhere.
+ * @param {{ seen: any }} props
+ */
+function Login({ seen }) {
+  const [by, setBy] = useState(seen?.auth?.mechanisms.includes("EXTERNAL") ? "certificate" : "secret");
+  return html`<${Field} label="Known by" name="by" pointer="/auth/by" type="select" options=${LOGINS} value=${by} onInput=${setBy} hint="TURN and ATRN need one of them." />
+    ${by === "certificate" ? html`<${Field} label="Fingerprint of the certificate that it shows" name="client_cert" pointer="/auth/client_cert_sha256" mono value=${seen?.auth?.client_cert_sha256} hint="SHA-256 in hexadecimal, for a peer that dials us. Where we dial, we show our own: its fingerprint stands at the peer once it is saved." />`
+      : html`<${Field} label="User name" name="user" pointer="/auth/sasl_user" value=${seen?.auth?.sasl_user} autocomplete="off" hint="The same at both sides; no account may have it." />
+    <${Field} label="Secret" name="secret" pointer="/auth/secret" type="password" autocomplete="new-password" hint=${seen?.auth?.secret.set ? "Empty: it stays as it is." : "It is sent over TLS only, and never shown again."} />
+    <fieldset><legend>It logs in by</legend>${MECHANISMS.map(([mechanism, words]) => html`<${Field} key=${mechanism} label=${words} name=${`by_${mechanism}`} pointer="/auth/mechanisms" type="checkbox" value=${seen?.auth?.sasl_user ? seen.auth.mechanisms.includes(mechanism) : mechanism !== "CRAM-MD5"} />`)}</fieldset>`}`;
+}
+
 /** A new peer, or one that is there. @param {{ peer: any, onClose: () => void, onDone: () => void }} props */
 function Edit({ peer, onClose, onDone }) {
   const isNew = !peer.name;
   const one = useGet(isNew ? null : at`/turn/peers/${peer.name}`);
-  const [login, setLogin] = useState("");
   const save = async (/** @type {any} */ form) => {
     const { name, direction, host, port, domains, by, user, secret, client_cert, pin, required, networks, enabled, note, messages, size_bytes, duration_seconds, every_seconds, cron } = form;
     const mechanisms = MECHANISMS.map(([mechanism]) => mechanism).filter((mechanism) => form[`by_${mechanism}`]);
@@ -179,17 +191,11 @@ function Edit({ peer, onClose, onDone }) {
     onClose();
   };
   const { isLocked, notice } = useLock(one.data);
-  const fields = (/** @type {any} */ seen) => {
-    const by = login || (seen?.auth?.mechanisms.includes("EXTERNAL") ? "certificate" : "secret");
-    return html`${notice}<${Form} key=${one.etag} onSubmit=${save} reload=${one.reload} submit=${isNew ? "Create" : "Save"} onCancel=${onClose} readOnly=${isLocked}>
+  const fields = (/** @type {any} */ seen) => html`${notice}<${Form} key=${one.etag} onSubmit=${save} reload=${one.reload} submit=${isNew ? "Create" : "Save"} onCancel=${onClose} readOnly=${isLocked}>
     ${isNew && html`<${Field} label="Name" name="name" required hint="What it is called here and in the trace, as in branch." />`}
     <fieldset><legend>Verbs</legend>${VERBS.map(([verb, words]) => html`<${Field} key=${verb} label=${words} name=${`verb_${verb}`} pointer="/verbs" type="checkbox" value=${seen ? seen.verbs.includes(verb) : verb === "atrn"} />`)}</fieldset>
     <${Field} label="Its domains" name="domains" type="lines" required value=${seen?.domains} hint="One a line. Those that are not ours are held for it; those that are ours are what we ask it for." />
-    <${Field} label="Known by" name="by" pointer="/auth/by" type="select" options=${LOGINS} value=${by} onInput=${setLogin} hint="TURN and ATRN need one of them." />
-    ${by === "certificate" ? html`<${Field} label="Fingerprint of the certificate that it shows" name="client_cert" pointer="/auth/client_cert_sha256" mono value=${seen?.auth?.client_cert_sha256} hint="SHA-256 in hexadecimal, for a peer that dials us. Where we dial, we show our own: its fingerprint stands at the peer once it is saved." />`
-      : html`<${Field} label="User name" name="user" pointer="/auth/sasl_user" value=${seen?.auth?.sasl_user} autocomplete="off" hint="The same at both sides; no account may have it." />
-    <${Field} label="Secret" name="secret" pointer="/auth/secret" type="password" autocomplete="new-password" hint=${seen?.auth?.secret.set ? "Empty: it stays as it is." : "It is sent over TLS only, and never shown again."} />
-    <fieldset><legend>It logs in by</legend>${MECHANISMS.map(([mechanism, words]) => html`<${Field} key=${mechanism} label=${words} name=${`by_${mechanism}`} pointer="/auth/mechanisms" type="checkbox" value=${seen?.auth?.sasl_user ? seen.auth.mechanisms.includes(mechanism) : mechanism !== "CRAM-MD5"} />`)}</fieldset>`}
+    <${Login} seen=${seen} />
     <${Field} label="Who dials" name="direction" type="select" options=${DIRECTIONS} value=${seen?.direction ?? "both"} />
     <${Field} label="Host" name="host" value=${seen?.host} hint="Where we dial it. Empty: by the DNS." placeholder="mail.branch.example" />
     <${Field} label="Port" name="port" type="number" value=${seen?.port} hint="Empty: 25; 366 where ATRN is the only verb." />
@@ -204,7 +210,6 @@ function Edit({ peer, onClose, onDone }) {
     <${Field} label="Enabled" name="enabled" type="checkbox" value=${seen?.enabled ?? true} hint="A disabled peer is as good as none, but its mail stays held." />
     <${Field} label="Note" name="note" value=${seen?.note} />
   <//>`;
-  };
   return html`<${Dialog} open wide title=${isNew ? "New peer" : `Edit ${peer.name}`} onClose=${onClose}>
     ${isNew ? fields(null) : html`<${Loaded} of=${one}>${fields}<//>`}
   <//>`;

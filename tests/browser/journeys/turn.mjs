@@ -44,4 +44,20 @@ await journey(async (world) => {
   assert(await page.getByText("the holding of mail for 2 domains").count(), "it says what is lost");
   await page.getByRole("button", { name: "Delete", exact: true }).click();
   await page.getByText("No peers yet").waitFor();
+
+  // One that is known by its certificate has no user name and no secret.
+  await page.getByRole("button", { name: "New peer" }).click();
+  await dialog.getByLabel("Name", { exact: false }).first().fill("shown");
+  await dialog.getByLabel(/^Its domains/).fill("shown.test");
+  await dialog.getByLabel("Who dials").selectOption("accept");
+  await dialog.getByLabel("Known by").selectOption("certificate");
+  assert(await dialog.getByLabel("User name").count() === 0, "there is no user name to fill in");
+  await world.allowing([422], async () => {
+    await dialog.getByRole("button", { name: "Create" }).click();
+    await dialog.locator("[aria-invalid=true]").first().waitFor();
+  });
+  await dialog.getByLabel("Fingerprint of the certificate that it shows").fill(`${"AB:".repeat(31)}AB`);
+  await dialog.getByRole("button", { name: "Create" }).click();
+  await page.getByText("ab".repeat(32)).waitFor();
+  await page.getByText("who holds the certificate").waitFor();
 });
