@@ -12,15 +12,19 @@ pub(super) fn cache_bytes(settings: &Settings) -> usize {
     }
 }
 
-/// Octets that stay free on the disk: what the setting says, else 5 % of the disk, at least 256 MiB and twice the
-/// largest message.
+/// Octets that stay free on the disk: what the setting says, else 5 % of the disk and no more than 2 GiB, at least
+/// 256 MiB and twice the largest message. What it is for, the writes that are under way, does not grow with the disk.
 pub(super) fn reserve_bytes(settings: &Settings, data: &Path) -> u64 {
     if settings.disk_reserve_bytes > 0 {
         return settings.disk_reserve_bytes;
     }
     let folder = data.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let disk_bytes = rustix::fs::statvfs(folder).map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize));
-    (disk_bytes / 20).max(256 * MIB).max(settings.limits_message_bytes.saturating_mul(2))
+    default_reserve_bytes(disk_bytes, settings.limits_message_bytes)
+}
+
+fn default_reserve_bytes(disk_bytes: u64, message_bytes: u64) -> u64 {
+    (disk_bytes / 20).clamp(256 * MIB, 2048 * MIB).max(message_bytes.saturating_mul(2))
 }
 
 /// The machine's memory, or the container's limit where that is lower. 512 MiB when neither can be read.
@@ -100,5 +104,12 @@ mod tests {
         let large = ["limits.message_bytes=1000000000000"];
         assert_eq!(reserve_bytes(&settings(&large), Path::new("no-such-folder/x")), 2_000_000_000_000);
         assert!(reserve_bytes(&settings(&[]), Path::new("x")) >= 256 * MIB);
+    }
+
+    #[test]
+    fn a_large_disk_is_not_kept_empty() {
+        let of = |disk_gib: u64| default_reserve_bytes(disk_gib * 1024 * MIB, 50 * MIB) / MIB;
+        assert_eq!([0, 4, 20, 1000].map(of), [256, 256, 1024, 2048]);
+        assert_eq!(default_reserve_bytes(1024 * 1024 * MIB, 4096 * MIB), 8192 * MIB);
     }
 }

@@ -37,7 +37,7 @@ settings! {
     "store.cache_bytes" => store_cache_bytes: usize = "0";
     /// Octets that all message bodies on their way in may hold in memory.
     "store.bodies_in_memory_bytes" => store_bodies_in_memory_bytes: usize = "33554432";
-    /// Octets of free disk space below which no mail is taken in. 0: 5 % of the disk, at least 256 MiB and twice the largest message.
+    /// Octets of free disk space below which no mail is taken in. 0: 5 % of the disk, at most 2 GiB, and at least 256 MiB and twice the largest message.
     "disk.reserve_bytes" => disk_reserve_bytes: u64 = "0";
     /// Octets laid by at the end of the file, given back when the disk is full.
     "disk.ballast_bytes" => disk_ballast_bytes: u64 = "8388608";
