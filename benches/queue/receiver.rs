@@ -89,6 +89,12 @@ impl Running {
             .stdout(Stdio::piped())
             .spawn()
             .expect("smtp-sink starts (package postfix)");
+        // A flush that finds nobody there is followed by the destination's pause, which is not what is measured.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !is_listening(address) {
+            assert!(Instant::now() < deadline, "smtp-sink listens");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let mut said = child.stdout.take().expect("its output");
         let (sender, counts) = mpsc::channel();
         std::thread::spawn(move || {
@@ -118,6 +124,18 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether somebody listens there, asked of the kernel: a connection would be counted as a session.
+fn is_listening(address: SocketAddr) -> bool {
+    let SocketAddr::V4(address) = address else { panic!("an IPv4 address") };
+    // The address's bytes as they lie in memory, the port, and the state LISTEN (proc_pid_net(5)).
+    let local = format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's table");
+    table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .any(|fields| fields.get(1) == Some(&local.as_str()) && fields.get(3) == Some(&"0A"))
 }
 
 /// Sessions and messages, of a line as in `sess=2 quit=1 mesg=17`.
