@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -19,6 +20,7 @@ use crate::queue::{Attempt, Policy};
 #[derive(Debug)]
 pub(super) struct Board {
     inner: Mutex<Inner>,
+    urges: Urges,
     /// A session has ended, or there is room.
     pub(super) changed: Notify,
     /// There is a place for a session that waits for one.
@@ -27,8 +29,21 @@ pub(super) struct Board {
     per_destination_max: usize,
 }
 
+/// How often somebody wanted mail tried now, also where nobody could be reached a moment ago. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Urges(Arc<AtomicU64>);
+
+impl Urges {
+    /// Once more. From here on nobody acts on what was known before.
+    pub(super) fn add(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
 #[derive(Debug, Default)]
 struct Inner {
+    /// The urges that were heeded.
+    urges: u64,
     destinations: HashMap<String, Destination>,
     /// Whose turn it is.
     turns: Turns,
@@ -64,6 +79,8 @@ pub(super) struct Broken {
     pub(super) attempt: Attempt,
     /// When it began.
     pub(super) began: Timestamp,
+    /// The urges that had been heeded then, of its [`Seat`].
+    pub(super) urges: u64,
     pub(super) now: Timestamp,
     pub(super) jitter: u32,
 }
@@ -72,9 +89,10 @@ pub(super) struct Broken {
 pub(super) type Wanted = BTreeMap<String, Hungry>;
 
 impl Board {
-    pub(super) fn new(connections_max: usize, per_destination_max: usize) -> Self {
+    pub(super) fn new(connections_max: usize, per_destination_max: usize, urges: Urges) -> Self {
         Self {
             inner: Mutex::default(),
+            urges,
             changed: Notify::new(),
             place: Notify::new(),
             connections_max: connections_max.max(1),
@@ -82,8 +100,15 @@ impl Board {
         }
     }
 
+    /// Whoever looks first behind an urge forgets who could not be reached: mail that was made due with it is never put off
+    /// for what was known before.
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let urges = self.urges.0.load(Ordering::Acquire);
+        if std::mem::replace(&mut inner.urges, urges) != urges {
+            inner.forgive();
+        }
+        inner
     }
 
     /// Takes entries in where there is room, and remembers where the first stood that found none. All at once: no session
@@ -106,7 +131,7 @@ impl Board {
             destination.sessions += 1;
             let is_first = destination.is_first();
             let way = destination.way.clone();
-            let mut seat = Seat::new(key, Arc::clone(self));
+            let mut seat = Seat::new(key, Arc::clone(self), inner.urges);
             if let Some(site) = destination.site.clone()
                 && let Some(pace) = inner.sites.get_mut(&site)
                 && pace.enter(now) == Entered::Yes
@@ -258,9 +283,14 @@ impl Board {
     /// Nobody at the destination could be reached: what is ready goes back, to be postponed. `site`: the servers that
     /// were tried, where any were.
     pub(super) fn failed(&self, key: &str, site: Option<&str>, broken: Broken, policy: &Policy) {
-        let Broken { attempt, began, now, jitter } = broken;
+        let Broken { attempt, began, urges, now, jitter } = broken;
         let mut inner = self.lock();
         let inner = &mut *inner;
+        // What it found is forgiven.
+        if urges != inner.urges {
+            self.changed.notify_one();
+            return;
+        }
         if let Some(pace) = site.and_then(|site| inner.sites.get_mut(site)) {
             pace.unreached(now, attempt.clone());
         }
@@ -294,17 +324,6 @@ impl Board {
     /// What happened last at a destination that can't be reached.
     pub(super) fn trouble(&self, key: &str) -> Option<Attempt> {
         self.lock().destinations.get(key)?.trouble.as_ref().map(|trouble| trouble.attempt.clone())
-    }
-
-    /// Forgets who could not be reached.
-    pub(super) fn forgive(&self) {
-        let mut inner = self.lock();
-        inner.resting.clear();
-        inner.sites.values_mut().for_each(Pace::forgive);
-        for destination in inner.destinations.values_mut() {
-            destination.trouble = None;
-        }
-        inner.destinations.retain(|_, destination| !destination.is_idle());
     }
 
     /// Dials nobody, or goes on: what is being sent goes on to its end.
@@ -464,6 +483,16 @@ impl Board {
 const FIRST: Place = (Timestamp(0), QueueId { message: MessageId(0), number: 0 });
 
 impl Inner {
+    /// Forgets who could not be reached.
+    fn forgive(&mut self) {
+        self.resting.clear();
+        self.sites.values_mut().for_each(Pace::forgive);
+        for destination in self.destinations.values_mut() {
+            destination.trouble = None;
+        }
+        self.destinations.retain(|_, destination| !destination.is_idle());
+    }
+
     fn offer(&mut self, way: &Way, due: &Due, claims: &Claims, now: Timestamp) -> Offered {
         let (key, place) = (way.key(), (due.at, due.id));
         let is_known = self.destinations.contains_key(&key);

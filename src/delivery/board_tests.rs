@@ -16,7 +16,7 @@ struct Scene {
 
 impl Scene {
     fn new(connections_max: usize, per_destination_max: usize) -> Self {
-        let board = Arc::new(Board::new(connections_max, per_destination_max));
+        let board = Arc::new(Board::new(connections_max, per_destination_max, Urges::default()));
         Self { board, claims: Claims::default(), seats: Vec::new(), ids: 0 }
     }
 
@@ -73,7 +73,7 @@ impl Scene {
             words: Words::own(Enhanced(4, 4, 1), "refused"),
             duration_ms: 0,
         };
-        let broken = Broken { attempt, began: now, now, jitter: 1000 };
+        let broken = Broken { attempt, began: now, urges: 0, now, jitter: 1000 };
         self.board.failed(&format!("mx {domain}"), None, broken, &policy);
     }
 }
@@ -162,7 +162,7 @@ fn a_destination_in_trouble_postpones_what_was_due_and_is_tried_by_one_at_a_time
 
 #[test]
 fn recipients_of_a_message_go_together_up_to_what_every_server_takes() {
-    let (board, claims) = (Arc::new(Board::new(8, 8)), Claims::default());
+    let (board, claims) = (Arc::new(Board::new(8, 8, Urges::default())), Claims::default());
     let address: Address = "b@a.test".parse().unwrap();
     let way = Way { to: To::Mx(address.host.clone()), tls: TlsWish::Policy };
     for number in 0..250 {

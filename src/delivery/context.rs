@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -7,14 +8,16 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::anchor::{Anchor, due_spans};
+use super::board::Urges;
 use super::claims::Claims;
 use super::sts::Failures;
-use crate::base::{Clock, Networks, Random, Timestamp};
+use crate::base::{Clock, Networks, Random, Timestamp, limits};
 use crate::dns::{Prover, Resolver};
 use crate::fetch;
 use crate::intake::Outbound;
+use crate::queue::{Flush, Selector};
 use crate::smtp::client::Patience;
-use crate::store::Store;
+use crate::store::{Store, WriteError};
 use crate::tls::Roots;
 
 /// What delivery needs. One for the whole server.
@@ -63,8 +66,7 @@ pub struct State {
     anchor: Mutex<Option<Anchor>>,
     listeners: OnceLock<Vec<SocketAddr>>,
     pub(super) wake: Notify,
-    /// Somebody wants mail tried now, also where nobody could be reached a moment ago.
-    pub(super) is_urged: AtomicBool,
+    pub(super) urges: Urges,
     /// MTA-STS policies that can't be fetched at the moment.
     pub(super) sts_failures: Failures,
     /// What sessions show of TLS is noted, for reports.
@@ -98,14 +100,37 @@ impl Context {
         self.state.notes_tls.store(notes, Ordering::Release);
     }
 
-    /// Looks at the whole schedule now: for tests that have turned the clock.
+    /// Looks at the whole schedule now.
     pub fn wake(&self) {
         self.state.wake.notify_one();
     }
 
-    /// An operator has made mail due: destinations that could not be reached are tried again, now.
+    /// Makes all mail that the selector names due, and tries it now, also where nobody could be reached a moment ago.
+    /// Gives how many entries.
+    ///
+    /// # Errors
+    /// As [`Store::write`]: what was made due before stays so.
+    pub async fn flush(&self, selector: Selector, actor: &str) -> Result<u64, WriteError<Infallible>> {
+        self.urge();
+        let (mut count, mut after) = (0, None);
+        loop {
+            let (limit, actor) = (limits::QUEUE_SLICE, actor.to_owned());
+            let flush = Flush { selector: selector.clone(), after, limit, actor, at: self.clock.now() };
+            let flushed = self.store.write(flush).await?.into_inner();
+            count += flushed.count;
+            after = flushed.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        self.wake();
+        Ok(count)
+    }
+
+    /// An operator makes mail due: destinations that could not be reached are tried again, now. To be said before it is
+    /// due: what is for a destination in trouble is postponed at once.
     pub fn urge(&self) {
-        self.state.is_urged.store(true, Ordering::Release);
+        self.state.urges.add();
         self.wake();
     }
 

@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,7 +22,11 @@ const START: Place = (Timestamp(0), FIRST);
 
 /// Delivers until `context.stop` is cancelled, and then until the sessions have ended.
 pub async fn run(context: Arc<Context>) {
-    let board = Arc::new(Board::new(context.connections_max, context.connections_per_destination_max));
+    let board = Arc::new(Board::new(
+        context.connections_max,
+        context.connections_per_destination_max,
+        context.state.urges.clone(),
+    ));
     // Watched before the first look, so that nothing falls between.
     let (queue, routes) = (context.store.bus().watch(QUEUE_TOPIC), context.store.bus().watch(ROUTE_TOPIC));
     let sessions = Sessions::new();
@@ -110,12 +113,9 @@ impl Scheduler {
 
     /// Looks at what is to be looked at, and begins the sessions that there is room for.
     async fn turn(&mut self) -> Result<(), StoreError> {
-        if self.context.state.is_urged.swap(false, Ordering::AcqRel) {
-            self.board.forgive();
-        }
         if self.context.take_back() {
             // Until when it knows something of somebody is by the other time.
-            self.board.forgive();
+            self.context.state.urges.add();
             self.begin_sweep();
             self.sweep_again = true;
         }

@@ -14,13 +14,15 @@ pub(super) struct Seat {
     pub(super) is_aside: bool,
     /// It was answered, and waits for a place.
     pub(super) is_returning: bool,
+    /// The urges that the board had heeded when it began.
+    pub(super) urges: u64,
     pub(super) board: Arc<Board>,
 }
 
 impl Seat {
     /// For a session that is being counted.
-    pub(super) fn new(key: String, board: Arc<Board>) -> Self {
-        Self { key, site: None, is_aside: false, is_returning: false, board }
+    pub(super) fn new(key: String, board: Arc<Board>, urges: u64) -> Self {
+        Self { key, site: None, is_aside: false, is_returning: false, urges, board }
     }
 
     /// Waits for something that a dead host may take its time for. After a moment another session has the place, so that

@@ -214,7 +214,7 @@ impl Session {
         // So that what is postponed is not due before this one is in the file.
         self.courier.desk.finish().await;
         let context = &self.context;
-        let failure = Broken { attempt, began: self.began, now, jitter: context.jitter() };
+        let failure = Broken { attempt, began: self.began, urges: self.seat.urges, now, jitter: context.jitter() };
         self.board.failed(&self.key, self.seat.site.as_deref(), failure, &context.outbound.policy);
     }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use pillarbox::queue::{Action, Stage as At};
+use pillarbox::base::{Clock, limits};
+use pillarbox::queue::{Action, Selector, Stage as At};
 
 use crate::dns::Zone;
 use crate::sink::{ALWAYS, Fault, Sink, Stage, free_port};
@@ -72,6 +73,29 @@ async fn an_operator_s_retry_does_not_wait_for_what_is_postponed() {
         site.act(id, Action::Retry).await;
     }
     tokio::task::block_in_place(|| bad.wait_for(2, SOON));
+    site.stop().await;
+}
+
+/// What was known of the server before goes for nothing, for the first that is made due as for the last.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flush_tries_who_could_not_be_reached_a_moment_ago() {
+    let (mut bad, _good, zone, port) = world();
+    let site = Site::open(zone, port, &[]).await;
+    for _ in 0..900 {
+        site.send(&["b@bad.test"]).await;
+    }
+    let tried = |site: &Site| site.entries().iter().map(|entry| entry.attempts).sum::<u32>();
+    let is_quiet = |site: &Site| site.entries().iter().all(|entry| entry.due > site.clock.now());
+    // As often as it takes until nobody dials for a while, and until no session is under way.
+    while tried(&site) <= limits::CIRCUIT_FAILURES || !is_quiet(&site) {
+        site.pass(20);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    bad.up();
+    let count = site.house.delivery.flush(Selector::All, "operator").await.unwrap();
+    assert_eq!(count, 900);
+    site.until_empty().await;
+    assert_eq!(bad.count(), 900);
     site.stop().await;
 }
 

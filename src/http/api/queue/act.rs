@@ -333,11 +333,14 @@ async fn write(
 ) -> Result<(), WriteError<queue::Refused>> {
     let is_urgent = is_urgent(&action);
     let claims = claims(context, &[id], &action)?;
+    if is_urgent {
+        context.delivery.urge();
+    }
     let act = Act { entries: vec![id], action, actor: allowed.caller.name(), at: context.clock.now() };
     allowed.write(context, id, act, shows(id)).await?.into_inner();
     drop(claims);
     if is_urgent {
-        context.delivery.urge();
+        context.delivery.wake();
     }
     Ok(())
 }

@@ -422,11 +422,14 @@ impl Work {
     async fn act_once(&self, action: Action, ids: &[QueueId], actor: &str) -> Result<(), WriteError<Refused>> {
         let context = &self.context;
         let (is_urgent, claims) = (act::is_urgent(&action), act::claims(context, ids, &action)?);
+        if is_urgent {
+            context.delivery.urge();
+        }
         let op = Act { entries: ids.to_vec(), action, actor: actor.to_owned(), at: context.clock.now() };
         context.store.write(op).await?.into_inner();
         drop(claims);
         if is_urgent {
-            context.delivery.urge();
+            context.delivery.wake();
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::http::caller::{Allowed, Caller, QueueWrite};
 use crate::http::context::Context;
 use crate::http::page::NoQuery;
 use crate::http::problem::{Fault, Problem};
-use crate::queue::{Flush, Selector, State};
+use crate::queue::{Selector, State};
 use crate::store::StoreError;
 use crate::turn;
 
@@ -85,23 +85,7 @@ pub(in crate::http) async fn flush_queue(
     }
     let what = named(&selector);
     let note = allowed.note(&context, "queue", Some(json!({"selector": what}))).await?;
-    let (mut count, mut after) = (0, None);
-    loop {
-        let op = Flush {
-            selector: selector.clone(),
-            after,
-            limit: limits::QUEUE_SLICE,
-            actor: allowed.caller.name(),
-            at: context.clock.now(),
-        };
-        let flushed = context.store.write(op).await?.into_inner();
-        count += flushed.count;
-        match flushed.next {
-            Some(next) => after = Some(next),
-            None => break,
-        }
-    }
-    context.delivery.urge();
+    let count = context.delivery.flush(selector, &allowed.caller.name()).await?;
     let after = json!({"selector": what, "count": count});
     context.store.write(Complete { id: note, after }).await?.into_inner();
     Ok(HttpResponse::Accepted().json(QueueFlushed { count, dry_run, items: None }))
