@@ -601,6 +601,8 @@ pub const SRS_SENDERS_A_DAY: u32 = 20_000;
 pub const SRS_FORGOTTEN_AT_ONCE: usize = 50;
 /// Signatures of a message that are verified. RFC 6376 §6.1 leaves it to the verifier.
 pub const DKIM_SIGNATURES: usize = 8;
+/// ARC sets of a message. RFC 8617 §4.2.1
+pub const ARC_SETS: usize = 50;
 /// Questions to the DNS about who a message is from. RFC 7208 §4.6.4 allows SPF 10 mechanisms that ask, and each MX ten more.
 pub const TRUST_LOOKUPS: usize = 60;
 /// Milliseconds in which they must be answered: the sender waits for its 250.

@@ -72,6 +72,15 @@ impl Answers {
         std::mem::take(&mut *lock(&self.missing))
     }
 
+    /// Where something is missing, more of what the same evaluation will ask: all of it is asked for at once.
+    pub(super) fn foresee(&self, questions: impl Iterator<Item = Question>) {
+        if !lock(&self.missing).is_empty() {
+            for question in questions {
+                self.answer(question);
+            }
+        }
+    }
+
     pub(super) fn put(&self, question: Question, answer: Answer) {
         lock(&self.known).insert(question, answer);
     }

@@ -13,6 +13,13 @@ pub struct Hashed {
     pub(super) simple: BodyHash,
 }
 
+impl Hashed {
+    /// That of its relaxed form, as we sign it.
+    pub fn relaxed(&self) -> BodyHash {
+        self.relaxed
+    }
+}
+
 impl Default for BodyHashes {
     fn default() -> Self {
         Self { relaxed: BodyHasher::default(), simple: BodyHasher::simple() }

@@ -1,6 +1,7 @@
 use std::borrow::Cow;
+use std::net::IpAddr;
 
-use super::verdicts::{Dkim, Dmarc, Spf, SpfOf, Verdicts};
+use super::verdicts::{Chain, Dkim, Dmarc, Spf, SpfOf, Verdicts};
 use crate::base::DomainName;
 use crate::message::{self, Field};
 
@@ -11,13 +12,19 @@ impl Verdicts {
     /// The Authentication-Results field of that server, folded, with its CRLF.
     // RFC 8601 §2.2
     pub fn field(&self, authserv_id: &DomainName) -> String {
+        format!("{NAME}: {}\r\n", self.results(authserv_id))
+    }
+
+    /// What stands in it, without the CRLF at its end.
+    pub fn results(&self, authserv_id: &DomainName) -> String {
         let mut results: Vec<String> = self.spf.iter().map(spf).collect();
         match self.dkim.as_slice() {
             [] => results.push("dkim=none".to_owned()),
             several => results.extend(several.iter().map(dkim)),
         }
         results.push(dmarc(&self.dmarc));
-        format!("{NAME}: {authserv_id};\r\n\t{}\r\n", results.join(";\r\n\t"))
+        results.push(arc(&self.arc, self.peer_ip));
+        format!("{authserv_id};\r\n\t{}", results.join(";\r\n\t"))
     }
 }
 
@@ -52,6 +59,16 @@ fn dmarc(dmarc: &Dmarc) -> String {
         text.push_str(&format!(" header.from={domain} policy.dmarc={}", dmarc.policy));
     }
     text
+}
+
+// RFC 8617 §6
+fn arc(chain: &Chain, peer_ip: Option<IpAddr>) -> String {
+    match peer_ip {
+        // RFC 8601 §2.2: the colons of the one need quotes
+        Some(IpAddr::V6(ip)) => format!("arc={} smtp.remote-ip=\"{ip}\"", chain.word),
+        Some(IpAddr::V4(ip)) => format!("arc={} smtp.remote-ip={ip}", chain.word),
+        None => format!("arc={}", chain.word),
+    }
 }
 
 /// A header block without the Authentication-Results fields that somebody else has written in our name.

@@ -15,7 +15,8 @@ use mail_auth::{
 
 use super::answers::{Answers, Resolve};
 use super::bodies::Hashed;
-use super::verdicts::{Dkim, Dmarc, Spf, SpfOf, Verdicts, Word};
+use super::chain;
+use super::verdicts::{Chain, Dkim, Dmarc, Spf, SpfOf, Verdicts, Word};
 use crate::base::{Address, DomainName, limits};
 
 /// Says who messages are from. One for the whole server.
@@ -51,11 +52,13 @@ impl Judge {
     /// What is known of who it is from. Asks no more than [`limits::TRUST_LOOKUPS`] questions.
     pub async fn judge(&self, arrival: &Arrival<'_>, resolve: &impl Resolve) -> Verdicts {
         let mut left = limits::TRUST_LOOKUPS;
+        let peer_ip = arrival.peer_ip.map(|ip| ip.to_canonical());
         let (spf, spf_output) = self.spf(arrival, resolve, &mut left).await;
         let whole = [arrival.header_block, b"\r\n"].concat();
         let Some(mut message) = AuthenticatedMessage::parse_with_opts(&whole, None, true) else {
             let dmarc = Dmarc { word: Word::None, domain: None, policy: "none" };
-            return Verdicts { spf, dkim: Vec::new(), dmarc };
+            let arc = Chain { word: Word::None, domain: None };
+            return Verdicts { spf, dkim: Vec::new(), dmarc, arc, peer_ip };
         };
         prepare(&mut message, arrival.body);
         let answers = Answers::new(None, false);
@@ -87,7 +90,8 @@ impl Judge {
                 Policy::None | Policy::Unspecified => "none",
             },
         };
-        Verdicts { spf, dkim, dmarc }
+        let arc = chain::validate(&self.0, &message, resolve, &mut left).await;
+        Verdicts { spf, dkim, dmarc, arc, peer_ip }
     }
 
     // RFC 7208 §2.3, §2.4
@@ -131,7 +135,12 @@ impl Judge {
 }
 
 /// Evaluates until nothing is missing that the DNS could say.
-async fn settle<T>(answers: &Answers, resolve: &impl Resolve, left: &mut usize, evaluate: impl Fn() -> T) -> T {
+pub(super) async fn settle<T>(
+    answers: &Answers,
+    resolve: &impl Resolve,
+    left: &mut usize,
+    evaluate: impl Fn() -> T,
+) -> T {
     loop {
         let result = evaluate();
         let missing = answers.take_missing();
@@ -150,7 +159,7 @@ async fn settle<T>(answers: &Answers, resolve: &impl Resolve, left: &mut usize, 
     }
 }
 
-fn with_answers<'x, P>(
+pub(super) fn with_answers<'x, P>(
     params: P,
     answers: &'x Answers,
 ) -> Parameters<'x, P, Answers, Answers, Answers, Answers, Answers> {

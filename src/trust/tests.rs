@@ -1,3 +1,5 @@
+mod chain;
+
 use std::collections::HashMap;
 use std::sync::Mutex;
 
@@ -225,7 +227,7 @@ async fn the_field_says_what_was_found() {
         format!(
             "Authentication-Results: mx.ours.test;\r\n\tspf=pass smtp.mailfrom=far.test;\r\n\tdkim=pass \
              header.d=far.test header.s=s1 header.b=\"{begins}\";\r\n\tdmarc=pass header.from=far.test \
-             policy.dmarc=reject\r\n"
+             policy.dmarc=reject;\r\n\tarc=none smtp.remote-ip=192.0.2.1\r\n"
         )
     );
     assert_eq!(seen.to_string(), "spf=pass (far.test) dkim=pass (far.test) dmarc=pass (far.test)");

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::base::{Address, DomainName};
 
@@ -79,6 +80,16 @@ pub struct Dmarc {
     pub policy: &'static str,
 }
 
+/// The seals of those who have passed the message on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// Whether all of them hold: `none` (there are none), `pass` or `fail`.
+    // RFC 8617 §5.2, §5.2.1: whatever keeps it from being proved is a failure for good
+    pub word: Word,
+    /// Who has sealed last.
+    pub domain: Option<DomainName>,
+}
+
 /// What is known of who a message is from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdicts {
@@ -88,6 +99,10 @@ pub struct Verdicts {
     pub dkim: Vec<Dkim>,
     /// By both.
     pub dmarc: Dmarc,
+    /// Who has passed it on.
+    pub arc: Chain,
+    /// Who has brought it, where that is who sends.
+    pub peer_ip: Option<IpAddr>,
 }
 
 impl Verdicts {
@@ -115,9 +130,13 @@ impl fmt::Display for Verdicts {
             write!(f, "dkim={} ({}) ", dkim.word, dkim.domain)?;
         }
         write!(f, "dmarc={}", self.dmarc.word)?;
-        match &self.dmarc.domain {
-            Some(domain) => write!(f, " ({domain})"),
-            None => Ok(()),
+        if let Some(domain) = &self.dmarc.domain {
+            write!(f, " ({domain})")?;
+        }
+        match &self.arc {
+            Chain { word: Word::None, .. } => Ok(()),
+            Chain { word, domain: Some(domain) } => write!(f, " arc={word} ({domain})"),
+            Chain { word, domain: None } => write!(f, " arc={word}"),
         }
     }
 }

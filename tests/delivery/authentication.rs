@@ -38,7 +38,12 @@ async fn the_header_and_the_trace_say_who_a_message_is_from() {
     let seen = String::from_utf8(taken(&sink, 1).pop().unwrap().content).unwrap();
     let unfolded = seen.replace("\r\n\t", " ");
     assert!(unfolded.contains("Authentication-Results: us.test; spf=pass smtp.mailfrom=far.test; dkim=pass"), "{seen}");
-    assert!(unfolded.contains("dmarc=pass header.from=far.test policy.dmarc=reject\r\nReceived:"), "{seen}");
+    assert!(
+        unfolded.contains(
+            "dmarc=pass header.from=far.test policy.dmarc=reject; arc=none smtp.remote-ip=192.0.2.1\r\nReceived:"
+        ),
+        "{seen}"
+    );
     assert!(!seen.contains("forged") && seen.contains("Authentication-Results: mx.far.test; dkim=pass"), "{seen}");
     let story = site.story(id.parse().unwrap());
     assert!(story.contains("kind: Checked"), "{story}");
