@@ -7,8 +7,6 @@ use super::key::KeyFault;
 use crate::base::{DomainName, Timestamp};
 use crate::message::{Field, fields};
 
-/// The field, as it begins.
-const NAME: &str = "DKIM-Signature:";
 /// Octets of a line without its CRLF.
 // RFC 5322 §2.1.1
 const LINE: usize = 78;
@@ -56,7 +54,11 @@ const SIGNED: [&str; 22] = [
     "List-Archive",
 ];
 
+/// A DKIM-Signature, by its name.
+const DKIM: &str = "DKIM-Signature";
+
 /// Who signs.
+#[derive(Clone, Copy)]
 pub(super) struct Signer<'a> {
     /// `d=`
     pub domain: &'a DomainName,
@@ -79,11 +81,7 @@ impl Signed {
         let all: Vec<Field<'_>> = fields(head).collect();
         let mut signed = Self { names: Vec::new(), canonical: Vec::new() };
         for name in SEALED.into_iter().chain(SIGNED) {
-            // RFC 6376 §5.4.2: from the last one up
-            for field in all.iter().rev().filter(|field| field.is(name)) {
-                signed.names.push(name.to_owned());
-                relaxed(name, field.value, &mut signed.canonical);
-            }
+            signed.add(&all, name);
             if SEALED.contains(&name) {
                 signed.names.push(name.to_owned());
             }
@@ -91,19 +89,48 @@ impl Signed {
         signed
     }
 
+    /// The same for what is passed on, with the signatures that are there.
+    // RFC 8617 §4.1.2
+    pub(super) fn of_forwarded(head: &[u8]) -> Self {
+        let mut signed = Self::of(head);
+        signed.add(&fields(head).collect::<Vec<_>>(), DKIM);
+        signed
+    }
+
+    // RFC 6376 §5.4.2: from the last one up
+    fn add(&mut self, all: &[Field<'_>], name: &str) {
+        for field in all.iter().rev().filter(|field| field.is(name)) {
+            self.names.push(name.to_owned());
+            relaxed(name, field.value, &mut self.canonical);
+        }
+    }
+
     /// The DKIM-Signature field, folded, with its CRLF.
     ///
     /// # Errors
     /// [`KeyFault`]
     // RFC 6376 §3.5, §3.7
-    pub(super) fn sign(&self, by: &Signer<'_>, body: BodyHash, at: Timestamp) -> Result<Vec<u8>, KeyFault> {
-        let mut field = Folded::new();
-        field.add("v=1;");
-        field.add(&format!("a={};", method(by.key)));
-        field.add(&format!("s={};", by.selector));
-        field.add(&format!("d={};", by.domain));
+    pub(super) fn sign(&self, by: Signer<'_>, body: BodyHash, at: Timestamp) -> Result<Vec<u8>, KeyFault> {
+        self.write(Folded::begin(DKIM, "v=1;", by, at), by, body)
+    }
+
+    /// The ARC-Message-Signature field of that instance, in the same way.
+    ///
+    /// # Errors
+    /// [`KeyFault`]
+    // RFC 8617 §4.1.2
+    pub(super) fn sign_instance(
+        &self,
+        instance: u32,
+        by: Signer<'_>,
+        body: BodyHash,
+        at: Timestamp,
+    ) -> Result<Vec<u8>, KeyFault> {
+        self.write(Folded::begin("ARC-Message-Signature", &format!("i={instance};"), by, at), by, body)
+    }
+
+    fn write(&self, mut field: Folded, by: Signer<'_>, body: BodyHash) -> Result<Vec<u8>, KeyFault> {
         field.add("c=relaxed/relaxed;");
-        field.add(&format!("t={};", at.0 / 1000));
         let last = self.names.len().saturating_sub(1);
         for (place, name) in self.names.iter().enumerate() {
             let before = if place == 0 { "h=" } else { "" };
@@ -112,32 +139,64 @@ impl Signed {
             if place == 0 { field.add(&text) } else { field.join(&text) }
         }
         field.add(&format!("bh={};", STANDARD.encode(body.0)));
-        field.add("b=");
-        let mut input = self.canonical.clone();
-        relaxed("DKIM-Signature", &field.text.as_bytes()[NAME.len()..], &mut input);
-        // RFC 6376 §3.7: without the CRLF at its end
-        input.truncate(input.len() - 2);
-        let signature = by.key.sign(input.as_slice()).map_err(|error| KeyFault(error.to_string()))?;
-        let signature = STANDARD.encode(signature);
-        for piece in signature.as_bytes().chunks(LINE - 1) {
-            field.break_line();
-            field.text.push_str(&String::from_utf8_lossy(piece));
-        }
-        field.text.push_str("\r\n");
-        Ok(field.text.into_bytes())
+        field.sign(self.canonical.clone(), by.key)
     }
+}
+
+/// The ARC-Seal field of that instance, which says `cv` of the chain before it and covers those fields in their relaxed
+/// form.
+///
+/// # Errors
+/// [`KeyFault`]
+// RFC 8617 §4.1.3: no h=, and no other form
+pub(super) fn seal_field(
+    (instance, cv): (u32, &str),
+    covered: Vec<u8>,
+    by: Signer<'_>,
+    at: Timestamp,
+) -> Result<Vec<u8>, KeyFault> {
+    let mut field = Folded::begin("ARC-Seal", &format!("i={instance};"), by, at);
+    field.add(&format!("cv={cv};"));
+    field.sign(covered, by.key)
 }
 
 /// A field whose lines are of at most [`LINE`] octets, where its words allow it.
 struct Folded {
+    name: &'static str,
     text: String,
     /// Octets of the last line.
     line: usize,
 }
 
 impl Folded {
-    fn new() -> Self {
-        Self { text: NAME.to_owned(), line: NAME.len() }
+    /// With the tags that all signatures have.
+    fn begin(name: &'static str, first: &str, by: Signer<'_>, at: Timestamp) -> Self {
+        let text = format!("{name}:");
+        let mut field = Self { name, line: text.len(), text };
+        field.add(first);
+        field.add(&format!("a={};", method(by.key)));
+        field.add(&format!("s={};", by.selector));
+        field.add(&format!("d={};", by.domain));
+        field.add(&format!("t={};", at.0 / 1000));
+        field
+    }
+
+    /// The field with the signature of `before` and itself, and its CRLF.
+    // RFC 6376 §3.7
+    fn sign(mut self, before: Vec<u8>, key: &Private) -> Result<Vec<u8>, KeyFault> {
+        self.add("b=");
+        let mut input = before;
+        relaxed(self.name, &self.text.as_bytes()[self.name.len() + 1..], &mut input);
+        // Without the CRLF at its end.
+        input.truncate(input.len() - 2);
+        let signature = key.sign(input.as_slice()).map_err(|error| KeyFault(error.to_string()))?;
+        let signature = STANDARD.encode(signature);
+        for piece in signature.as_bytes().chunks(LINE - 1) {
+            self.break_line();
+            self.text.push_str(&String::from_utf8_lossy(piece));
+        }
+        self.text.push_str("\r\n");
+        Ok(self.text.into_bytes())
     }
 
     /// A word behind white space.
@@ -180,7 +239,7 @@ fn method(key: &Private) -> &'static str {
 
 /// Appends a field in its relaxed form.
 // RFC 6376 §3.4.2
-fn relaxed(name: &str, value: &[u8], out: &mut Vec<u8>) {
+pub(super) fn relaxed(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name.to_ascii_lowercase().as_bytes());
     out.push(b':');
     let words = value.split(|octet| matches!(octet, b' ' | b'\t' | b'\r' | b'\n')).filter(|word| !word.is_empty());

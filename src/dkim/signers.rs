@@ -81,6 +81,8 @@ impl Signers {
     /// [`StoreError`]
     // RFC 6376 §5.3: what is signed is what is sent
     pub fn sign_again(&self, read: &impl Read, message: Vec<u8>, at: Timestamp) -> Result<Vec<u8>, StoreError> {
+        // We seal what is not ours, and sign what is.
+        let message = self.seal_again(read, message, at)?;
         let Some(Ours { span, authors, body_at }) = ours(&message) else { return Ok(message) };
         let (front, head) = (&message[..span.start], &message[span.end..body_at]);
         let mut body = BodyHasher::default();
@@ -98,12 +100,10 @@ impl Signers {
         let (mut text, mut signed) = (Vec::new(), None);
         for row in keys.iter().filter(|key| key.signs()) {
             let Some(key) = self.ready(row) else { continue };
-            // RFC 7489 §3.1.1: in the author's own name where the record is there, so that the two are aligned.
-            let is_seen = row.seen_in.contains(message.author);
-            let domain = if is_seen { message.author } else { &row.domain };
+            let domain = name_of(row, message.author);
             let signed = signed.get_or_insert_with(|| Signed::of(message.head));
             let signer = Signer { domain, selector: &row.selector, key: &key };
-            match signed.sign(&signer, message.body, message.at) {
+            match signed.sign(signer, message.body, message.at) {
                 Ok(field) => text.extend(field),
                 Err(error) => unusable(row, &error),
             }
@@ -111,7 +111,7 @@ impl Signers {
         text
     }
 
-    fn ready(&self, row: &DkimKey) -> Option<Arc<Private>> {
+    pub(super) fn ready(&self, row: &DkimKey) -> Option<Arc<Private>> {
         let place = (row.domain.to_string(), row.selector.clone());
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = ready.get(&place).filter(|known| known.version == row.version) {
@@ -136,6 +136,12 @@ impl std::fmt::Debug for Signers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Signers").finish_non_exhaustive()
     }
+}
+
+/// The name that a key signs in for somebody of that name of its domain: that one where the record is there.
+// RFC 7489 §3.1.1: so the author and the signature are aligned
+pub(super) fn name_of<'a>(row: &'a DkimKey, name: &'a DomainName) -> &'a DomainName {
+    if row.seen_in.contains(name) { name } else { &row.domain }
 }
 
 /// The signatures at the front of a message.
@@ -166,15 +172,21 @@ fn ours(message: &[u8]) -> Option<Ours> {
 }
 
 /// The domain in whose name a signature is: `d=`.
-fn signer(field: &Field<'_>) -> Option<DomainName> {
+pub(super) fn signer(field: &Field<'_>) -> Option<DomainName> {
+    DomainName::parse(&tag(field, "d")?).ok()
+}
+
+/// What a field says in that tag.
+// RFC 6376 §3.2
+pub(super) fn tag(field: &Field<'_>, name: &str) -> Option<String> {
     let value = field.unfolded();
-    let mut tags = value.split(|octet| *octet == b';').map(<[u8]>::trim_ascii);
-    let domain = tags.find_map(|tag| tag.strip_prefix(b"d="))?;
-    DomainName::parse(std::str::from_utf8(domain).ok()?).ok()
+    let text = String::from_utf8_lossy(&value);
+    let mut tags = text.split(';').filter_map(|tag| tag.split_once('='));
+    tags.find(|(found, _)| found.trim() == name).map(|(_, value)| value.trim().to_owned())
 }
 
 /// Mail is worth more than its signature: it goes without.
-fn unusable(row: &DkimKey, error: &KeyFault) {
+pub(super) fn unusable(row: &DkimKey, error: &KeyFault) {
     let DkimKey { domain, selector, .. } = row;
     tracing::error!(event = "dkim_key_unusable", %domain, selector, %error, "a DKIM key can't sign");
 }

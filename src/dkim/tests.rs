@@ -1,3 +1,5 @@
+mod seal;
+
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -157,13 +159,16 @@ fn hash(body: &str) -> BodyHash {
     hasher.finish()
 }
 
-/// For each signature of a message: its domain, its selector, and whether it holds.
-async fn verify(message: &str, records: &Records) -> Vec<(String, String, bool)> {
+fn verifier() -> MessageAuthenticator {
     let server = NameServerConfig::new(Ipv4Addr::LOCALHOST.into(), true, vec![ConnectionConfig::udp()]);
     let config = ResolverConfig::from_name_servers(vec![server]);
-    let verifier = MessageAuthenticator::new(config, ResolverOpts::default()).unwrap();
+    MessageAuthenticator::new(config, ResolverOpts::default()).unwrap()
+}
+
+/// For each signature of a message: its domain, its selector, and whether it holds.
+async fn verify(message: &str, records: &Records) -> Vec<(String, String, bool)> {
     let parsed = AuthenticatedMessage::parse(message.as_bytes()).unwrap();
-    let outputs = verifier.verify_dkim(Parameters::new(&parsed).with_txt_cache(records)).await;
+    let outputs = verifier().verify_dkim(Parameters::new(&parsed).with_txt_cache(records)).await;
     let outputs = outputs.iter().map(|output| {
         let signature = output.signature().unwrap();
         (signature.d.clone(), signature.s.clone(), *output.result() == DkimResult::Pass)

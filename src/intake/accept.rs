@@ -12,6 +12,7 @@ use crate::base::{
     Address, BlobId, DomainName, MailOptions, MailboxId, MessageId, QueueId, RcptOptions, Timestamp, TlsWish, limits,
 };
 use crate::directory::{self, Delivery};
+use crate::dkim::Seal;
 use crate::mailbox::{self, Incoming, Placement};
 use crate::message::report::{self, Told};
 use crate::message::{self, Summary};
@@ -41,6 +42,8 @@ pub struct Accept {
     pub trace_fields: Vec<u8>,
     /// The header block as received, each line with its CRLF, without the blank line behind it.
     pub header_block: Vec<u8>,
+    /// By whom it is sealed where it is forwarded; `None`: it goes without.
+    pub seal: Option<Seal>,
     /// What mail programs ask of it.
     pub summary: Summary,
     /// The addresses that the header block says it was delivered to before: [`crate::message::Scan::delivered_to`].
@@ -137,11 +140,21 @@ impl Recipient {
         self.deliveries.len() + self.remote.len() > 1
     }
 
+    /// Whether it is an address here that leads elsewhere.
+    fn forwards(&self) -> bool {
+        self.remote.iter().any(|address| address.key() != self.given.key())
+    }
+
     /// As what each of those that it leads to is named.
     fn named(&self) -> Named {
         let options = if self.is_list() { self.options.without_success() } else { self.options.clone() };
         Named { given: self.given.clone(), options }
     }
+}
+
+/// The domain that answers for a message that is forwarded: of the first address that does.
+pub fn forwarder(recipients: &[Recipient]) -> Option<&DomainName> {
+    recipients.iter().filter(|recipient| recipient.forwards()).find_map(|recipient| recipient.given.host.name())
 }
 
 /// A recipient as the sender has named it.
@@ -242,7 +255,8 @@ impl Op for Accept {
     fn weight_bytes(&self) -> usize {
         let copies: usize =
             self.recipients.iter().map(|recipient| recipient.deliveries.len() + recipient.remote.len()).sum();
-        let head = self.trace_fields.len() + self.header_block.len();
+        let seal = self.seal.as_ref().map_or(0, |seal| seal.fields.len());
+        let head = self.trace_fields.len() + self.header_block.len() + seal;
         let Summary { envelope, structure, .. } = &self.summary;
         let held = envelope.len() + 512 * structure.parts.len();
         1024 * (copies + 1)
@@ -391,7 +405,10 @@ impl Accept {
             return Ok(Vec::new());
         }
         let needs_utf8 = |address: &Address| !address.is_ascii();
-        let head = [self.forwarded_by().as_bytes(), incoming.head].concat();
+        let is_forwarded = plan.queued.iter().any(|copy| copy.entry.original.is_some());
+        let seal = self.seal.as_ref().filter(|_| is_forwarded);
+        let sealed = seal.map_or(&[][..], |seal| &seal.fields);
+        let head = [sealed, self.forwarded_by().as_bytes(), incoming.head].concat();
         let return_path = self.return_path(tx, plan)?;
         let message = NewMessage {
             id: self.id,
@@ -421,6 +438,9 @@ impl Accept {
             }
             if let Some(return_path) = &return_path {
                 text.push_str(&format!(", from {return_path}"));
+            }
+            if let Some(Seal { by, .. }) = seal {
+                text.push_str(&format!(", sealed by {by}"));
             }
             let event = Event {
                 recipient: Some(copy.given.to_string()),
@@ -472,9 +492,7 @@ impl Accept {
     // RFC 9228 §3
     fn forwarded_by(&self) -> String {
         match self.recipients.as_slice() {
-            [Recipient { given, remote, .. }]
-                if given.is_ascii() && remote.iter().any(|address| address.key() != given.key()) =>
-            {
+            [only @ Recipient { given, .. }] if given.is_ascii() && only.forwards() => {
                 format!("Delivered-To: {given}\r\n")
             }
             _ => String::new(),

@@ -1,4 +1,5 @@
 use crate::base::{Address, BlobId, MailboxId, MessageId, TlsWish, Uid};
+use crate::dkim::{self, Seal};
 use crate::store::{Read, StoreError};
 use crate::{kept, mailbox, message, queue};
 
@@ -21,6 +22,8 @@ pub(super) struct Original {
     pub(super) sender: Option<Address>,
     /// It came by an envelope; else its owner put it into a mailbox.
     pub(super) is_mail: bool,
+    /// With which it was forwarded.
+    pub(super) seal: Option<Seal>,
     /// Our trace fields and its header block.
     pub(super) head: Vec<u8>,
     pub(super) blob: Option<BlobId>,
@@ -56,33 +59,35 @@ pub(super) fn original_in(read: &impl Read, id: MessageId, source: Source) -> Re
         Source::Mailbox(mailbox, uid) => {
             mailbox::whole(read, mailbox, uid)?.filter(|whole| whole.id == id).map(|whole| {
                 let mailbox::Whole { sender, is_mail, head, blob, body_bytes, .. } = whole;
-                Original { source, sender, is_mail, head, blob, body_bytes, tls: TlsWish::Policy }
+                Original { source, sender, is_mail, seal: None, head, blob, body_bytes, tls: TlsWish::Policy }
             })
         }
         Source::Queue => match queue::message_if_sound(read, id)? {
             Some(message) => {
-                let head = without_delivered_to(queue::head(read, id)?.unwrap_or_default());
+                let (seal, head) = as_it_came(queue::head(read, id)?.unwrap_or_default());
                 let queue::Message { sender, blob, body_bytes, options, .. } = message;
-                Some(Original { source, sender, is_mail: true, head, blob, body_bytes, tls: options.tls })
+                Some(Original { source, sender, is_mail: true, seal, head, blob, body_bytes, tls: options.tls })
             }
             None => None,
         },
         Source::Kept => kept::kept(read, id)?.map(|kept| {
             let kept::Kept { sender, head, blob, body_bytes, tls, .. } = kept;
-            let head = without_delivered_to(head);
-            Original { source, sender, is_mail: true, head, blob, body_bytes, tls }
+            let (seal, head) = as_it_came(head);
+            Original { source, sender, is_mail: true, seal, head, blob, body_bytes, tls }
         }),
     })
 }
 
-/// Without the field that we have put before what an alias forwards: it says where the message was, and is put there
-/// again.
-fn without_delivered_to(head: Vec<u8>) -> Vec<u8> {
-    let first = message::fields(&head).next().filter(|field| field.is("Delivered-To") && field.span.start == 0);
-    match first.map(|field| field.span.end) {
-        Some(end) => head.get(end..).unwrap_or_default().to_vec(),
-        None => head,
-    }
+/// Without what we have put before what an alias forwards, which is put there again: the seal, and the field that says
+/// where the message was.
+fn as_it_came(head: Vec<u8>) -> (Option<Seal>, Vec<u8>) {
+    let (seal, rest) = match dkim::split_seal(&head) {
+        Some((seal, rest)) => (Some(seal), rest),
+        None => (None, head.as_slice()),
+    };
+    let first = message::fields(rest).next().filter(|field| field.is("Delivered-To") && field.span.start == 0);
+    let end = first.map_or(0, |field| field.span.end);
+    (seal, rest.get(end..).unwrap_or_default().to_vec())
 }
 
 #[cfg(test)]
@@ -90,11 +95,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_own_delivered_to_is_taken_off() {
+    fn what_stands_before_a_forwarded_message_is_taken_off() {
         let check = |head: &str, expected: &str| {
-            let seen = without_delivered_to(head.as_bytes().to_vec());
+            let (seal, seen) = as_it_came(head.as_bytes().to_vec());
             assert_eq!(String::from_utf8(seen).unwrap(), expected);
+            seal.map(|seal| (seal.by.to_string(), String::from_utf8(seal.fields).unwrap()))
         };
+        let set = "ARC-Seal: i=1; d=x.test\r\nARC-Message-Signature: i=1\r\nARC-Authentication-Results: i=1\r\n";
+        let ours = Some(("x.test".to_owned(), set.to_owned()));
+        assert_eq!(check(&format!("{set}Delivered-To: a@x.test\r\nReceived: x\r\n"), "Received: x\r\n"), ours);
+        assert_eq!(check(&format!("{set}Received: x\r\n"), "Received: x\r\n"), ours);
+        let theirs = format!("Received: x\r\n{set}");
+        assert_eq!(check(&theirs, &theirs), None);
         check("Delivered-To: a@x.test\r\nReceived: x\r\nDelivered-To: b\r\n", "Received: x\r\nDelivered-To: b\r\n");
         check("Received: x\r\nDelivered-To: b\r\n", "Received: x\r\nDelivered-To: b\r\n");
         check("", "");

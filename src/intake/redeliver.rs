@@ -111,7 +111,7 @@ impl Redeliver {
                 Ok(Some((original, notify)))
             })
             .await?;
-        let Some((Original { sender, head, blob, body_bytes, tls, .. }, notify)) = found else { return Ok(None) };
+        let Some((Original { sender, seal, head, blob, body_bytes, tls, .. }, notify)) = found else { return Ok(None) };
         let (mut scanner, mut eight_bit) = (StructureScanner::new(&head), !head.is_ascii());
         if let Some(blob) = blob {
             let mut body = store.blob_reader(blob);
@@ -143,6 +143,8 @@ impl Redeliver {
             sender,
             recipients,
             notify,
+            // It still holds: what is signed has not changed.
+            seal,
             summary: Summary::of(&[trace_fields.as_bytes(), &head].concat(), scanner.finish()),
             trace_fields: trace_fields.into_bytes(),
             smtputf8: !head.is_ascii() && std::str::from_utf8(&head).is_ok(),

@@ -109,6 +109,7 @@ fn accept(
         sender: Some(from.clone()),
         recipients,
         notify: Notify::Sender,
+        seal: None,
         trace_fields: signatures,
         delivered_to: Scan::of(&taken.header_block).delivered_to,
         header_block: taken.header_block,

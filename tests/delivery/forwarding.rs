@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use pillarbox::base::{Address, DomainName};
 use pillarbox::directory::{AliasFields, DomainFields, Precondition, PutAlias, PutDomain};
-use pillarbox::dkim::{ActivateKey, AddKeys, Algorithm, BodyHasher, KeyPair};
+use pillarbox::dkim::{ActivateKey, AddKeys, Algorithm, BodyHasher, KeyPair, record_value};
 use pillarbox::net::Listener;
 use pillarbox::settings::Settings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -29,26 +29,33 @@ pub async fn site_in(zone: Zone, port: u16, settings: &[&str]) -> Site {
     let fields = DomainFields::new(&Settings::default());
     let put = PutDomain { name, fields, precondition: Precondition::None, at: START };
     site.house.store.write(put).await.unwrap().into_inner();
+    lead(&site, "away@us.test").await;
+    site
+}
+
+/// This address leads to `b@there.test`.
+pub async fn lead(site: &Site, from: &str) {
     let fields = AliasFields {
         targets: vec![address("b@there.test")],
         enabled: true,
         internal_only: false,
         note: String::new(),
     };
-    let put = PutAlias { address: address("away@us.test"), fields, precondition: Precondition::None, at: START };
+    let put = PutAlias { address: address(from), fields, precondition: Precondition::None, at: START };
     site.house.store.write(put).await.unwrap().into_inner();
-    site
 }
 
-/// `us.test` signs from now on.
-pub async fn give_key(site: &Site) {
+/// `us.test` signs from now on, by the selector `k1`. Gives its record.
+pub async fn give_key(site: &Site, algorithm: Algorithm) -> String {
     let (domain, at) = (DomainName::parse("us.test").unwrap(), START);
-    let keys = vec![("e1".to_owned(), KeyPair::generate(Algorithm::Ed25519).unwrap())];
-    let add = AddKeys { domain: domain.clone(), keys, only_first: false, at };
+    let pair = KeyPair::generate(algorithm).unwrap();
+    let record = record_value(algorithm, &pair.public);
+    let add = AddKeys { domain: domain.clone(), keys: vec![("k1".to_owned(), pair)], only_first: false, at };
     site.house.store.write(add).await.unwrap().into_inner();
-    let (selector, seen_in) = ("e1".to_owned(), vec![domain.clone()]);
+    let (selector, seen_in) = ("k1".to_owned(), vec![domain.clone()]);
     let activate = ActivateKey { domain, selector, seen_in, precondition: Precondition::None, at };
     site.house.store.write(activate).await.unwrap().into_inner();
+    record
 }
 
 fn address(text: &str) -> Address {
@@ -140,7 +147,7 @@ async fn what_is_converted_is_signed_anew() {
     let sink = Sink::start("127.0.0.9:0");
     sink.announce(&["PIPELINING"]);
     let site = site(sink.address.port(), &[]).await;
-    give_key(&site).await;
+    give_key(&site, Algorithm::Ed25519).await;
     let body = "\r\nIn a caf\u{e9}, of an evening\r\n";
     let signed = site.send_signed("b@there.test", "us.test", body).await;
     assert!(signed.contains("DKIM-Signature:"), "{signed}");

@@ -1,6 +1,7 @@
 //! Delivery in one process: a whole server without listeners, with a clock that a test turns, a name server and mail
 //! servers of the tests on loopback.
 
+mod arc;
 mod authentication;
 mod broken;
 mod clock;
@@ -16,6 +17,9 @@ mod site;
 mod tls_reports;
 mod trouble;
 
+#[path = "../world/dkimpy.rs"]
+#[allow(dead_code, reason = "shared with tests/interop")]
+mod dkimpy;
 #[path = "../world/dns.rs"]
 #[allow(dead_code, reason = "shared with tests/interop")]
 mod dns;

@@ -2,6 +2,7 @@
 
 use pillarbox::base::{Clock, DomainName};
 use pillarbox::directory::{DomainFields, Precondition, PutDomain};
+use pillarbox::dkim::Algorithm;
 use pillarbox::settings::Settings;
 use pillarbox::tlsreport::{self, Day, DayResults};
 use serde_json::json;
@@ -73,7 +74,7 @@ async fn who_wants_to_know_is_told_of_the_day() {
     let fields = DomainFields::new(&Settings::default());
     let put = PutDomain { name, fields, precondition: Precondition::None, at: START };
     site.house.store.write(put).await.unwrap().into_inner();
-    give_key(&site).await;
+    give_key(&site, Algorithm::Ed25519).await;
     let _there = Mx::start(authority.certificate("mx.there.test"), &format!("127.0.0.9:{port}"), &["SIZE"]).await;
     let _plain = Sink::start(&format!("127.0.0.8:{port}"));
     let reports = Sink::start_with(&format!("127.0.0.7:{port}"), true);

@@ -1,34 +1,24 @@
 //! What we sign, verified by dkimpy: everything that we originate, of every awkward form, as it arrives at another server.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::dkimpy;
 use crate::dns::Zone;
 use crate::mails;
 use crate::outside::{Outside, alice, wait_for_mail, wait_until};
 use crate::sink::Sink;
 use crate::site::Site;
 
-/// Debian's own, which has what its packages bring.
-const PYTHON: &str = "/usr/bin/python3";
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/dkim/verify.py");
 const KEYS: &str = "/api/v1/domains/example.test/dkim-keys";
 
 /// Whether dkimpy can be run here, with ed25519.
 pub fn has_dkimpy() -> bool {
-    let mut python = Command::new(PYTHON);
-    let runs = python.args(["-c", "import dkim, nacl"]).stderr(Stdio::null()).status();
-    if runs.is_ok_and(|status| status.success()) {
-        return true;
-    }
-    assert!(std::env::var_os("PILLARBOX_TESTS_ALL").is_none_or(|all| all != "1"), "needs python3-dkim, python3-nacl");
-    crate::site::say("SKIPPED: needs python3-dkim and python3-nacl");
-    false
+    dkimpy::is_here("dkim, nacl", "python3-dkim and python3-nacl")
 }
 
 fn zone() -> Zone {
@@ -64,15 +54,8 @@ pub fn publish(world: &Outside, mut zone: Zone, site: &Site, keys: &[Value]) -> 
 pub fn verify(folder: &Path, records: &Value, message: &[u8]) -> Vec<String> {
     let file = folder.join("records.json");
     fs::write(&file, records.to_string()).expect("the records are written");
-    let mut command = Command::new(PYTHON);
-    command.arg(SCRIPT).arg(&file).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().expect("python3 starts");
-    let mut stdin = child.stdin.take().expect("its input");
-    stdin.write_all(message).expect("the message is written");
-    drop(stdin);
-    let output = child.wait_with_output().expect("python3 ends");
-    assert!(output.status.success(), "dkimpy runs");
-    let mut lines: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+    let output = dkimpy::run(Path::new(SCRIPT), &[&file.to_string_lossy()], message);
+    let mut lines: Vec<String> = String::from_utf8_lossy(&output).lines().map(str::to_owned).collect();
     lines.sort();
     lines
 }

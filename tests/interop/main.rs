@@ -5,6 +5,8 @@
 //! themselves against those.
 
 mod dkim;
+#[path = "../world/dkimpy.rs"]
+mod dkimpy;
 #[path = "../world/dns.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod dns;

@@ -198,6 +198,7 @@ impl Site {
                 options: RcptOptions::default(),
             }],
             notify: Notify::Sender,
+            seal: None,
             trace_fields: Vec::new(),
             header_block: format!("Subject: {subject}\r\n").into_bytes(),
             summary: Summary::of_whole(format!("Subject: {subject}\r\n").as_bytes(), b""),

@@ -231,6 +231,7 @@ async fn send(
         sender: Some(sender),
         recipients: resolved.recipients.clone(),
         notify: Notify::Sender,
+        seal: None,
         trace_fields,
         smtputf8: !header_block.is_ascii() && std::str::from_utf8(&header_block).is_ok(),
         header_block,

@@ -158,6 +158,7 @@ impl World {
             body: Some(Body::Staged(writer.finish().await.unwrap())),
             message_id_field: scan.message_id,
             notify: mail.notify,
+            seal: None,
             eight_bit: !mail.body.is_ascii(),
             smtputf8: false,
             options: mail.options.clone(),

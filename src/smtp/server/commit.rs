@@ -3,16 +3,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::Context;
+use super::data::is_signed;
 use super::session::{Session, Smtp};
 use super::{policy, report, submission};
-use crate::base::{Enhanced, MessageId, Reply, Timestamp, limits};
-use crate::dkim::{BodyHash, Unsigned};
+use crate::base::{DomainName, Enhanced, MessageId, Reply, Timestamp, limits};
+use crate::dkim::{BodyHash, ChainStatus, Seal, Unsealed, Unsigned};
 use crate::intake::{self, Accept, Accepted, Body, Origin, Received, Recipient, Refused};
 use crate::message::{Scan, Scanned, Summary};
 use crate::queue::Notify;
 use crate::smtp::machine::{Facts, Identity, Profile, Transaction};
 use crate::store::{Committed, StagedBlob, WriteError};
-use crate::trust::{self, Arrival, Hashed, Verdicts};
+use crate::trust::{self, Arrival, Hashed, Verdicts, Word};
 
 /// A message that was received whole and is not yet committed.
 pub(super) struct Taken {
@@ -87,6 +88,8 @@ impl Session {
             // RFC 8601 §4.1: above the Received field of the same server
             trace_fields.insert_str(0, &verdicts.field(&context.hostname));
         }
+        let head = [trace_fields.as_bytes(), &header_block].concat();
+        let seal = self.seal(&transaction, verdicts.as_ref(), &head, hashed, at);
         let report = report::Summary::of(self, facts, &transaction, bytes);
         let written = context
             .store
@@ -104,7 +107,8 @@ impl Session {
                     _ if self.reversed.is_some() => Notify::Postmaster,
                     _ => policy::notify(facts, &transaction.sender),
                 },
-                summary: Summary::of(&[trace_fields.as_bytes(), &header_block].concat(), scanned),
+                summary: Summary::of(&head, scanned),
+                seal,
                 trace_fields: trace_fields.into_bytes(),
                 smtputf8: is_utf8_header(&header_block),
                 header_block,
@@ -151,7 +155,7 @@ impl Session {
             Profile::Mx if facts.identity.is_none() && !self.connection.is_loopback() => {
                 Some(self.connection.peer().ip())
             }
-            Profile::Reversed if body.is_some() => None,
+            Profile::Reversed if is_signed(header_block) => None,
             Profile::Mx | Profile::Reversed | Profile::Submission | Profile::Odmr => return None,
         };
         let arrival = Arrival {
@@ -164,6 +168,40 @@ impl Session {
         };
         let resolve = evidence.within(Duration::from_millis(limits::TRUST_MS));
         Some(evidence.judge().judge(&arrival, &resolve).await)
+    }
+
+    /// Who puts a seal before what comes, as far as something will be known of it.
+    pub(super) fn sealer<'a>(&self, transaction: &'a Transaction<Smtp>) -> Option<&'a DomainName> {
+        let outbound = &self.context.outbound;
+        // Nothing leaves the machine there.
+        let may_seal = outbound.seals && outbound.capture_to.is_none();
+        intake::forwarder(&transaction.recipients).filter(|_| may_seal)
+    }
+
+    /// With what a message is sealed where it goes on from here. Mail is worth more than its seal: it goes also where the
+    /// keys can't be read.
+    fn seal(
+        &self,
+        transaction: &Transaction<Smtp>,
+        verdicts: Option<&Verdicts>,
+        head: &[u8],
+        body: Option<Hashed>,
+        at: Timestamp,
+    ) -> Option<Seal> {
+        let (by, verdicts, body) = (self.sealer(transaction)?, verdicts?, body?.relaxed());
+        let Context { store, outbound, hostname, .. } = &*self.context;
+        let chain = match verdicts.arc.word {
+            Word::None => ChainStatus::None,
+            Word::Pass => ChainStatus::Pass,
+            _ => ChainStatus::Fail,
+        };
+        let results = verdicts.results(hostname);
+        let unsealed = Unsealed { by, head, body, results: &results, chain, at };
+        let seal = store.view().and_then(|view| outbound.signers.seal(&view, &unsealed));
+        seal.unwrap_or_else(|error| {
+            tracing::error!(%error, "a message that is forwarded can't be sealed");
+            None
+        })
     }
 
     fn received(&self, facts: &Facts<Smtp>, transaction: &Transaction<Smtp>, id: MessageId, at: Timestamp) -> String {

@@ -44,6 +44,8 @@ enum Hashing {
     Sign(Box<BodyHasher>),
     /// The signatures of a stranger, where there are any.
     Verify(Box<BodyHashes>),
+    /// The same, and in any case a seal of ours.
+    Seal(Box<BodyHashes>),
 }
 
 impl Hashing {
@@ -51,7 +53,7 @@ impl Hashing {
         match self {
             Self::No => {}
             Self::Sign(hasher) => hasher.push(body),
-            Self::Verify(hashes) => hashes.push(body),
+            Self::Verify(hashes) | Self::Seal(hashes) => hashes.push(body),
         }
     }
 }
@@ -65,9 +67,14 @@ struct Body {
 impl Session {
     /// Reads to the end of data. What can't be taken is read to its end as well, so that none of it is ever seen as a
     /// command.
-    pub(super) async fn receive(&mut self, line_ends: LineEnds, bytes_max: u64) -> Result<DataEnd<Taken>, End> {
+    pub(super) async fn receive(
+        &mut self,
+        line_ends: LineEnds,
+        bytes_max: u64,
+        seals: bool,
+    ) -> Result<DataEnd<Taken>, End> {
         let mut decoder = DataDecoder::new(line_ends);
-        let mut incoming = Incoming::new(bytes_max, self.hashing());
+        let mut incoming = Incoming::new(bytes_max, self.hashing(seals));
         let mut text = Vec::with_capacity(DECODED_BYTES);
         let mut pace = Pace::new(Instant::now());
         loop {
@@ -89,10 +96,14 @@ impl Session {
         }
     }
 
-    fn hashing(&self) -> Hashing {
+    /// `seals`: a seal is put before what comes, where something is known of it.
+    fn hashing(&self, seals: bool) -> Hashing {
         match self.profile {
             Profile::Submission => Hashing::Sign(Box::default()),
-            Profile::Mx | Profile::Reversed if self.context.evidence.is_some() => Hashing::Verify(Box::default()),
+            Profile::Mx | Profile::Reversed if self.context.evidence.is_some() => match seals {
+                true => Hashing::Seal(Box::default()),
+                false => Hashing::Verify(Box::default()),
+            },
             Profile::Mx | Profile::Reversed | Profile::Odmr => Hashing::No,
         }
     }
@@ -105,10 +116,11 @@ impl Session {
         chunk: Chunk,
         line_ends: LineEnds,
         bytes_max: u64,
+        seals: bool,
     ) -> Result<ChunkEnd<Smtp>, End> {
         let first = || Chunks {
             decoder: DataDecoder::of_chunks(line_ends),
-            incoming: Incoming::new(bytes_max, self.hashing()),
+            incoming: Incoming::new(bytes_max, self.hashing(seals)),
         };
         let Chunks { mut decoder, mut incoming } = before.map_or_else(first, |before| *before);
         if chunk.bytes > bytes_max.saturating_sub(incoming.bytes) {
@@ -228,7 +240,7 @@ impl Incoming {
         let body_hashed = match hashing {
             Hashing::No => None,
             Hashing::Sign(hasher) => Some(BodyHashed::Own(hasher.finish())),
-            Hashing::Verify(hashes) => Some(BodyHashed::Theirs(hashes.finish())),
+            Hashing::Verify(hashes) | Hashing::Seal(hashes) => Some(BodyHashed::Theirs(hashes.finish())),
         };
         let body_hashed = body_hashed.map(Box::new);
         let header_block = self.splitter.into_header();
@@ -243,8 +255,9 @@ impl Incoming {
     }
 }
 
-fn is_signed(header: &[u8]) -> bool {
-    message::fields(header).any(|field| field.is("DKIM-Signature"))
+/// Whether there is something in it that a body is hashed for.
+pub(super) fn is_signed(header: &[u8]) -> bool {
+    message::fields(header).any(|field| field.is("DKIM-Signature") || field.is("ARC-Message-Signature"))
 }
 
 fn header_refusal(error: HeaderError) -> Reply {

@@ -66,6 +66,7 @@ impl<'a> World<'a> {
             ids: Arc::clone(&self.ids),
             signers: Arc::default(),
             srs: None,
+            seals: false,
         })
     }
 

@@ -139,6 +139,7 @@ pub async fn prepare(store: &Store, change: Change) -> Result<Write, ()> {
                 body: body.map(Body::Staged),
                 message_id_field: None,
                 notify: Notify::Sender,
+                seal: None,
                 eight_bit: false,
                 smtputf8: false,
                 options: MailOptions::default(),
