@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Subcommand};
+use clap::{ArgAction, Args, Subcommand, ValueEnum};
 use hyper::Method;
 use hyper::header::{self, HeaderName};
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::args::Output;
 use super::client::Client;
 use super::failure::Failure;
-use super::request::{given, list, several, text_or_none};
+use super::request::{given, list, several, text_or_none, word};
 use super::{output, password};
 use crate::http::path_segment;
 
@@ -203,9 +203,19 @@ pub struct AliasFields {
     /// Only mail from an authenticated account goes there
     #[arg(long, value_name = "BOOL", action = ArgAction::Set)]
     internal_only: Option<bool>,
+    /// Who is told its targets by EXPN, besides administrators and the accounts that it leads to
+    #[arg(long)]
+    expn: Option<Expn>,
     /// For people
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Expn {
+    Private,
+    Domain,
+    Public,
 }
 
 #[derive(Subcommand)]
@@ -302,6 +312,7 @@ impl Fields for AliasFields {
             ("targets", several(self.targets)),
             ("enabled", self.enabled.map(Value::from)),
             ("internal_only", self.internal_only.map(Value::from)),
+            ("expn", self.expn.map(|expn| word(expn).into())),
             ("note", self.note.map(Value::from)),
         ]))
     }
@@ -426,8 +437,8 @@ mod tests {
         check::<Box<AccountFields>>("account set a@x.test --forward-keep true", json!({"forward": {"keep": true}}));
         check::<Box<AccountFields>>("account set a@x.test --forward ", json!({"forward": null}));
         check::<AliasFields>(
-            "alias put i@x.test --target a@x.test --internal-only true --note hello",
-            json!({"targets": ["a@x.test"], "internal_only": true, "note": "hello"}),
+            "alias put i@x.test --target a@x.test --internal-only true --expn domain --note hello",
+            json!({"targets": ["a@x.test"], "internal_only": true, "expn": "domain", "note": "hello"}),
         );
     }
 }

@@ -6,7 +6,7 @@ use super::args::Output;
 use super::client::Client;
 use super::failure::Failure;
 use super::queue_rules::{self, RuleAction};
-use super::request::{given, list, query};
+use super::request::{given, list, query, word};
 use super::{jobs, output, watch};
 use crate::http::path_segment;
 
@@ -218,11 +218,6 @@ pub enum Bulk {
     Redirect,
     Bounce,
     Delete,
-}
-
-/// The word of a value of a closed list.
-fn word(value: impl ValueEnum) -> String {
-    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// `pillarbox queue …`

@@ -1,3 +1,4 @@
+use clap::ValueEnum;
 use hyper::Method;
 use serde_json::{Map, Value};
 
@@ -47,6 +48,11 @@ pub fn given<const N: usize>(fields: [(&str, Option<Value>); N]) -> Map<String, 
 /// A repeatable flag: none given says nothing, one empty value says none.
 pub fn several(values: Vec<String>) -> Option<Value> {
     (!values.is_empty()).then(|| values.into_iter().filter(|value| !value.is_empty()).collect())
+}
+
+/// The word of a value of a closed list.
+pub fn word(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// A text that an empty value takes away.

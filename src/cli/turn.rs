@@ -8,7 +8,7 @@ use super::args::Output;
 use super::client::Client;
 use super::directory::{self, Action, Fields, Kind, Limit};
 use super::failure::Failure;
-use super::request::{given, list, several, text_or_none};
+use super::request::{given, list, several, text_or_none, word};
 use super::{jobs, output, password};
 use crate::base::SystemRandom;
 use crate::http::path_segment;
@@ -149,10 +149,6 @@ pub struct PeerFields {
 /// A number, or null for 0: that one is no limit.
 fn number_or_none<N: Into<Value> + PartialEq + Default>(number: Option<N>) -> Option<Value> {
     number.map(|number| if number == N::default() { Value::Null } else { number.into() })
-}
-
-fn word(value: impl ValueEnum) -> String {
-    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 impl Fields for Box<PeerFields> {

@@ -6,7 +6,6 @@ use super::change::{Holder, Precondition, Put, Refused, check_text, next_version
 use super::domain::domain;
 use super::forward::{check_circle, check_targets};
 use crate::base::{Address, DomainName, Timestamp, limits};
-use crate::postcard_row;
 use crate::store::{Halt, Op, Read, Span, StoreError, Table, Topic, Tx};
 
 /// The aliases, by domain and local part.
@@ -26,7 +25,6 @@ pub struct Alias {
     /// When it was last changed.
     pub changed_at: Timestamp,
 }
-postcard_row!(Alias, 1);
 
 /// What an administrator sets of an alias.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +37,29 @@ pub struct AliasFields {
     pub internal_only: bool,
     /// For people.
     pub note: String,
+    /// Who is told its targets by EXPN.
+    pub expn: Expn,
+}
+
+/// Who is told by EXPN where an alias leads, besides those who run the server or the domain, and the accounts that it leads
+/// to. RFC 5321 §3.5.2, §7.3
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expn {
+    /// Nobody.
+    #[default]
+    Private,
+    /// Each account of its domain.
+    Domain,
+    /// Each client that is told anything of names at all.
+    Public,
+}
+
+impl AliasFields {
+    /// Of an alias that leads there, with everything else as it is where nothing is said.
+    pub fn leading_to(targets: Vec<Address>) -> Self {
+        Self { targets, enabled: true, internal_only: false, note: String::new(), expn: Expn::default() }
+    }
 }
 
 /// The alias of that address; not by a domain alias or a tag.

@@ -6,6 +6,7 @@
 mod account;
 mod account_row;
 mod alias;
+mod alias_row;
 mod app_password;
 mod authenticator;
 mod census;
@@ -31,7 +32,7 @@ pub use account::{
     account_by_id, accounts, last_login, password, password_changed_at, plan_account, quota_bytes, remove_account,
     write_account,
 };
-pub use alias::{Alias, AliasFields, DeleteAlias, PutAlias, alias, aliases};
+pub use alias::{Alias, AliasFields, DeleteAlias, Expn, PutAlias, alias, aliases};
 pub use app_password::{AppPassword, CreateAppPassword, DeleteAppPassword, app_password, app_passwords};
 pub use authenticator::{Authenticator, Identity, LoginError};
 pub use census::{Census, census};

@@ -35,12 +35,7 @@ pub async fn site_in(zone: Zone, port: u16, settings: &[&str]) -> Site {
 
 /// This address leads to `b@there.test`.
 pub async fn lead(site: &Site, from: &str) {
-    let fields = AliasFields {
-        targets: vec![address("b@there.test")],
-        enabled: true,
-        internal_only: false,
-        note: String::new(),
-    };
+    let fields = AliasFields::leading_to(vec![address("b@there.test")]);
     let put = PutAlias { address: address(from), fields, precondition: Precondition::None, at: START };
     site.house.store.write(put).await.unwrap().into_inner();
 }

@@ -9,7 +9,7 @@ use pillarbox::base::{
 };
 use pillarbox::directory::{
     self, AccountChange, AccountFields, AliasFields, AppPassword, CreateAppPassword, DeleteAppPassword, DomainFields,
-    Forward, PasswordHash, Precondition, Protocol, PutAlias, PutDomain,
+    Expn, Forward, PasswordHash, Precondition, Protocol, PutAlias, PutDomain,
 };
 use pillarbox::mailbox::PutAccount;
 use pillarbox::net::{self, Connection, Listener};
@@ -75,6 +75,8 @@ impl Furnished {
         self.alias("team", &["alice@example.test", "bob@example.test"], false).await?;
         self.alias("staff", &["alice@example.test", "bob@example.test"], true).await?;
         self.alias("away", &["bob@example.test", "bob@elsewhere.test"], false).await?;
+        self.list("crew", Expn::Domain).await?;
+        self.list("press", Expn::Public).await?;
         self.domain("catchall.test", DomainFields { catch_all: Some(address("bob@example.test")), ..fields }).await
     }
 
@@ -94,7 +96,16 @@ impl Furnished {
 
     async fn alias(&self, local: &str, targets: &[&str], internal_only: bool) -> Result<(), String> {
         let targets = targets.iter().map(|target| address(target)).collect();
-        let fields = AliasFields { targets, enabled: true, internal_only, note: String::new() };
+        self.put_alias(local, AliasFields { internal_only, ..AliasFields::leading_to(targets) }).await
+    }
+
+    /// A list of alice and somebody elsewhere, which EXPN tells to more than its members.
+    async fn list(&self, local: &str, expn: Expn) -> Result<(), String> {
+        let targets = ["alice@example.test", "ann@elsewhere.test"].map(address).into();
+        self.put_alias(local, AliasFields { expn, ..AliasFields::leading_to(targets) }).await
+    }
+
+    async fn put_alias(&self, local: &str, fields: AliasFields) -> Result<(), String> {
         let (precondition, at) = (Precondition::Absent, self.clock.now());
         self.write(PutAlias { address: address(&format!("{local}@example.test")), fields, precondition, at }).await
     }
@@ -125,12 +136,7 @@ impl Furnished {
     /// When an app password was last used, in seconds from the beginning.
     pub async fn last_use(&self, name: &str, holder: &str) -> Result<Option<u64>, String> {
         // A use rides on the next change: here is one.
-        let fields = AliasFields {
-            targets: vec![address("alice@example.test")],
-            enabled: true,
-            internal_only: false,
-            note: String::new(),
-        };
+        let fields = AliasFields::leading_to(vec![address("alice@example.test")]);
         let (precondition, at) = (Precondition::None, self.clock.now());
         self.write(PutAlias { address: address("ride@example.test"), fields, precondition, at }).await?;
         let at = self.find_app_password(name, holder)?.last_used_at;

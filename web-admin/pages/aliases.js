@@ -16,6 +16,8 @@ import { SearchBox } from "../ui/search.js";
 import { EmptyState, ErrorBox } from "../ui/state.js";
 import { toast } from "../ui/toast.js";
 
+const EXPN = /** @type {[string, string][]} */ ([["private", "nobody"], ["domain", "the accounts of its domain"], ["public", "everybody, as far as smtp.vrfy allows"]]);
+
 /**
  * Where does this address go?
  * @param {{ query: Record<string, string> }} props
@@ -133,7 +135,7 @@ function NewAlias({ onDone, onCancel }) {
   return html`
     <${Form} onSubmit=${create} submit="Create" onCancel=${onCancel}>
       <${Field} label="Address" name="address" parameter="address" type="email" required autofocus autocomplete="off" />
-      <${AliasFields} alias=${{ targets: [], enabled: true, internal_only: false, note: "" }} />
+      <${AliasFields} alias=${{ targets: [], enabled: true, internal_only: false, expn: "private", note: "" }} />
     <//>
   `;
 }
@@ -144,6 +146,7 @@ function AliasFields({ alias }) {
     <${Field} label="Leads to" name="targets" type="lines" value=${alias.targets} required hint="One address a line: accounts, other aliases, addresses elsewhere." />
     <${Field} label="Takes mail" name="enabled" type="checkbox" value=${alias.enabled} />
     <${Field} label="Only from accounts here" name="internal_only" type="checkbox" value=${alias.internal_only} hint="Others are told that the address takes no mail from outside." />
+    <${Field} label="EXPN tells its targets to" name="expn" type="select" options=${EXPN} value=${alias.expn} hint="Besides administrators, and the accounts that it leads to." />
     <${Field} label="Note" name="note" value=${alias.note} hint="For people." />
   `;
 }

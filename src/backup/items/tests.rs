@@ -225,7 +225,7 @@ impl Site {
 async fn an_account_comes_back_as_it_was_and_once() {
     let site = Site::new().await;
     let targets = vec![alice()];
-    let fields = AliasFields { targets, enabled: true, internal_only: false, note: String::new() };
+    let fields = AliasFields::leading_to(targets);
     let address = Address::parse("info@example.test").unwrap();
     site.write(PutAlias { address: address.clone(), fields, precondition: Precondition::None, at: Timestamp(3) }).await;
     site.bring(1, "first", b"\r\nshort\r\n", "INBOX").await;

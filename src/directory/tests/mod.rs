@@ -73,12 +73,7 @@ fn domain_fields() -> DomainFields {
 }
 
 fn alias_fields(targets: &[&str]) -> AliasFields {
-    AliasFields {
-        targets: targets.iter().map(|target| address(target)).collect(),
-        enabled: true,
-        internal_only: false,
-        note: String::new(),
-    }
+    AliasFields::leading_to(targets.iter().map(|target| address(target)).collect())
 }
 
 fn change(at: &str) -> AccountChange {

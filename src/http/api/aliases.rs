@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::state::Section;
 use super::{Guard, address_of, audit_row, list, page_of, parse_all, show, stored};
 use crate::base::Address;
-use crate::directory::{self, AliasFields, DeleteAlias, Precondition, PutAlias};
+use crate::directory::{self, AliasFields, DeleteAlias, Expn, Precondition, PutAlias};
 use crate::http::body::{Body, Patch};
 use crate::http::caller::{AccountsRead, AccountsWrite, Allowed};
 use crate::http::context::Context;
@@ -29,6 +29,8 @@ pub(in crate::http) struct Alias {
     internal_only: bool,
     /// For people.
     note: String,
+    /// Who is told its targets by EXPN, besides administrators and the accounts that it leads to.
+    expn: AliasExpn,
     /// What keeps it as it is: `state` where a desired state that was applied has named it, else null. It can be changed
     /// by hand all the same: the next state that is applied sets it back.
     managed_by: Option<ManagedBy>,
@@ -57,6 +59,23 @@ pub(in crate::http) struct AliasInput {
     #[serde(default)]
     #[schema(max_length = 1000)]
     note: String,
+    /// Who is told its targets by EXPN, besides administrators and the accounts that it leads to.
+    #[serde(default)]
+    #[schema(default = "private")]
+    expn: AliasExpn,
+}
+
+/// Who is told by EXPN where an alias leads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::http) enum AliasExpn {
+    /// Nobody else.
+    #[default]
+    Private,
+    /// Each account of its domain that has logged in.
+    Domain,
+    /// Each client, strangers too where the setting `smtp.vrfy` is `public`.
+    Public,
 }
 
 /// What is changed of an alias (RFC 7396): what is left out stays.
@@ -75,6 +94,8 @@ pub(in crate::http) struct AliasPatch {
     /// For people.
     #[schema(max_length = 1000)]
     note: Option<String>,
+    /// Who is told its targets by EXPN.
+    expn: Option<AliasExpn>,
 }
 
 page_of! {
@@ -94,9 +115,28 @@ impl Alias {
             enabled: row.fields.enabled,
             internal_only: row.fields.internal_only,
             note: row.fields.note.clone(),
+            expn: AliasExpn::of(row.fields.expn),
             managed_by,
             created_at: row.created_at.rfc3339(),
             changed_at: row.changed_at.rfc3339(),
+        }
+    }
+}
+
+impl AliasExpn {
+    fn of(expn: Expn) -> Self {
+        match expn {
+            Expn::Private => Self::Private,
+            Expn::Domain => Self::Domain,
+            Expn::Public => Self::Public,
+        }
+    }
+
+    fn read(self) -> Expn {
+        match self {
+            Self::Private => Expn::Private,
+            Self::Domain => Expn::Domain,
+            Self::Public => Expn::Public,
         }
     }
 }
@@ -108,6 +148,7 @@ impl AliasInput {
             enabled: fields.enabled,
             internal_only: fields.internal_only,
             note: fields.note.clone(),
+            expn: AliasExpn::of(fields.expn),
         }
     }
 
@@ -117,7 +158,8 @@ impl AliasInput {
         if !faults.is_empty() {
             return Err(Problem::invalid(faults));
         }
-        Ok(AliasFields { targets, enabled: self.enabled, internal_only: self.internal_only, note: self.note })
+        let Self { enabled, internal_only, note, expn, .. } = self;
+        Ok(AliasFields { targets, enabled, internal_only, note, expn: expn.read() })
     }
 }
 

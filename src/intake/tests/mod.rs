@@ -186,12 +186,7 @@ impl World {
     }
 
     async fn put_alias(&self, text: &str, targets: &[&str]) {
-        let fields = AliasFields {
-            targets: targets.iter().map(|target| address(target)).collect(),
-            enabled: true,
-            internal_only: false,
-            note: String::new(),
-        };
+        let fields = AliasFields::leading_to(targets.iter().map(|target| address(target)).collect());
         let put = PutAlias { address: address(text), fields, precondition: Precondition::None, at: Timestamp(1) };
         self.store.write(put).await.unwrap().into_inner();
     }

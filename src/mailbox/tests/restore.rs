@@ -243,7 +243,7 @@ async fn an_account_comes_back_with_what_was_its_own() {
     world.store.write(op).await.unwrap().into_inner();
     let put_alias = async |name: &str, targets: &[&str]| {
         let targets = targets.iter().map(|target| address(target)).collect();
-        let fields = AliasFields { targets, enabled: true, internal_only: false, note: "n".into() };
+        let fields = AliasFields { note: "n".into(), ..AliasFields::leading_to(targets) };
         let op = PutAlias { address: address(name), fields, precondition: Precondition::None, at: Timestamp(4) };
         world.store.write(op).await.unwrap().into_inner();
     };

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::policy::with_view;
 use super::session::Smtp;
 use crate::base::{Address, DomainName, Enhanced, Host, LocalPart, Reply, limits};
-use crate::directory::{self, Account, Alias, Resolution, Role};
+use crate::directory::{self, Account, Alias, Expn, Resolution, Role};
 use crate::smtp::machine::{Identity, Question};
 use crate::smtp::wire::reply;
 use crate::store::{Read, StoreError, View};
@@ -159,12 +159,19 @@ fn alias_at(read: &impl Read, address: &Address) -> Result<Option<Alias>, StoreE
     Ok(directory::alias(read, &address)?.filter(|alias| alias.fields.enabled))
 }
 
-/// Whether the client may know who is in a list: those who run the server or the domain, and its members.
+/// Whether the client may know who is in a list: those who run the server or the domain, its members, and whom it is open
+/// to.
 fn may_see(view: &View, identity: Option<&Identity<Smtp>>, alias: &Alias) -> Result<bool, StoreError> {
+    let domain = alias.address.host.name();
+    match (alias.fields.expn, identity) {
+        (Expn::Public, _) => return Ok(true),
+        (Expn::Domain, Some(Identity::Account(account))) if account.login.host.name() == domain => return Ok(true),
+        (Expn::Private | Expn::Domain, _) => {}
+    }
     let Some(Identity::Account(account)) = identity else { return Ok(false) };
     let runs = |role: &Role| match role {
         Role::Admin => true,
-        Role::DomainAdmin(domain) => alias.address.host.name() == Some(domain),
+        Role::DomainAdmin(theirs) => domain == Some(theirs),
         Role::User | Role::Operator => false,
     };
     if account.roles.iter().any(runs) {

@@ -20,7 +20,7 @@ async fn with_groups() -> Context {
     let context = context().await;
     for (local, internal_only) in [("away", false), ("inside", true)] {
         let targets = ["bob@example.test", "carol@elsewhere.test"].map(|text| Address::parse(text).unwrap());
-        let fields = AliasFields { targets: targets.to_vec(), enabled: true, internal_only, note: String::new() };
+        let fields = AliasFields { internal_only, ..AliasFields::leading_to(targets.to_vec()) };
         let address = Address::parse(&format!("{local}@example.test")).unwrap();
         let put = PutAlias { address, fields, precondition: Precondition::None, at: Timestamp(1) };
         context.store.write(put).await.unwrap().into_inner();

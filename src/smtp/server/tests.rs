@@ -476,7 +476,7 @@ async fn make_group(context: &Context, members: usize) {
         let change = AccountChange { address, fields, password: None, precondition: Precondition::None, at };
         let _ = context.store.write(mailbox::PutAccount(change)).await.unwrap();
     }
-    let fields = AliasFields { targets: addresses, enabled: true, internal_only: false, note: String::new() };
+    let fields = AliasFields::leading_to(addresses);
     let address = Address::parse("all@example.test").unwrap();
     let _ = context.store.write(PutAlias { address, fields, precondition: Precondition::None, at }).await.unwrap();
 }
