@@ -20,7 +20,7 @@ pub struct Outbound {
     pub signers: Arc<Signers>,
     /// How senders of forwarded mail are rewritten; `None`: they stay.
     pub srs: Option<Srs>,
-    /// Strangers' mail that we forward is sealed by whoever forwards it.
+    /// `arc.seal`: strangers' mail that we forward is sealed by whoever forwards it.
     pub seals: bool,
 }
 
@@ -49,6 +49,6 @@ impl Outbound {
             delay_notice_seconds: settings.queue_delay_notice_seconds,
         };
         let srs = settings.srs_enabled.then(|| Srs { domain: DomainName::parse(&settings.srs_domain).ok() });
-        Ok(Self { hostname, policy, capture_to, ids, signers: Arc::default(), srs, seals: true })
+        Ok(Self { hostname, policy, capture_to, ids, signers: Arc::default(), srs, seals: settings.arc_seal })
     }
 }

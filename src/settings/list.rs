@@ -61,7 +61,7 @@ settings! {
     "smtp.idle_seconds" => smtp_idle_seconds: u64 = "300";
     /// Whom VRFY and EXPN tell the truth: `auth` those who have logged in, about their own domains; `252` nobody; `public` everybody; `off`: the commands are not there.
     "smtp.vrfy" => smtp_vrfy: String = "auth";
-    /// Whether SPF, DKIM and DMARC are evaluated for what strangers bring, and written into its header (Authentication-Results).
+    /// Whether SPF, DKIM, DMARC and ARC are evaluated for what strangers bring, and written into its header (Authentication-Results).
     "smtp.sender_authentication" => smtp_sender_authentication: bool = "true";
     /// Seconds that a POP3 session may be silent.
     "pop3.idle_seconds" => pop3_idle_seconds: u64 = "600";
@@ -139,6 +139,8 @@ settings! {
     "srs.enabled" => srs_enabled: bool = "true";
     /// The domain of such addresses, which is one of ours. Empty: that of the address that forwards.
     "srs.domain" => srs_domain: String = "";
+    /// Whether what strangers send and an alias or an account forwards leaves with an ARC seal of the domain that forwards, which says what came of SPF, DKIM and DMARC here. It needs `smtp.sender_authentication`, and a DKIM key of the domain.
+    "arc.seal" => arc_seal: bool = "true";
     /// What separates a name from its tag, as in alice+tag@example.test, in new domains that set none of their own. Empty: nothing.
     "directory.subaddress_separator" => directory_subaddress_separator: String = "+";
 }

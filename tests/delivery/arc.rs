@@ -92,8 +92,9 @@ async fn each_server_on_the_way_sees_what_the_ones_before_have_seen() {
 async fn where_nothing_can_be_sealed_mail_goes_on_without() {
     let sink = Sink::start("127.0.0.9:0");
     let without_a_key = site_in(Zone::new(), sink.address.port(), &[]).await;
+    let (off, _) = sealing_site(&sink, &["arc.seal=false"]).await;
     let (unseen, _) = sealing_site(&sink, &["smtp.sender_authentication=false"]).await;
-    for site in [without_a_key, unseen] {
+    for site in [without_a_key, off, unseen] {
         let (message, id) = forward(&site, &sink, "away@us.test", MESSAGE).await;
         assert!(message.starts_with("Delivered-To: away@us.test\r\n") && !message.contains("ARC-"), "{message}");
         assert!(!site.story(id.parse().unwrap()).contains("sealed"));
