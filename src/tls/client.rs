@@ -15,6 +15,7 @@ use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 use subtle::ConstantTimeEq;
 
 use super::binding::fingerprint;
+use super::config::VERSIONS;
 use super::dane::Published;
 use super::facts::{CertificateFault, Certified};
 use super::identity::ClientIdentity;
@@ -151,10 +152,9 @@ impl Roots {
         self.client(Demand::Published(published))
     }
 
-    // RFC 8996: nothing below TLS 1.2.
     fn client(&self, demand: Demand) -> Result<Arc<ClientTls>, rustls::Error> {
         let mut template = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+            .with_protocol_versions(VERSIONS)?
             .with_webpki_verifier(Arc::clone(&self.verifier))
             .with_no_client_auth();
         // A resumed session shows no certificate, and what was noted of it belongs to another connection.

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use rustls::server::{ResolvesServerCert, ServerSessionMemoryCache};
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::TlsError;
@@ -10,7 +10,7 @@ use super::asking::AnyClient;
 const SESSIONS_REMEMBERED: usize = 1024;
 
 /// RFC 8996: nothing below TLS 1.2.
-const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
+pub(super) const VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
 /// What is spoken inside TLS; it decides which ALPN names are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,8 +59,8 @@ pub(super) fn server_config(
     Ok(Arc::new(config))
 }
 
-/// The same where the client is asked for a certificate: it shows one or none. There are no tickets and nothing is
-/// remembered, so no session is resumed: in each the client proves anew that it holds the key.
+/// The same where the client is asked for a certificate: it shows one or none. No session is resumed: in each the client
+/// proves anew that it holds the key.
 pub(super) fn asking_config(
     protocol: Protocol,
     certificates: Arc<dyn ResolvesServerCert>,
@@ -72,5 +72,8 @@ pub(super) fn asking_config(
         .with_client_cert_verifier(clients)
         .with_cert_resolver(certificates);
     config.alpn_protocols = protocol.alpn_names();
+    // By itself rustls remembers sessions, with the certificate that was shown, and sends tickets for them.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }

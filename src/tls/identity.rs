@@ -36,7 +36,10 @@ impl ClientIdentity {
             Some(kept) => kept,
             None => {
                 let keep = Keep { name: NAME.to_owned(), certificate: make(hostname, clock.now())? };
-                store.write(keep).await?.into_inner()
+                let kept = store.write(keep).await?.into_inner();
+                let text = "a certificate to show to peers was made: those that know an earlier one have to be told";
+                tracing::info!(event = "client_certificate_made", "{text}");
+                kept
             }
         };
         Ok(Self { key: Arc::new(certified_key(kept)?.into()) })

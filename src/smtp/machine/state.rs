@@ -349,7 +349,7 @@ impl<D: Driver> Remote<D> {
         self.tls.is_some()
     }
 
-    /// Whether the client has shown a certificate. It is asked for one only where a peer might log in by it.
+    /// Whether the client has shown a certificate. It is asked for one only where a peer might log in by it, and by ODMR inside TLS.
     fn is_certified(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.client_certificate.is_some())
     }
