@@ -601,6 +601,9 @@ pub const SRS_SENDERS_A_DAY: u32 = 20_000;
 pub const SRS_FORGOTTEN_AT_ONCE: usize = 50;
 /// Signatures of a message that are verified. RFC 6376 §6.1 leaves it to the verifier.
 pub const DKIM_SIGNATURES: usize = 8;
+/// Names of fields that one signature covers, of a message that comes in: RFC 6376 §5.4.2 lets a signer name one more often than
+/// it is there.
+pub const SIGNED_FIELDS: usize = 500;
 /// ARC sets of a message. RFC 8617 §4.2.1
 pub const ARC_SETS: usize = 50;
 /// Questions to the DNS about who a message is from. RFC 7208 §4.6.4 allows SPF 10 mechanisms that ask, and each MX ten more.

@@ -4,7 +4,7 @@ use mail_auth::common::verify::VerifySignature;
 use mail_auth::{AuthenticatedMessage, DkimResult, MessageAuthenticator};
 
 use super::answers::{Answers, Question, Resolve};
-use super::judge::{settle, with_answers};
+use super::judge::{counts, settle, with_answers};
 use super::verdicts::{Chain, Word};
 use crate::base::{DomainName, limits};
 
@@ -21,7 +21,9 @@ pub(super) async fn validate(
     if is_empty && !message.has_arc_errors {
         return Chain { word: Word::None, domain: None };
     }
-    let domain = seals.last().and_then(|seal| DomainName::parse(&seal.header.d).ok());
+    // Of a chain that is out of order they are, too.
+    let last = seals.iter().max_by_key(|seal| seal.header.i);
+    let domain = last.and_then(|seal| DomainName::parse(&seal.header.d).ok());
     if !may_hold(message) {
         return Chain { word: Word::Fail, domain };
     }
@@ -45,6 +47,7 @@ fn may_hold(message: &AuthenticatedMessage<'_>) -> bool {
         // RFC 8301 §3.1
         && !is_sha1(signature.header.a)
         && !message.as_headers.iter().any(|seal| is_sha1(seal.header.a))
+        && counts(&signature.header.h)
         // RFC 8617 §4.1.2: a seal is made behind the signature, and can't be covered by it
         && !signature.header.h.iter().any(|name| name.eq_ignore_ascii_case("ARC-Seal"))
 }

@@ -174,10 +174,11 @@ pub(super) fn with_answers<'x, P>(
 }
 
 /// Puts in the hashes of the body that has streamed by. What is signed with SHA-1 counts as not signed (RFC 8301 §3.1), and
-/// so does what is one signature too many.
+/// so does what is one signature too many, or does not [count](counts) for what it covers.
 fn prepare(message: &mut AuthenticatedMessage<'_>, body: Option<Hashed>) {
     message.errors.clear();
-    message.dkim_headers.retain(|field| field.header.a != Algorithm::RsaSha1 && field.header.atps.is_none());
+    let is_good = |algorithm: Algorithm, covered: &[String]| algorithm != Algorithm::RsaSha1 && counts(covered);
+    message.dkim_headers.retain(|field| is_good(field.header.a, &field.header.h) && field.header.atps.is_none());
     message.dkim_headers.truncate(limits::DKIM_SIGNATURES);
     let hashed = body.unwrap_or_else(|| super::BodyHashes::default().finish());
     for (form, _, _, hash) in &mut message.body_hashes {
@@ -186,6 +187,13 @@ fn prepare(message: &mut AuthenticatedMessage<'_>, body: Option<Hashed>) {
             Canonicalization::Simple => hashed.simple.0.to_vec(),
         };
     }
+}
+
+/// Whether a signature over these fields says who a message is from, and can be verified in a time that does not grow with
+/// what a stranger writes: each name is looked for among all others.
+// RFC 6376 §5.4: From is among them
+pub(super) fn counts(covered: &[String]) -> bool {
+    covered.len() <= limits::SIGNED_FIELDS && covered.iter().any(|name| name.eq_ignore_ascii_case("From"))
 }
 
 fn signature(output: &DkimOutput<'_>) -> Option<Dkim> {

@@ -151,9 +151,13 @@ async fn without_a_sender_the_client_s_name_is_asked() {
 
 /// The message with a signature of `far.test`, and its record.
 fn signed(message: &str, form: Canonicalization) -> (String, String) {
+    signed_over(message, form, &["From", "Subject", "Date"])
+}
+
+fn signed_over(message: &str, form: Canonicalization, fields: &[&str]) -> (String, String) {
     let pair = KeyPair::generate(Algorithm::Ed25519).unwrap();
     let key = Ed25519Key::from_pkcs8_der(pair.private.expose()).unwrap();
-    let signer = DkimSigner::from_key(key).domain("far.test").selector("s1").headers(["From", "Subject", "Date"]);
+    let signer = DkimSigner::from_key(key).domain("far.test").selector("s1").headers(fields.iter().copied());
     let signer = signer.body_canonicalization(form).header_canonicalization(form);
     let signature = signer.sign(message.as_bytes()).unwrap().to_header();
     (signature + message, record_value(pair.algorithm, &pair.public))
@@ -234,6 +238,18 @@ async fn the_field_says_what_was_found() {
     let hostile = message.replace("s=s1", "s=s1;\r\n evil=pass");
     let seen = verdicts(&zone, "joe@far.test", &hostile).await;
     assert!(!seen.field(&name("mx.ours.test")).contains("evil"));
+}
+
+// RFC 6376 §5.4
+#[tokio::test]
+async fn a_signature_that_leaves_from_out_is_none() {
+    for (fields, expected) in [(["Subject", "From"], 1), (["Subject", "Date"], 0)] {
+        let (message, record) = signed_over(MESSAGE, Canonicalization::Relaxed, &fields);
+        let zone = Zone::default().text("s1._domainkey.far.test", &record);
+        let seen = verdicts(&zone, "joe@far.test", &message).await.dkim;
+        assert_eq!(seen.iter().filter(|one| one.word == Word::Pass).count(), expected, "{fields:?}");
+        assert_eq!(seen.len(), expected, "{fields:?}");
+    }
 }
 
 #[test]

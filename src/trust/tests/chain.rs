@@ -85,6 +85,10 @@ async fn nothing_is_asked_of_a_chain_that_can_not_hold() {
     check(sets(1).replacen("cv=none", "cv=none; h=From", 1)).await;
     check(sets(1).replace("h=From", "h=From:arc-seal")).await;
     check(sets(1).replace("bh=", "l=1; bh=")).await;
+    // RFC 6376 §5.4
+    check(sets(1).replace("h=From", "h=Subject")).await;
+    let names: String = (0..limits::SIGNED_FIELDS).map(|number| format!(":x{number}")).collect();
+    check(sets(1).replace("h=From", &format!("h=From{names}"))).await;
     check(sets(1).replace("rsa-sha256", "rsa-sha1")).await;
     check(sets(2).replacen("i=1; a=rsa-sha256", "i=1; a=rsa-sha1", 1)).await;
     check(sets(1).replace("i=1", "i=x")).await;
