@@ -77,6 +77,10 @@ impl Furnished {
         self.alias("away", &["bob@example.test", "bob@elsewhere.test"], false).await?;
         self.list("crew", Expn::Domain).await?;
         self.list("press", Expn::Public).await?;
+        for (local, expn) in [("secretary", Expn::Private), ("spokesman", Expn::Public)] {
+            let fields = AliasFields::leading_to(vec![address("ann@elsewhere.test")]);
+            self.put_alias(local, AliasFields { expn, ..fields }).await?;
+        }
         self.domain("catchall.test", DomainFields { catch_all: Some(address("bob@example.test")), ..fields }).await
     }
 

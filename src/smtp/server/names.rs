@@ -21,7 +21,9 @@ pub(super) fn verify(context: &Context, identity: Option<&Identity<Smtp>>, quest
             // RFC 5321 §3.5.3
             Resolution::TooFar => Reply::new(451, Enhanced(4, 4, 6), "This address leads too far"),
             Resolution::NotLocal => reply::NOT_VERIFIED.into(),
-            Resolution::Forwards { local, remote, .. } if local.is_empty() && remote.len() == 1 => {
+            Resolution::Forwards { local, remote, .. }
+                if local.is_empty() && remote.len() == 1 && may_see_targets(view, identity, address)? =>
+            {
                 let to = remote.first().map(ToString::to_string).unwrap_or_default();
                 Reply::new(251, Enhanced(2, 1, 5), format!("User not local; will forward to <{to}>"))
             }
@@ -157,6 +159,11 @@ fn alias_at(read: &impl Read, address: &Address) -> Result<Option<Alias>, StoreE
     let Some(domain) = directory::local_domain(read, name)? else { return Ok(None) };
     let address = Address { local: address.local.clone(), host: Host::Name(domain.name) };
     Ok(directory::alias(read, &address)?.filter(|alias| alias.fields.enabled))
+}
+
+/// The same of whatever has that address: who an account forwards to is no secret.
+fn may_see_targets(view: &View, identity: Option<&Identity<Smtp>>, address: &Address) -> Result<bool, StoreError> {
+    alias_at(view, address)?.map_or(Ok(true), |alias| may_see(view, identity, &alias))
 }
 
 /// Whether the client may know who is in a list: those who run the server or the domain, its members, and whom it is open
