@@ -391,6 +391,10 @@ impl Work {
 
     async fn work(&self, task: Task) -> Result<Value, Failed> {
         let (mut tally, mut after) = (Tally::default(), None);
+        let is_urgent = self.doing.as_ref().is_some_and(act::is_urgent);
+        if is_urgent {
+            self.context.delivery.urge();
+        }
         loop {
             if task.cancel.is_cancelled() {
                 return Err(Failed { problem: "it was ended half-way".into(), result: Some(tally.result()) });
@@ -414,23 +418,21 @@ impl Work {
             task.report(Progress { done: tally.done + tally.refused, total: None, unit: "entries".into() });
             match next {
                 Some(next) => after = Some(next),
-                None => return Ok(tally.result()),
+                None => break,
             }
         }
+        if is_urgent {
+            self.context.delivery.wake();
+        }
+        Ok(tally.result())
     }
 
     async fn act_once(&self, action: Action, ids: &[QueueId], actor: &str) -> Result<(), WriteError<Refused>> {
         let context = &self.context;
-        let (is_urgent, claims) = (act::is_urgent(&action), act::claims(context, ids, &action)?);
-        if is_urgent {
-            context.delivery.urge();
-        }
+        let claims = act::claims(context, ids, &action)?;
         let op = Act { entries: ids.to_vec(), action, actor: actor.to_owned(), at: context.clock.now() };
         context.store.write(op).await?.into_inner();
         drop(claims);
-        if is_urgent {
-            context.delivery.wake();
-        }
         Ok(())
     }
 
