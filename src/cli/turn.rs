@@ -89,7 +89,7 @@ pub struct PeerFields {
     /// A verb that it may use, or we at its side; repeatable
     #[arg(long = "verb", value_name = "VERB")]
     verbs: Vec<Verb>,
-    /// Who dials [default: both with --host, else accept]
+    /// Who dials [default: both with --host, initiate where only our certificate is shown, else accept]
     #[arg(long)]
     direction: Option<Direction>,
     /// Where we dial it, as in mail.example.org or [192.0.2.1]
@@ -157,8 +157,7 @@ impl Fields for Box<PeerFields> {
         let mechanisms = several(self.mechanisms.iter().map(|name| name.to_uppercase()).collect());
         let by_certificate = self.client_cert.is_some() || mechanisms == Some(json!(["EXTERNAL"]));
         let auth = match self.user {
-            Some(user) if user.is_empty() => Some(Value::Null),
-            None if by_certificate => {
+            user if by_certificate && user.as_deref().is_none_or(str::is_empty) => {
                 // In the place of those that the peer has.
                 let gone = || (!asks).then_some(Value::Null);
                 Some(Value::Object(given([
@@ -167,10 +166,17 @@ impl Fields for Box<PeerFields> {
                     ("client_cert_sha256", self.client_cert.map(Value::from)),
                 ])))
             }
+            Some(user) if user.is_empty() => Some(Value::Null),
             user => {
+                // The certificate goes.
+                let gone = (user.is_some() && !asks).then_some(Value::Null);
                 let secret = secret.map(|secret| secret.expose().clone().into());
-                let fields =
-                    given([("sasl_user", user.map(Value::from)), ("mechanisms", mechanisms), ("secret", secret)]);
+                let fields = given([
+                    ("sasl_user", user.map(Value::from)),
+                    ("mechanisms", mechanisms),
+                    ("secret", secret),
+                    ("client_cert_sha256", gone),
+                ]);
                 (!fields.is_empty()).then_some(Value::Object(fields))
             }
         };
@@ -270,7 +276,7 @@ mod tests {
             "turn peer put branch --verb atrn --verb etrn --domain b.test --host [192.0.2.1] --user b --pin ab",
             Some(json!({
                 "verbs": ["atrn", "etrn"], "domains": ["b.test"], "host": "[192.0.2.1]",
-                "auth": {"sasl_user": "b"}, "tls": {"mode": "pinned", "server_cert_sha256": "ab"},
+                "auth": {"sasl_user": "b", "client_cert_sha256": null}, "tls": {"mode": "pinned", "server_cert_sha256": "ab"},
             })),
         );
         check(
@@ -283,7 +289,8 @@ mod tests {
         check(
             "turn peer set branch --user b --mechanism cram-md5 --mechanism PLAIN --tls-required false",
             Some(json!({
-                "auth": {"sasl_user": "b", "mechanisms": ["CRAM-MD5", "PLAIN"]}, "tls": {"required": false},
+                "auth": {"sasl_user": "b", "mechanisms": ["CRAM-MD5", "PLAIN"], "client_cert_sha256": null},
+                "tls": {"required": false},
             })),
         );
         check("turn peer set branch --mechanism plain", Some(json!({"auth": {"mechanisms": ["PLAIN"]}})));
@@ -294,6 +301,12 @@ mod tests {
         check(
             "turn peer set hub --mechanism external",
             Some(json!({"auth": {"sasl_user": null, "mechanisms": ["EXTERNAL"]}})),
+        );
+        check("turn peer set branch --user b", Some(json!({"auth": {"sasl_user": "b", "client_cert_sha256": null}})));
+        check("turn peer set branch --user ", Some(json!({"auth": null})));
+        check(
+            "turn peer put hub --user  --mechanism EXTERNAL --host hub.test",
+            Some(json!({"host": "hub.test", "auth": {"sasl_user": null, "mechanisms": ["EXTERNAL"]}})),
         );
         check("turn peer put branch --user b --client-cert ab", None);
         check("turn secret", Some(Value::Null));

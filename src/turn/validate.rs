@@ -50,7 +50,7 @@ fn check_certificate(read: &impl Read, name: &str, fields: &PeerFields) -> Resul
     match &fields.client_certificate {
         Some(_) if !fields.is_certified() => refuse("a certificate is shown by the mechanism EXTERNAL".into()),
         None if fields.is_certified() && fields.direction.accepts() => {
-            refuse("a peer that dials us by EXTERNAL needs the SHA-256 of the certificate that it shows".into())
+            refuse("a peer that dials us by EXTERNAL needs the SHA-256 of the certificate that it shows; where only we dial, the direction is initiate".into())
         }
         Some(sha256) if fields.direction.accepts() => {
             match peer_by_certificate(read, sha256)?.filter(|other| other.name != name) {

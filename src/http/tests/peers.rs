@@ -249,6 +249,11 @@ async fn a_peer_is_known_by_a_certificate() {
     assert_eq!(patch(&site, dialled).await.body["auth"]["mechanisms"], json!(["EXTERNAL"]));
     let state = site.get("/api/v1/state").await;
     assert_eq!(state.body["peers"]["branch"]["auth"], json!({"mechanisms": ["EXTERNAL"]}));
+    // Then nobody has to say who dials.
+    let hub =
+        json!({"verbs": ["turn"], "domains": ["hub.test"], "host": "hub.test", "auth": {"mechanisms": ["EXTERNAL"]}});
+    let hub = site.write(Method::PUT, "/api/v1/turn/peers/hub", hub).await;
+    assert_eq!((hub.status.as_u16(), &hub.body["direction"]), (201, &json!("initiate")), "{}", hub.body);
     let other = json!({"verbs": ["atrn"], "domains": ["other.test"], "auth": {"client_cert_sha256": "01".repeat(32)}});
     assert_eq!(site.write(Method::PUT, "/api/v1/turn/peers/other", other).await.status, 201);
     for (auth, pointer, code) in [

@@ -83,6 +83,11 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// A certificate is all, and the peer has none: only ours is shown.
+    pub(super) fn is_shown_ours(&self) -> bool {
+        self.mechanisms == [Mechanism::External] && self.client_certificate.is_none()
+    }
+
     /// No login.
     pub(super) fn none() -> Self {
         let (login, client_certificate, keeps_secret) = (None, None, false);
@@ -152,7 +157,10 @@ impl PeerAuthInput {
         let mut exclude = |pointer: &str, message: &str| faults.push(Fault::body(pointer, "excluded", message));
         if self.sasl_user.is_some() || self.secret.is_some() {
             let pointer = if self.sasl_user.is_some() { "/auth/sasl_user" } else { "/auth/secret" };
-            exclude(pointer, "either a user name and a secret, or a certificate: leave one of them out");
+            exclude(
+                pointer,
+                "either a user name and a secret, or a certificate: null takes away what is there of the other, EXTERNAL among the mechanisms too",
+            );
         } else if mechanisms.is_some_and(|mechanisms| mechanisms != by_certificate) {
             exclude("/auth/mechanisms", "EXTERNAL alone is by certificate: leave the others out");
         }

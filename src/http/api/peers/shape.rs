@@ -61,7 +61,8 @@ pub(in crate::http) struct PeerInput {
     /// Which verbs it may use, or we at its side.
     #[schema(min_items = 1, max_items = 3)]
     verbs: Vec<PeerVerb>,
-    /// Who dials. Default: `both` when there is a host, else `accept`.
+    /// Who dials. Default: `both` when there is a host, but `initiate` where our certificate alone is shown (EXTERNAL without
+    /// `client_cert_sha256`); else `accept`.
     #[serde(default)]
     direction: Option<PeerDirection>,
     /// Where we dial it, a name or an address literal as `[192.0.2.1]`; also where its mail is sent when it is released.
@@ -283,6 +284,8 @@ impl PeerInput {
         let (Ok(tls), true) = (tls, faults.is_empty()) else { return Err(Problem::invalid(faults)) };
         let direction = match self.direction {
             Some(direction) => direction.read(),
+            // It would have to show a certificate of its own, too.
+            None if host.is_some() && wanted.is_shown_ours() => Direction::Initiate,
             None if host.is_some() => Direction::Both,
             None => Direction::Accept,
         };
