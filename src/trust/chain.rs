@@ -38,7 +38,8 @@ pub(super) async fn validate(
     Chain { word: if holds { Word::Pass } else { Word::Fail }, domain }
 }
 
-/// What the evaluator leaves to others: it takes a seal without any signature for no chain at all, and SHA-1.
+/// What the evaluator leaves to others: it takes a seal without any signature for no chain at all, SHA-1, and
+/// signatures that leave From out.
 fn may_hold(message: &AuthenticatedMessage<'_>) -> bool {
     let Some(signature) = message.ams_headers.last() else { return false };
     let is_sha1 = |algorithm: Algorithm| algorithm == Algorithm::RsaSha1;

@@ -161,7 +161,7 @@ fn alias_at(read: &impl Read, address: &Address) -> Result<Option<Alias>, StoreE
     Ok(directory::alias(read, &address)?.filter(|alias| alias.fields.enabled))
 }
 
-/// The same of whatever has that address: who an account forwards to is no secret.
+/// Whether the client may know where that address leads: an alias as by EXPN; who an account forwards to is no secret.
 fn may_see_targets(view: &View, identity: Option<&Identity<Smtp>>, address: &Address) -> Result<bool, StoreError> {
     alias_at(view, address)?.map_or(Ok(true), |alias| may_see(view, identity, &alias))
 }
