@@ -99,6 +99,9 @@ pub const TRANSACTION_RECIPIENTS: usize = 100;
 pub const SESSIONS_AT_FIRST: usize = 2;
 /// Entries of one destination that are in memory to be sent next.
 pub const WINDOW_ENTRIES: usize = 500;
+/// Entries of a sender that are while nobody there has answered, beside those of the same message: as long as dead hosts are
+/// waited for, their mail takes room from all the others.
+pub const WINDOW_ENTRIES_AT_FIRST: usize = 4;
 /// Entries of all destinations that are.
 pub const WINDOWS_ENTRIES: usize = 10_000;
 /// Senders of whom a destination knows apart where what found no room begins.

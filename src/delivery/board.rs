@@ -128,8 +128,9 @@ impl Board {
         while let Some(key) = self.neediest(inner, now) {
             let Some(bundle) = inner.pop(&key) else { break };
             let Some(destination) = inner.destinations.get_mut(&key) else { break };
-            destination.sessions += 1;
             let is_first = destination.is_first();
+            let others = destination.sessions;
+            destination.sessions += 1;
             let way = destination.way.clone();
             let mut seat = Seat::new(key, Arc::clone(self), inner.urges);
             if let Some(site) = destination.site.clone()
@@ -138,7 +139,7 @@ impl Board {
             {
                 seat.site = Some(site);
             }
-            let is_aside = is_first && self.has_room_aside(inner);
+            let is_aside = is_first && self.has_room_aside(inner, others);
             *if is_aside { &mut inner.aside } else { &mut inner.places } += 1;
             seat.is_aside = is_aside;
             started.push((seat, way, bundle));
@@ -149,8 +150,8 @@ impl Board {
     fn neediest(&self, inner: &Inner, now: Timestamp) -> Option<String> {
         // Who was answered goes before who has not begun.
         let free = self.connections_max.saturating_sub(inner.places + inner.returning);
-        let has_room_aside = self.has_room_aside(inner);
-        if free == 0 && !has_room_aside || inner.is_paused {
+        let (has_aside, has_second) = (self.has_room_aside(inner, 0), self.has_room_aside(inner, 1));
+        if free == 0 && !has_aside || inner.is_paused {
             return None;
         }
         let needy = inner.destinations.iter().filter(|(_, destination)| {
@@ -164,9 +165,10 @@ impl Board {
                 (None, _) => self.connections_max / 4,
             };
             let site = destination.site.as_ref().and_then(|site| inner.sites.get(site));
+            let has_aside = if destination.sessions == 0 { has_aside } else { has_second };
             !destination.ready.is_empty()
                 && destination.sessions < destination.limit.min(self.per_destination_max)
-                && (free > reserved || has_room_aside && destination.is_first())
+                && (free > reserved || has_aside && destination.is_first())
                 // Where nobody can be reached, who asks is put off.
                 && site.is_none_or(|pace| pace.has_room(now) || pace.is_broken())
         });
@@ -175,10 +177,11 @@ impl Board {
         needy.min_by_key(|(_, destination)| (destination.sessions, first(destination))).map(|(key, _)| key.clone())
     }
 
-    /// Whether one more session may begin without a place: not where as many as there are places were answered
-    /// and wait for theirs.
-    fn has_room_aside(&self, inner: &Inner) -> bool {
-        inner.aside < limits::SESSIONS_ASIDE && inner.returning < self.connections_max
+    /// Whether a destination that has so many sessions may have one more without a place: not where as many as there are
+    /// places were answered and wait for theirs. Half of the room is for first sessions: one finds a dead host as well as two.
+    fn has_room_aside(&self, inner: &Inner, others: usize) -> bool {
+        let room = if others == 0 { limits::SESSIONS_ASIDE } else { limits::SESSIONS_ASIDE / 2 };
+        inner.aside < room && inner.returning < self.connections_max
     }
 
     /// The next bundle for a session of that destination.
@@ -244,11 +247,12 @@ impl Board {
         if let Some(pace) = destination.site.as_ref().and_then(|site| inner.sites.get_mut(site)) {
             pace.answered(delivered, self.per_destination_max);
         }
-        destination.is_known = true;
+        let is_new = !std::mem::replace(&mut destination.is_known, true);
         let had_trouble = destination.trouble.take().is_some();
         let limit = destination.limit.saturating_add(delivered).min(self.per_destination_max);
         let grew = std::mem::replace(&mut destination.limit, limit) < limit;
-        if had_trouble || grew && !destination.ready.is_empty() {
+        let has_more = is_new && destination.ready.has_passed_over();
+        if had_trouble || has_more || grew && !destination.ready.is_empty() {
             self.changed.notify_one();
         }
     }

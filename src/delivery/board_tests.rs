@@ -2,7 +2,7 @@ use std::collections::BinaryHeap;
 
 use super::super::way::To;
 use super::*;
-use crate::base::{Enhanced, MessageId, TlsWish};
+use crate::base::{Enhanced, Host, MessageId, TlsWish};
 use crate::queue::{Stage, Words};
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -43,6 +43,13 @@ impl Scene {
         last
     }
 
+    /// Somebody there has answered.
+    fn know(&mut self, domain: &str) {
+        let way = Way { to: To::Mx(Host::Name(domain.parse().unwrap())), tls: TlsWish::Policy };
+        let mut inner = self.board.lock();
+        inner.destinations.entry(way.key()).or_insert_with(|| Destination::new(way)).is_known = true;
+    }
+
     /// Begins the sessions that there is room for; says how many each destination has.
     fn staff(&mut self) -> Vec<(String, usize)> {
         self.seats.extend(self.board.staff(NOW).into_iter().map(|(seat, _, bundle)| (seat, bundle)));
@@ -81,6 +88,7 @@ impl Scene {
 #[test]
 fn sessions_rise_with_success_up_to_the_limit_of_a_destination() {
     let mut scene = Scene::new(100, 5);
+    scene.know("a.test");
     scene.offer("a.test", 100, 0);
     assert_eq!(scene.staff(), [("a.test".into(), limits::SESSIONS_AT_FIRST)]);
     scene.board.answered("mx a.test", 1);
@@ -115,6 +123,7 @@ fn a_window_is_bounded_and_asks_for_more_when_it_is_nearly_empty() {
     let mut scene = Scene::new(8, 1);
     // Half of it is free for other senders.
     let window = limits::WINDOW_ENTRIES as u64 / 2;
+    scene.know("a.test");
     assert_eq!(scene.offer("a.test", window, 7), Offered::Taken);
     assert_eq!(scene.offer("a.test", 3, 8), Offered::Later);
     assert_eq!(scene.board.take_hungry(NOW), None);
@@ -128,6 +137,20 @@ fn a_window_is_bounded_and_asks_for_more_when_it_is_nearly_empty() {
         Some((Wanted::from([("mx a.test".into(), hungry)]), (Timestamp(8), first)))
     );
     assert_eq!(scene.board.take_hungry(NOW), None);
+}
+
+#[test]
+fn little_waits_for_the_first_answer_and_the_rest_is_looked_for_behind_it() {
+    let mut scene = Scene::new(8, 1);
+    let few = limits::WINDOW_ENTRIES_AT_FIRST as u64;
+    assert_eq!(scene.offer("a.test", few, 7), Offered::Taken);
+    assert_eq!(scene.offer("a.test", 9, 8), Offered::Later);
+    assert_eq!(scene.board.take_hungry(NOW), None);
+    scene.staff();
+    assert_eq!(scene.board.take_hungry(NOW), None, "not before somebody answers");
+    scene.board.answered("mx a.test", 1);
+    let (wanted, place) = scene.board.take_hungry(NOW).unwrap();
+    assert_eq!((wanted.len(), place.0), (1, Timestamp(8)));
 }
 
 #[test]
@@ -162,7 +185,9 @@ fn a_destination_in_trouble_postpones_what_was_due_and_is_tried_by_one_at_a_time
 
 #[test]
 fn recipients_of_a_message_go_together_up_to_what_every_server_takes() {
-    let (board, claims) = (Arc::new(Board::new(8, 8, Urges::default())), Claims::default());
+    let mut scene = Scene::new(8, 8);
+    scene.know("a.test");
+    let Scene { board, claims, .. } = scene;
     let address: Address = "b@a.test".parse().unwrap();
     let way = Way { to: To::Mx(address.host.clone()), tls: TlsWish::Policy };
     for number in 0..250 {
@@ -180,12 +205,16 @@ fn recipients_of_a_message_go_together_up_to_what_every_server_takes() {
 #[test]
 fn a_sender_with_much_does_not_keep_another_waiting() {
     let mut scene = Scene::new(8, 1);
+    scene.know("a.test");
     scene.offer_from("bulk@us.test", "a.test", 1000, 1, NOW);
     assert_eq!(scene.offer_from("one@us.test", "a.test", 1, 9, NOW), Offered::Taken);
     scene.staff();
     assert_eq!(scene.seats[0].1.turn.sender, "bulk@us.test");
     assert_eq!(scene.board.next("mx a.test").unwrap().turn.sender, "one@us.test");
     // Nor where it goes elsewhere.
+    let mut scene = Scene::new(8, 1);
+    scene.offer_from("bulk@us.test", "a.test", 9, 1, NOW);
+    assert_eq!(scene.offer_from("one@us.test", "a.test", 1, 9, NOW), Offered::Taken, "where nobody has answered");
     let mut scene = Scene::new(2, 1);
     for number in 0..20_000 {
         scene.offer_from("bulk@us.test", &format!("d{number}.test"), 1, 1, NOW);
@@ -223,20 +252,27 @@ fn who_waits_for_a_server_has_no_place_until_it_answers() {
     assert_eq!((inner.places, inner.aside, inner.returning), (0, 0, 0));
 }
 
-/// Milliseconds until all mail has gone to so many destinations that answer, beside so many that never do: five messages
+/// Milliseconds until all mail has gone to so many destinations that answer, beside so many that never do: so many messages
 /// for each, 50 ms for a connection, 20 ms a message, as in reality 64 places.
-fn simulate(alive: usize, dead: usize) -> u64 {
+fn simulate(alive: usize, dead: usize, messages: usize) -> u64 {
     let (mut scene, mut clock, mut heap) = (Scene::new(64, 16), 0, BinaryHeap::new());
-    for number in 0..alive.max(dead) {
-        for (kind, count) in [("dead", dead), ("alive", alive)] {
-            if number < count {
-                scene.offer(&format!("{kind}{number}.test"), 5, 1);
-            }
+    let mut waiting: BTreeMap<String, usize> = BTreeMap::new();
+    waiting.extend((0..dead).map(|number| (format!("mx dead{number}.test"), messages)));
+    waiting.extend((0..alive).map(|number| (format!("mx alive{number}.test"), messages)));
+    let names: Vec<String> = waiting.keys().cloned().collect();
+    let offer = |scene: &mut Scene, waiting: &mut BTreeMap<String, usize>, key: &String| {
+        let left = waiting.get_mut(key).unwrap();
+        while *left > 0 && scene.offer(key.trim_start_matches("mx "), 1, 1) == Offered::Taken {
+            *left -= 1;
         }
-    }
-    let (mut sessions, mut left) = (HashMap::new(), alive * 5);
+    };
+    names.iter().for_each(|key| offer(&mut scene, &mut waiting, key));
+    let (mut sessions, mut left) = (HashMap::new(), alive * messages);
     let mut begun = 0_usize;
     while left > 0 {
+        if let Some((wanted, _)) = scene.board.take_hungry(NOW.plus_ms(clock)) {
+            wanted.keys().for_each(|key| offer(&mut scene, &mut waiting, key));
+        }
         for (seat, _, bundle) in scene.board.staff(NOW.plus_ms(clock)) {
             begun += 1;
             let wait_ms = if seat.key.starts_with("mx dead") { limits::FIRST_CONNECT_MS } else { 50 };
@@ -272,13 +308,31 @@ fn simulate(alive: usize, dead: usize) -> u64 {
 
 #[test]
 fn hosts_that_do_not_answer_do_not_slow_those_that_do() {
-    let (alone, beside) = (simulate(500, 0), simulate(500, 500));
-    assert!(beside <= alone + alone / 4, "{beside} ms and not {alone}");
+    for (hosts, messages) in [(500, 5), (100, 25)] {
+        let (alone, beside) = (simulate(hosts, 0, messages), simulate(hosts, hosts, messages));
+        assert!(beside <= alone + alone / 4, "{beside} ms and not {alone}, with {messages} messages for each");
+    }
+}
+
+#[test]
+fn a_second_session_keeps_no_first_one_from_beginning() {
+    let mut scene = Scene::new(4, 4);
+    for number in 0..limits::SESSIONS_ASIDE {
+        if number == limits::SESSIONS_ASIDE / 2 {
+            scene.staff();
+        }
+        scene.offer(&format!("d{number}.test"), 2, 1);
+    }
+    assert_eq!(scene.staff().len(), limits::SESSIONS_ASIDE, "each has one");
+    let mut scene = Scene::new(4, 4);
+    scene.offer("alone.test", 2, 1);
+    assert_eq!(scene.staff(), [("alone.test".into(), 2)]);
 }
 
 #[test]
 fn destinations_with_the_same_servers_share_their_sessions() {
     let mut scene = Scene::new(100, 5);
+    scene.know("a.test");
     for domain in ["a.test", "b.test", "c.test"] {
         scene.offer(domain, 5, 1);
     }

@@ -73,8 +73,13 @@ impl Destination {
             Some(_) if !self.ready.is_empty() && !self.ready.completes(turn, id.message) => Offered::Later,
             Some(_) => Offered::Taken,
             None if !self.ready.has_room(&turn.sender) => Offered::Later,
+            None if self.is_full_at_first(&turn.sender) && !self.ready.completes(turn, id.message) => Offered::Later,
             None => Offered::Taken,
         }
+    }
+
+    fn is_full_at_first(&self, sender: &str) -> bool {
+        self.is_first() && self.ready.len_of(sender) >= limits::WINDOW_ENTRIES_AT_FIRST
     }
 
     /// Whether more may be taken in; `true`: one message alone, to try.
@@ -82,6 +87,8 @@ impl Destination {
         match &self.trouble {
             Some(trouble) if now >= trouble.again_at && self.sessions == 0 && self.ready.is_empty() => Some(true),
             Some(_) => None,
+            // What waits for an answer is not looked for again and again.
+            None if self.is_first() && !self.ready.is_empty() => None,
             None => Some(false),
         }
     }

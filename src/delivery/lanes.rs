@@ -98,6 +98,11 @@ impl Lanes {
         self.entries
     }
 
+    /// The same of one sender.
+    pub(super) fn len_of(&self, sender: &str) -> usize {
+        self.lanes.get(sender).map_or(0, |lane| lane.entries)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.entries == 0
     }
@@ -110,7 +115,7 @@ impl Lanes {
     /// Whether a sender may have one more in the window.
     pub(super) fn has_room(&self, sender: &str) -> bool {
         let free = limits::WINDOW_ENTRIES.saturating_sub(self.entries);
-        self.lanes.get(sender).map_or(0, |lane| lane.entries) < free
+        self.len_of(sender) < free
     }
 
     /// Takes an entry into the window, beside others of its message.

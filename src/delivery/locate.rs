@@ -1,5 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 
+use futures_util::future::join_all;
+
 use super::Context;
 use super::dane::{self, Signed};
 use super::servers::{Candidate, Own, Server, Unroutable, servers};
@@ -103,23 +105,4 @@ async fn by_host(context: &Context, host: &Host, port: u16) -> Result<Vec<Server
         signed: Signed::default(),
     };
     Ok(addresses.into_iter().take(crate::base::limits::SERVERS_TRIED).map(server).collect())
-}
-
-/// Waits for some futures together, and gives what they gave in their order.
-async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut waiting: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
-    std::future::poll_fn(|cx| {
-        let mut is_ready = true;
-        for (future, output) in &mut waiting {
-            if output.is_none() {
-                match future.as_mut().poll(cx) {
-                    std::task::Poll::Ready(value) => *output = Some(value),
-                    std::task::Poll::Pending => is_ready = false,
-                }
-            }
-        }
-        if is_ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
-    waiting.into_iter().filter_map(|(_, output)| output).collect()
 }

@@ -1,6 +1,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
+
 use super::Context;
 use super::board::{Board, Due, Wanted};
 use super::claims::{Claim, Claims};
@@ -35,6 +37,24 @@ struct Found {
     is_owed: bool,
 }
 
+/// What a look has come to.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    /// Behind which place it would go on; `None`: it has come to the end.
+    pub(super) left: Option<Place>,
+    /// Entries that were looked at.
+    seen: usize,
+    /// Of these, what will be sent.
+    taken: usize,
+}
+
+impl Looked {
+    /// Whether there is more, and half of what was seen could begin: the rest is not kept waiting.
+    pub(super) fn is_worth_going_on(&self) -> bool {
+        self.left.is_some() && self.taken * 2 >= self.seen
+    }
+}
+
 enum What {
     Send(Way),
     /// Its sender wants it to be sent no earlier than this.
@@ -54,19 +74,18 @@ enum What {
 
 /// Looks at what is due, in slices: hands the board what it has room for, parks what is held for peers, postpones what is
 /// for destinations that can't be reached, holds what a rule is for, and ends what nobody has fetched and holds whose
-/// time is over. After [`limits::SCHEDULE_SLICES`] it says behind which place it would go on, so that what it has found
-/// can begin; `None`: it has come to the end.
+/// time is over. After [`limits::SCHEDULE_SLICES`] it ends, so that what it has found can begin.
 ///
 /// # Errors
 /// [`StoreError`].
-pub(super) async fn scan(context: &Arc<Context>, board: &Board, scope: Scope) -> Result<Option<Place>, StoreError> {
+pub(super) async fn scan(context: &Arc<Context>, board: &Board, scope: Scope) -> Result<Looked, StoreError> {
     let (now, spans) = context.due();
     let (start, wanted) = match scope {
         Scope::From(from) => (from, None),
         // What is read stands behind a place: from the first of that moment on, so that this one is among it.
         Scope::Of(wanted, place) => (Some((place.0, FIRST)), Some(wanted)),
     };
-    let mut slices = 0;
+    let (mut slices, mut looked) = (0, Looked::default());
     for (from, to) in spans {
         let mut after = start.filter(|start| start.0 >= from).or((from > Timestamp(0)).then_some((from, FIRST)));
         loop {
@@ -74,7 +93,8 @@ pub(super) async fn scan(context: &Arc<Context>, board: &Board, scope: Scope) ->
                 break;
             }
             if let Some(after) = after.filter(|_| slices == limits::SCHEDULE_SLICES) {
-                return Ok(Some(after));
+                looked.left = Some(after);
+                return Ok(looked);
             }
             slices += 1;
             let slice = read(context, now, to, after).await?;
@@ -84,22 +104,23 @@ pub(super) async fn scan(context: &Arc<Context>, board: &Board, scope: Scope) ->
                 // What was queued behind the beginning of a pause is not sent by whoever looked for one before.
                 board.pause(true);
             }
+            looked.seen += slice.found.len();
             let mut todo = Todo::default();
             for found in slice.found {
                 todo.take(found, context, wanted.as_ref());
             }
-            todo.offer(context, board, now);
+            looked.taken += todo.offer(context, board, now);
             todo.write(context, now).await;
             let is_sated = wanted.as_ref().is_some_and(|wanted| board.is_sated(wanted));
             if is_sated {
-                return Ok(None);
+                return Ok(looked);
             }
             if !slice.has_more {
                 break;
             }
         }
     }
-    Ok(None)
+    Ok(looked)
 }
 
 /// Before every id.
@@ -265,10 +286,11 @@ impl Todo {
         }
     }
 
-    /// Offers what is to be sent; what is for a destination that can't be reached is postponed.
-    fn offer(&mut self, context: &Context, board: &Board, now: Timestamp) {
+    /// Offers what is to be sent; what is for a destination that can't be reached is postponed. How many will be sent.
+    fn offer(&mut self, context: &Context, board: &Board, now: Timestamp) -> usize {
         let (offers, owed) = (std::mem::take(&mut self.offers), std::mem::take(&mut self.owed));
         let offered = board.offer(&offers, &context.claims, now);
+        let taken = offered.iter().filter(|offered| **offered == Offered::Taken).count();
         for (((way, due), is_owed), offered) in offers.into_iter().zip(owed).zip(offered) {
             let Offered::Postpone(until) = offered else { continue };
             match board.trouble(&way.key()).filter(|_| is_owed) {
@@ -276,6 +298,7 @@ impl Todo {
                 None => self.postpone.entry(until).or_default().push((due.id, due.at)),
             }
         }
+        taken
     }
 
     fn settle(&mut self, id: QueueId, attempt: Attempt, claims: &Claims) {
@@ -292,9 +315,9 @@ impl Todo {
             let hold_expiry_seconds = policy.hold_expiry_seconds;
             put(&context.store, Park { entries, peer: Some(peer), hold_expiry_seconds, at: now }).await;
         }
-        for (until, entries) in self.postpone {
-            put(&context.store, Postpone { entries, until }).await;
-        }
+        // Together, so that they share a commit: each destination has its own time.
+        let postpone = self.postpone.into_iter();
+        join_all(postpone.map(|(until, entries)| put(&context.store, Postpone { entries, until }))).await;
         if !self.release.is_empty() {
             put(&context.store, EndHold { entries: self.release, at: now }).await;
         }

@@ -14,8 +14,9 @@ use crate::net::Sessions;
 use crate::queue::{self, QUEUE_TOPIC, ROUTE_TOPIC, next_due};
 use crate::store::{StoreError, Watch};
 
-/// How many times as long as a look at the schedule has taken nothing is looked at.
+/// How many times as long as a look at the schedule has taken nothing is looked at, and for how long at most.
 const LOOKS_REST: u32 = 9;
+const LOOKS_REST_MAX: Duration = Duration::from_secs(1);
 
 /// Before every place of the schedule.
 const START: Place = (Timestamp(0), FIRST);
@@ -125,13 +126,14 @@ impl Scheduler {
         }
         let began = Instant::now();
         if self.has_to_look() && began >= self.rests_until {
-            self.look().await?;
-            self.rests_until = Instant::now() + began.elapsed() * LOOKS_REST;
+            let goes_on = self.look().await?;
+            let rest = (began.elapsed() * LOOKS_REST).min(LOOKS_REST_MAX);
+            self.rests_until = Instant::now() + if goes_on { Duration::ZERO } else { rest };
         }
         self.begin();
         if let Some((wanted, place)) = self.board.take_hungry(self.context.now()) {
-            let last = scan(&self.context, &self.board, Scope::Of(wanted.clone(), place)).await?;
-            if let Some(last) = last {
+            let looked = scan(&self.context, &self.board, Scope::Of(wanted.clone(), place)).await?;
+            if let Some(last) = looked.left {
                 // What was not found may stand further behind.
                 self.board.look_on(&wanted, last);
                 self.board.changed.notify_one();
@@ -160,8 +162,8 @@ impl Scheduler {
         self.look_whole || self.look_new || self.rest.is_some()
     }
 
-    /// What is new is looked at first, however much of the schedule is still to be.
-    async fn look(&mut self) -> Result<(), StoreError> {
+    /// What is new is looked at first, however much of the schedule is still to be. Whether it is to go on at once.
+    async fn look(&mut self) -> Result<bool, StoreError> {
         let (now, spans) = self.context.due();
         // First, since it makes the room that an overflow waits for.
         self.board.tidy(now);
@@ -177,16 +179,18 @@ impl Scheduler {
         if std::mem::take(&mut self.look_new)
             && let Some(from) = self.looked_at
         {
-            let left = scan(&self.context, &self.board, Scope::From(Some((from, FIRST)))).await?;
+            let looked = scan(&self.context, &self.board, Scope::From(Some((from, FIRST)))).await?;
             // Where that is more than one turn takes, it is looked at with the rest.
-            self.rest = self.rest.into_iter().chain(left).min();
+            self.rest = self.rest.into_iter().chain(looked.left).min();
             self.begin();
         }
+        let mut goes_on = false;
         if let Some(rest) = self.rest.take() {
-            self.rest = scan(&self.context, &self.board, Scope::From(Some(rest))).await?;
+            let looked = scan(&self.context, &self.board, Scope::From(Some(rest))).await?;
+            (goes_on, self.rest) = (looked.is_worth_going_on(), looked.left);
         }
         self.looked_at = Some(Timestamp(now.0.saturating_sub(limits::SCHEDULE_SLACK_MS)));
-        Ok(())
+        Ok(goes_on)
     }
 
     fn begin(&self) {
