@@ -268,15 +268,20 @@ impl Board {
         }
     }
 
-    /// A server wants to be left alone for a while, or does not answer: it is tried last.
-    pub(super) fn rest(&self, server: SocketAddr, until: Timestamp, now: Timestamp) {
+    /// A server wants to be left alone for a while, or does not answer: it is tried last. `urges`: those that had been heeded
+    /// when the session began; whether it is not forgiven meanwhile.
+    pub(super) fn rest(&self, server: SocketAddr, until: Timestamp, now: Timestamp, urges: u64) -> bool {
         let mut inner = self.lock();
+        if urges != inner.urges {
+            return false;
+        }
         if inner.resting.len() >= limits::RESTING_SERVERS {
             inner.resting.retain(|_, until| *until > now);
         }
         if inner.resting.len() < limits::RESTING_SERVERS {
             inner.resting.insert(server, until);
         }
+        true
     }
 
     /// Whether that server is to be tried last.

@@ -96,11 +96,16 @@ fn sessions_rise_with_success_up_to_the_limit_of_a_destination() {
     scene.board.answered("mx a.test", 50);
     assert_eq!(scene.staff(), [("a.test".into(), 5)]);
     scene.board.slowed("mx a.test");
-    scene.board.rest("192.0.2.1:25".parse().unwrap(), NOW.plus_ms(5), NOW);
+    assert!(scene.board.rest("192.0.2.1:25".parse().unwrap(), NOW.plus_ms(5), NOW, 0));
     scene.seats.clear();
     assert_eq!(scene.staff(), [("a.test".into(), 2)]);
     assert!(scene.board.rests("192.0.2.1:25".parse().unwrap(), NOW));
     assert!(!scene.board.rests("192.0.2.1:25".parse().unwrap(), NOW.plus_ms(5)));
+    // What a session has found that began before somebody wanted mail to be tried now is forgiven.
+    scene.board.urges.add();
+    assert!(!scene.board.rest("192.0.2.1:25".parse().unwrap(), NOW.plus_ms(5), NOW, 0));
+    assert!(!scene.board.rests("192.0.2.1:25".parse().unwrap(), NOW));
+    assert!(scene.board.rest("192.0.2.1:25".parse().unwrap(), NOW.plus_ms(5), NOW, 1));
 }
 
 #[test]
@@ -252,13 +257,13 @@ fn who_waits_for_a_server_has_no_place_until_it_answers() {
     assert_eq!((inner.places, inner.aside, inner.returning), (0, 0, 0));
 }
 
-/// Milliseconds until all mail has gone to so many destinations that answer, beside so many that never do: so many messages
+/// Milliseconds until all mail has gone to so many destinations that answer, beside so many that never do: five messages
 /// for each, 50 ms for a connection, 20 ms a message, as in reality 64 places.
-fn simulate(alive: usize, dead: usize, messages: usize) -> u64 {
+fn simulate(alive: usize, dead: usize) -> u64 {
     let (mut scene, mut clock, mut heap) = (Scene::new(64, 16), 0, BinaryHeap::new());
     let mut waiting: BTreeMap<String, usize> = BTreeMap::new();
-    waiting.extend((0..dead).map(|number| (format!("mx dead{number}.test"), messages)));
-    waiting.extend((0..alive).map(|number| (format!("mx alive{number}.test"), messages)));
+    waiting.extend((0..dead).map(|number| (format!("mx dead{number}.test"), 5)));
+    waiting.extend((0..alive).map(|number| (format!("mx alive{number}.test"), 5)));
     let names: Vec<String> = waiting.keys().cloned().collect();
     let offer = |scene: &mut Scene, waiting: &mut BTreeMap<String, usize>, key: &String| {
         let left = waiting.get_mut(key).unwrap();
@@ -267,10 +272,12 @@ fn simulate(alive: usize, dead: usize, messages: usize) -> u64 {
         }
     };
     names.iter().for_each(|key| offer(&mut scene, &mut waiting, key));
-    let (mut sessions, mut left) = (HashMap::new(), alive * messages);
-    let mut begun = 0_usize;
+    let (mut sessions, mut left) = (HashMap::new(), alive * 5);
+    let (mut begun, mut has_answered) = (0_usize, false);
     while left > 0 {
-        if let Some((wanted, _)) = scene.board.take_hungry(NOW.plus_ms(clock)) {
+        if std::mem::take(&mut has_answered)
+            && let Some((wanted, _)) = scene.board.take_hungry(NOW.plus_ms(clock))
+        {
             wanted.keys().for_each(|key| offer(&mut scene, &mut waiting, key));
         }
         for (seat, _, bundle) in scene.board.staff(NOW.plus_ms(clock)) {
@@ -295,7 +302,7 @@ fn simulate(alive: usize, dead: usize, messages: usize) -> u64 {
         }
         if speaks {
             scene.board.answered(&seat.key, 1);
-            left -= 1;
+            (has_answered, left) = (true, left - 1);
         }
         let next = if speaks { scene.board.next(&seat.key) } else { bundle };
         if let Some(bundle) = next {
@@ -308,10 +315,8 @@ fn simulate(alive: usize, dead: usize, messages: usize) -> u64 {
 
 #[test]
 fn hosts_that_do_not_answer_do_not_slow_those_that_do() {
-    for (hosts, messages) in [(500, 5), (100, 25)] {
-        let (alone, beside) = (simulate(hosts, 0, messages), simulate(hosts, hosts, messages));
-        assert!(beside <= alone + alone / 4, "{beside} ms and not {alone}, with {messages} messages for each");
-    }
+    let (alone, beside) = (simulate(500, 0), simulate(500, 500));
+    assert!(beside <= alone + alone / 4, "{beside} ms and not {alone}");
 }
 
 #[test]

@@ -296,8 +296,9 @@ impl Session {
     }
 
     fn not_connected(&mut self, server: &Server, stage: Stage, error: &ConnectionError) -> Tried {
-        self.rest(server);
-        self.board.slowed(&self.key);
+        if self.rest(server) {
+            self.board.slowed(&self.key);
+        }
         // RFC 3463 §3.5: no answer from host; bad connection
         let (enhanced, what) = match stage {
             Stage::Connect => (Enhanced(4, 4, 1), "connecting"),
@@ -310,11 +311,11 @@ impl Session {
         Tried::Failed(self.attempt(Some(server), stage, words))
     }
 
-    /// That address is tried last for a while.
-    fn rest(&self, server: &Server) {
+    /// That address is tried last for a while, where nobody has wanted it to be tried meanwhile.
+    fn rest(&self, server: &Server) -> bool {
         let now = self.context.now();
         let pause_ms = self.context.outbound.policy.next(now, 1, 1000).ms_since(now).min(limits::RESTING_MS);
-        self.board.rest(server.address, now.plus_ms(pause_ms), now);
+        self.board.rest(server.address, now.plus_ms(pause_ms), now, self.seat.urges)
     }
 
     fn tls(&self, server: &Server) -> Result<Tls, rustls::Error> {
