@@ -10,10 +10,10 @@ use tokio::runtime::Handle;
 use super::Context;
 use super::lanes::{Bundle, Recipient};
 use crate::base::{Enhanced, OriginalRecipient, QueueId, RcptOptions, limits};
-use crate::intake;
 use crate::queue::{self, Attempt, Entry, OpenAttempt, Outcome, Stage, State, Verdict, Words};
 use crate::smtp::client::{self, Mail, NotOpened};
 use crate::store::{StoreError, WriteError};
+use crate::{dkim, intake};
 
 /// How often an outcome is written that the store could not take.
 const WRITES_MAX: u32 = 5;
@@ -112,7 +112,8 @@ impl Desk {
         let signed = store.view().and_then(|view| outbound.signers.sign_again(&view, converted, clock.now()));
         signed.unwrap_or_else(|error| {
             tracing::error!(%error, "a converted message can't be signed anew");
-            unsigned
+            // The seal of before holds no more, and nobody could add another to a chain that is broken.
+            dkim::split_seal(&unsigned).map_or_else(|| unsigned.clone(), |(_, rest)| rest.to_vec())
         })
     }
 
