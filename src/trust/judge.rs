@@ -174,11 +174,14 @@ pub(super) fn with_answers<'x, P>(
 }
 
 /// Puts in the hashes of the body that has streamed by. What is signed with SHA-1 counts as not signed (RFC 8301 §3.1), and
-/// so does what is one signature too many, or does not [count](counts) for what it covers.
+/// so does what is one signature too many, names a key that there can't be, or does not [count](counts) for what it covers.
 fn prepare(message: &mut AuthenticatedMessage<'_>, body: Option<Hashed>) {
     message.errors.clear();
-    let is_good = |algorithm: Algorithm, covered: &[String]| algorithm != Algorithm::RsaSha1 && counts(covered);
-    message.dkim_headers.retain(|field| is_good(field.header.a, &field.header.h) && field.header.atps.is_none());
+    message.dkim_headers.retain(|field| {
+        let signature = &field.header;
+        let is_good = signature.a != Algorithm::RsaSha1 && signature.atps.is_none();
+        is_good && is_selector(&signature.s) && counts(&signature.h)
+    });
     message.dkim_headers.truncate(limits::DKIM_SIGNATURES);
     let hashed = body.unwrap_or_else(|| super::BodyHashes::default().finish());
     for (form, _, _, hash) in &mut message.body_hashes {
@@ -187,6 +190,12 @@ fn prepare(message: &mut AuthenticatedMessage<'_>, body: Option<Hashed>) {
             Canonicalization::Simple => hashed.simple.0.to_vec(),
         };
     }
+}
+
+/// Whether a name in the DNS can begin with it.
+// RFC 6376 §3.1, RFC 1035 §2.3.4
+fn is_selector(text: &str) -> bool {
+    text.len() < 253 && text.split('.').all(|label| (1..=63).contains(&label.len()))
 }
 
 /// Whether a signature over these fields says who a message is from, and can be verified in a time that does not grow with

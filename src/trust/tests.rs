@@ -201,6 +201,18 @@ async fn many_signatures_cost_no_more_than_some() {
 }
 
 #[tokio::test]
+async fn a_signature_by_a_key_that_there_can_not_be_counts_as_none() {
+    let (message, _) = signed(MESSAGE, Canonicalization::Relaxed);
+    for selector in ["x".repeat(64), "x.".repeat(126) + "xx", "s1..s2".into(), "s1.".into()] {
+        let named = message.replacen("s=s1;", &format!("s={selector};"), 1);
+        let seen = verdicts(&Zone::default(), "", &named).await;
+        assert!(seen.dkim.is_empty(), "{selector}: {seen}");
+    }
+    let seen = verdicts(&Zone::default(), "", &message.replacen("s=s1;", "s=s1.in;", 1)).await;
+    assert_eq!(seen.dkim[0].selector, "s1.in");
+}
+
+#[tokio::test]
 async fn from_is_answered_for_by_its_own_domain_alone() {
     let check = async |record: &str, sender: &str, expected: (Word, &str)| {
         let zone = Zone::default().text("_dmarc.far.test", record);
