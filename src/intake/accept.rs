@@ -152,9 +152,15 @@ impl Recipient {
     }
 }
 
-/// The domain that answers for a message that is forwarded: of the first address that does.
-pub fn forwarder(recipients: &[Recipient]) -> Option<&DomainName> {
-    recipients.iter().filter(|recipient| recipient.forwards()).find_map(|recipient| recipient.given.host.name())
+/// The domains that forward a message, in the order of their addresses: one that can answers for it.
+pub fn forwarders(recipients: &[Recipient]) -> Vec<&DomainName> {
+    let mut domains = Vec::new();
+    for domain in recipients.iter().filter(|one| one.forwards()).filter_map(|one| one.given.host.name()) {
+        if !domains.contains(&domain) {
+            domains.push(domain);
+        }
+    }
+    domains
 }
 
 /// A recipient as the sender has named it.

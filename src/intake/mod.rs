@@ -19,7 +19,7 @@ mod session;
 mod settle;
 mod unconfirmed;
 
-pub use accept::{Accept, Accepted, Body, Origin, Recipient, Refused, forwarder};
+pub use accept::{Accept, Accepted, Body, Origin, Recipient, Refused, forwarders};
 pub use added::{Added, missing_fields};
 pub use append::{Append, AppendRefused, Appended, AppendedAt};
 pub use check::{CHECKS, needs_story};

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::dkimpy;
 use crate::dns::Zone;
-use crate::forwarding::{give_key, lead, say, site_in, taken};
+use crate::forwarding::{add_domain, give_key, lead, say, site_in, taken};
 use crate::sink::{Fault, Sink, Stage};
 use crate::site::{START, Site};
 
@@ -101,6 +101,23 @@ async fn where_nothing_can_be_sealed_mail_goes_on_without() {
         site.until_empty().await;
         site.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_the_domains_that_forward_the_first_with_a_key_seals() {
+    let sink = Sink::start("127.0.0.9:0");
+    let (site, _) = sealing_site(&sink, &[]).await;
+    add_domain(&site, "keyless.test").await;
+    lead(&site, "away@keyless.test").await;
+    let (message, id) = forward(&site, &sink, "away@keyless.test", MESSAGE).await;
+    assert!(!message.contains("ARC-"), "{message}");
+    assert!(!site.story(id.parse().unwrap()).contains("sealed"));
+    let (both, another) = ("away@keyless.test>\r\nRCPT TO:<away@us.test", MESSAGE.replace("Hello", "Good day"));
+    let (message, id) = forward(&site, &sink, both, &another).await;
+    assert!(seal(&message).contains(" d=us.test;"), "{message}");
+    assert!(site.story(id.parse().unwrap()).contains(", sealed by us.test"));
+    site.until_empty().await;
+    site.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

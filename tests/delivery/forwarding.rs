@@ -25,12 +25,17 @@ async fn site(port: u16, settings: &[&str]) -> Site {
 /// `away@us.test` leads to `b@there.test`.
 pub async fn site_in(zone: Zone, port: u16, settings: &[&str]) -> Site {
     let site = Site::open(zone.mail("there.test", "127.0.0.9"), port, settings).await;
-    let name = DomainName::parse("us.test").unwrap();
+    add_domain(&site, "us.test").await;
+    lead(&site, "away@us.test").await;
+    site
+}
+
+/// A domain more is of this server.
+pub async fn add_domain(site: &Site, name: &str) {
+    let name = DomainName::parse(name).unwrap();
     let fields = DomainFields::new(&Settings::default());
     let put = PutDomain { name, fields, precondition: Precondition::None, at: START };
     site.house.store.write(put).await.unwrap().into_inner();
-    lead(&site, "away@us.test").await;
-    site
 }
 
 /// This address leads to `b@there.test`.

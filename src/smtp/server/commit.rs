@@ -170,12 +170,12 @@ impl Session {
         Some(evidence.judge().judge(&arrival, &resolve).await)
     }
 
-    /// Who puts a seal before what comes, as far as something will be known of it.
-    pub(super) fn sealer<'a>(&self, transaction: &'a Transaction<Smtp>) -> Option<&'a DomainName> {
+    /// Who may put a seal before what comes, as far as something will be known of it: the first that has a key does.
+    pub(super) fn sealers<'a>(&self, transaction: &'a Transaction<Smtp>) -> Vec<&'a DomainName> {
         let outbound = &self.context.outbound;
         // Nothing leaves the machine there.
         let may_seal = outbound.seals && outbound.capture_to.is_none();
-        intake::forwarder(&transaction.recipients).filter(|_| may_seal)
+        if may_seal { intake::forwarders(&transaction.recipients) } else { Vec::new() }
     }
 
     /// With what a message is sealed where it goes on from here. Mail is worth more than its seal: it goes also where the
@@ -188,7 +188,7 @@ impl Session {
         body: Option<Hashed>,
         at: Timestamp,
     ) -> Option<Seal> {
-        let (by, verdicts, body) = (self.sealer(transaction)?, verdicts?, body?.relaxed());
+        let (verdicts, body) = (verdicts?, body?.relaxed());
         let Context { store, outbound, hostname, .. } = &*self.context;
         let chain = match verdicts.arc.word {
             Word::None => ChainStatus::None,
@@ -196,8 +196,11 @@ impl Session {
             _ => ChainStatus::Fail,
         };
         let results = verdicts.results(hostname);
-        let unsealed = Unsealed { by, head, body, results: &results, chain, at };
-        let seal = store.view().and_then(|view| outbound.signers.seal(&view, &unsealed));
+        let seal = store.view().and_then(|view| {
+            let unsealed = |by| Unsealed { by, head, body, results: &results, chain, at };
+            let seals = self.sealers(transaction).into_iter().map(|by| outbound.signers.seal(&view, &unsealed(by)));
+            seals.filter_map(Result::transpose).next().transpose()
+        });
         seal.unwrap_or_else(|error| {
             tracing::error!(%error, "a message that is forwarded can't be sealed");
             None

@@ -284,7 +284,7 @@ impl Session {
                 }
                 Effect::ReceiveData { facts, line_ends, bytes_max } => {
                     self.asked = state.receiving().map(|transaction| Asked::data(&facts, transaction));
-                    let seals = state.receiving().is_some_and(|transaction| self.sealer(transaction).is_some());
+                    let seals = state.receiving().is_some_and(|transaction| !self.sealers(transaction).is_empty());
                     let received = self.receive(line_ends, bytes_max, seals).await.map(|end| {
                         self.spoken = Some(("end_of_data", Instant::now()));
                         self.note_data(&end);
@@ -294,7 +294,7 @@ impl Session {
                 }
                 Effect::ReceiveChunk { facts, before, chunk, line_ends, bytes_max } => {
                     self.asked = state.receiving().map(|transaction| Asked::data(&facts, transaction));
-                    let seals = state.receiving().is_some_and(|transaction| self.sealer(transaction).is_some());
+                    let seals = state.receiving().is_some_and(|transaction| !self.sealers(transaction).is_empty());
                     let received = self.receive_chunk(before, chunk, line_ends, bytes_max, seals).await.map(|end| {
                         self.spoken = Some((if chunk.is_last { "end_of_data" } else { "BDAT" }, Instant::now()));
                         match &end {
