@@ -85,8 +85,8 @@ pub(super) struct Broken {
     pub(super) jitter: u32,
 }
 
-/// What is looked for in the schedule: for each destination, of whom.
-pub(super) type Wanted = BTreeMap<String, Hungry>;
+/// What is looked for in the schedule: for each destination, of whom, and from where on.
+pub(super) type Wanted = BTreeMap<String, (Hungry, Place)>;
 
 impl Board {
     pub(super) fn new(connections_max: usize, per_destination_max: usize, urges: Urges) -> Self {
@@ -269,10 +269,10 @@ impl Board {
     }
 
     /// A server wants to be left alone for a while, or does not answer: it is tried last. `urges`: those that had been heeded
-    /// when the session began; whether it is not forgiven meanwhile.
-    pub(super) fn rest(&self, server: SocketAddr, until: Timestamp, now: Timestamp, urges: u64) -> bool {
+    /// when the session began, or `None` where the server has said so itself; whether it is not forgiven meanwhile.
+    pub(super) fn rest(&self, server: SocketAddr, until: Timestamp, now: Timestamp, urges: Option<u64>) -> bool {
         let mut inner = self.lock();
-        if urges != inner.urges {
+        if urges.is_some_and(|urges| urges != inner.urges) {
             return false;
         }
         if inner.resting.len() >= limits::RESTING_SERVERS {
@@ -352,7 +352,8 @@ impl Board {
         inner.destinations.retain(|_, destination| !destination.is_idle());
     }
 
-    /// The destinations with room for what found none, and where the first of that stands; it counts as looked at.
+    /// The destinations with room for what found none, and where the first of that stands; it counts as looked at, and
+    /// what comes of it is to be [said](Self::looked).
     pub(super) fn take_hungry(&self, now: Timestamp) -> Option<(Wanted, Place)> {
         let mut inner = self.lock();
         if inner.entries >= limits::WINDOWS_ENTRIES || inner.is_paused {
@@ -366,7 +367,8 @@ impl Board {
             if let Some(is_one) = destination.may_try(now)
                 && let Some((hungry, place)) = destination.ready.take_hungry(is_one, has_share)
             {
-                wanted.insert(key.clone(), hungry);
+                destination.is_looked_for = true;
+                wanted.insert(key.clone(), (hungry, place));
                 from = Some(from.map_or(place, |from| from.min(place)));
             }
         }
@@ -377,16 +379,19 @@ impl Board {
     pub(super) fn is_sated(&self, wanted: &Wanted) -> bool {
         let inner = self.lock();
         inner.entries >= limits::WINDOWS_ENTRIES
-            || wanted.iter().all(|(key, hungry)| {
+            || wanted.iter().all(|(key, (hungry, _))| {
                 inner.destinations.get(key).is_some_and(|destination| destination.ready.is_sated(hungry))
             })
     }
 
-    /// The look for these has come up to that place and no further: they are to be looked for behind it.
-    pub(super) fn look_on(&self, wanted: &Wanted, place: Place) {
+    /// The look for these has ended. `left`: where it came no further than to that place, so that they are to be looked for
+    /// behind it, and none of them before where it has been looked at already.
+    pub(super) fn looked(&self, wanted: &Wanted, left: Option<Place>) {
         let mut inner = self.lock();
-        for (key, hungry) in wanted {
+        for (key, (hungry, from)) in wanted {
             let Some(destination) = inner.destinations.get_mut(key) else { continue };
+            destination.is_looked_for = false;
+            let Some(place) = left.map(|left| left.max(*from)) else { continue };
             match hungry.senders() {
                 Some(senders) => senders.iter().for_each(|sender| destination.ready.pass_over(sender, place)),
                 None => destination.ready.pass_all_over(place),
@@ -421,12 +426,14 @@ impl Board {
         let is_stale = |destination: &Destination| {
             let over =
                 destination.trouble.as_ref().is_some_and(|trouble| now > trouble.until.plus_ms(limits::TROUBLE_MS));
-            over && destination.sessions == 0 && destination.ready.is_empty() && !destination.ready.has_passed_over()
+            let is_quiet = destination.sessions == 0 && destination.ready.is_empty() && !destination.is_looked_for;
+            over && is_quiet && !destination.ready.has_passed_over()
         };
         inner.destinations.retain(|_, destination| !destination.is_idle() && !is_stale(destination));
         if inner.destinations.len() >= limits::DESTINATIONS / 2 {
             // Rather dial one that does not answer once more than have no room for one that does.
-            inner.destinations.retain(|_, destination| destination.sessions > 0 || !destination.ready.is_empty());
+            let is_busy = |destination: &Destination| destination.sessions > 0 || !destination.ready.is_empty();
+            inner.destinations.retain(|_, destination| is_busy(destination) || destination.is_looked_for);
         }
         let known: HashSet<&str> = inner.destinations.values().filter_map(|one| one.site.as_deref()).collect();
         inner.sites.retain(|site, pace| known.contains(site.as_str()) || !pace.is_idle(now));

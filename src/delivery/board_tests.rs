@@ -1,5 +1,7 @@
 use std::collections::BinaryHeap;
 
+use futures_util::FutureExt;
+
 use super::super::way::To;
 use super::*;
 use crate::base::{Enhanced, Host, MessageId, TlsWish};
@@ -96,16 +98,16 @@ fn sessions_rise_with_success_up_to_the_limit_of_a_destination() {
     scene.board.answered("mx a.test", 50);
     assert_eq!(scene.staff(), [("a.test".into(), 5)]);
     scene.board.slowed("mx a.test");
-    assert!(scene.board.rest("192.0.2.1:25".parse().unwrap(), NOW.plus_ms(5), NOW, 0));
+    assert!(scene.board.rest("192.0.2.1:25".parse().unwrap(), NOW.plus_ms(5), NOW, Some(0)));
     scene.seats.clear();
     assert_eq!(scene.staff(), [("a.test".into(), 2)]);
     assert!(scene.board.rests("192.0.2.1:25".parse().unwrap(), NOW));
     assert!(!scene.board.rests("192.0.2.1:25".parse().unwrap(), NOW.plus_ms(5)));
     // What a session has found that began before somebody wanted mail to be tried now is forgiven.
     scene.board.urges.add();
-    assert!(!scene.board.rest("192.0.2.1:25".parse().unwrap(), NOW.plus_ms(5), NOW, 0));
+    assert!(!scene.board.rest("192.0.2.1:25".parse().unwrap(), NOW.plus_ms(5), NOW, Some(0)));
     assert!(!scene.board.rests("192.0.2.1:25".parse().unwrap(), NOW));
-    assert!(scene.board.rest("192.0.2.1:25".parse().unwrap(), NOW.plus_ms(5), NOW, 1));
+    assert!(scene.board.rest("192.0.2.1:25".parse().unwrap(), NOW.plus_ms(5), NOW, Some(1)));
 }
 
 #[test]
@@ -137,10 +139,9 @@ fn a_window_is_bounded_and_asks_for_more_when_it_is_nearly_empty() {
     }
     let first = QueueId { message: MessageId(window + 1), number: 0 };
     let hungry = Hungry::Senders(["a@us.test".to_owned()].into());
-    assert_eq!(
-        scene.board.take_hungry(NOW),
-        Some((Wanted::from([("mx a.test".into(), hungry)]), (Timestamp(8), first)))
-    );
+    let place = (Timestamp(8), first);
+    let wanted = Wanted::from([("mx a.test".into(), (hungry, place))]);
+    assert_eq!(scene.board.take_hungry(NOW), Some((wanted, place)));
     assert_eq!(scene.board.take_hungry(NOW), None);
 }
 
@@ -153,9 +154,36 @@ fn little_waits_for_the_first_answer_and_the_rest_is_looked_for_behind_it() {
     assert_eq!(scene.board.take_hungry(NOW), None);
     scene.staff();
     assert_eq!(scene.board.take_hungry(NOW), None, "not before somebody answers");
+    assert_eq!(scene.board.changed.notified().now_or_never(), None);
     scene.board.answered("mx a.test", 1);
+    assert_eq!(scene.board.changed.notified().now_or_never(), Some(()));
     let (wanted, place) = scene.board.take_hungry(NOW).unwrap();
     assert_eq!((wanted.len(), place.0), (1, Timestamp(8)));
+    // Its sessions may end while it is looked for.
+    while scene.board.next("mx a.test").is_some() {}
+    scene.seats.clear();
+    scene.board.looked(&wanted, Some(place));
+    assert_eq!(scene.board.take_hungry(NOW), Some((wanted.clone(), place)));
+    scene.board.looked(&wanted, None);
+    scene.board.tidy(NOW);
+    assert!(scene.board.lock().destinations.is_empty());
+}
+
+#[test]
+fn who_was_looked_for_further_on_does_not_go_back() {
+    let mut scene = Scene::new(8, 1);
+    for (domain, at) in [("a.test", 100), ("b.test", 200)] {
+        scene.offer(domain, limits::WINDOW_ENTRIES_AT_FIRST as u64, 7);
+        scene.offer(domain, 1, at);
+        scene.know(domain);
+    }
+    let (wanted, from) = scene.board.take_hungry(NOW).unwrap();
+    assert_eq!(from.0, Timestamp(100));
+    let (_, (_, behind)) = wanted.last_key_value().unwrap();
+    let left = (Timestamp(150), FIRST.1);
+    scene.board.looked(&wanted, Some(left));
+    let (wanted, from) = scene.board.take_hungry(NOW).unwrap();
+    assert_eq!((from, wanted["mx b.test"].1), (left, *behind));
 }
 
 #[test]
@@ -204,6 +232,15 @@ fn recipients_of_a_message_go_together_up_to_what_every_server_takes() {
     let sizes: Vec<usize> =
         std::iter::from_fn(|| board.next("mx a.test")).map(|bundle| bundle.recipients.len()).collect();
     assert_eq!(sizes, [100, 100, 50]);
+    // The first that goes where nobody has answered yet is no smaller.
+    let way = Way { to: To::Mx(Host::Name("new.test".parse().unwrap())), tls: TlsWish::Policy };
+    let offers = (0..101).map(|number| {
+        let id = QueueId { message: MessageId(2), number };
+        (way.clone(), Due { id, address: address.clone(), at: NOW, turn: Turn::default() })
+    });
+    let offered = board.offer(&offers.collect::<Vec<_>>(), &claims, NOW);
+    assert_eq!(offered.iter().filter(|offered| **offered == Offered::Taken).count(), 100);
+    assert_eq!(board.next("mx new.test").unwrap().recipients.len(), 100);
     assert!(!claims.has(QueueId { message: MessageId(1), number: 0 }), "what is dropped is free");
 }
 

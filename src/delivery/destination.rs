@@ -20,6 +20,8 @@ pub(super) struct Destination {
     pub(super) limit: usize,
     /// A server of it has answered, since something is known of it.
     pub(super) is_known: bool,
+    /// A look at the schedule for it is under way.
+    pub(super) is_looked_for: bool,
     /// It could not be reached.
     pub(super) trouble: Option<Trouble>,
 }
@@ -60,6 +62,7 @@ impl Destination {
             sessions: 0,
             limit: limits::SESSIONS_AT_FIRST,
             is_known: false,
+            is_looked_for: false,
             trouble: None,
         }
     }
@@ -100,6 +103,7 @@ impl Destination {
 
     /// Whether nothing would be lost if it were forgotten.
     pub(super) fn is_idle(&self) -> bool {
-        self.sessions == 0 && self.ready.is_empty() && !self.ready.has_passed_over() && self.trouble.is_none()
+        let is_quiet = self.sessions == 0 && self.ready.is_empty() && !self.is_looked_for;
+        is_quiet && !self.ready.has_passed_over() && self.trouble.is_none()
     }
 }

@@ -51,7 +51,7 @@ pub(super) struct Looked {
 impl Looked {
     /// Whether there is more, and half of what was seen could begin: the rest is not kept waiting.
     pub(super) fn is_worth_going_on(&self) -> bool {
-        self.left.is_some() && self.taken * 2 >= self.seen
+        self.left.is_some() && self.taken > 0 && self.taken * 2 >= self.seen
     }
 }
 
@@ -104,7 +104,7 @@ pub(super) async fn scan(context: &Arc<Context>, board: &Board, scope: Scope) ->
                 // What was queued behind the beginning of a pause is not sent by whoever looked for one before.
                 board.pause(true);
             }
-            looked.seen += slice.found.len();
+            looked.seen += slice.seen;
             let mut todo = Todo::default();
             for found in slice.found {
                 todo.take(found, context, wanted.as_ref());
@@ -113,6 +113,8 @@ pub(super) async fn scan(context: &Arc<Context>, board: &Board, scope: Scope) ->
             todo.write(context, now).await;
             let is_sated = wanted.as_ref().is_some_and(|wanted| board.is_sated(wanted));
             if is_sated {
+                // Some of what is wanted may stand behind this.
+                looked.left = after;
                 return Ok(looked);
             }
             if !slice.has_more {
@@ -128,6 +130,8 @@ pub(super) const FIRST: QueueId = QueueId { message: MessageId(0), number: 0 };
 
 /// Some entries of the schedule that stand together.
 struct Slice {
+    /// How many they are, with those of which there is nothing to be made.
+    seen: usize,
     found: Vec<Found>,
     /// The last that was looked at; `None` when there was none.
     last: Option<Place>,
@@ -147,7 +151,7 @@ async fn read(
     let claims = context.claims.clone();
     let slice = move |view: &View| {
         let due = queue::due(view, to, after, limits::SCHEDULE_SLICE)?;
-        let has_more = due.len() == limits::SCHEDULE_SLICE;
+        let (seen, has_more) = (due.len(), due.len() == limits::SCHEDULE_SLICE);
         let last = due.last().map(|waiting| (waiting.entry.due, waiting.id));
         let is_paused = queue::pause(view, now)?.is_some();
         let rules = Rules::at(view, now)?;
@@ -158,7 +162,7 @@ async fn read(
             looked => looked.transpose(),
         });
         let found = found.collect::<Result<_, _>>()?;
-        Ok(Slice { found, last, has_more, is_paused })
+        Ok(Slice { seen, found, last, has_more, is_paused })
     };
     context.store.read(slice).await
 }
@@ -275,7 +279,8 @@ impl Todo {
             What::BringHome => self.home.push(id),
             What::Unfetched => self.settle(id, unfetched(context), &context.claims),
             What::Send(way) => {
-                let is_of = |wanted: &Wanted| wanted.get(&way.key()).is_some_and(|of| of.wants(&found.turn.sender));
+                let is_of =
+                    |wanted: &Wanted| wanted.get(&way.key()).is_some_and(|(of, _)| of.wants(&found.turn.sender));
                 if wanted.is_some_and(|wanted| !is_of(wanted)) {
                     return;
                 }

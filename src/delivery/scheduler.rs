@@ -89,6 +89,8 @@ impl Scheduler {
                     StoreError::Closed => return,
                     error => tracing::error!(%error, "the queue can't be read"),
                 }
+                // Whatever it was about to look at.
+                (self.look_whole, self.rests_until) = (true, Instant::now() + LOOKS_REST_MAX);
             }
             if is_whole && !self.look_whole {
                 whole_at = Instant::now();
@@ -132,10 +134,11 @@ impl Scheduler {
         }
         self.begin();
         if let Some((wanted, place)) = self.board.take_hungry(self.context.now()) {
-            let looked = scan(&self.context, &self.board, Scope::Of(wanted.clone(), place)).await?;
-            if let Some(last) = looked.left {
-                // What was not found may stand further behind.
-                self.board.look_on(&wanted, last);
+            let looked = scan(&self.context, &self.board, Scope::Of(wanted.clone(), place)).await;
+            // What was not found may stand further behind; what could not be read is read again.
+            let left = looked.as_ref().map_or(Some(place), |looked| looked.left);
+            self.board.looked(&wanted, left);
+            if looked?.left.is_some() {
                 self.board.changed.notify_one();
             }
             self.begin();

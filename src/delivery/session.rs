@@ -277,7 +277,7 @@ impl Session {
         let Some(failure) = summary.failure else { return Tried::Spoken };
         tracing::debug!(server = server.name, address = %server.address, stage = %failure.stage, "a session broke");
         if failure.is_busy {
-            self.rest(server);
+            self.rest(server, None);
             // RFC 5321 §3.8: 421 is of this server, and says nothing of the others.
             if failure.words.code != Some(421) {
                 self.board.slowed(&self.key);
@@ -296,7 +296,7 @@ impl Session {
     }
 
     fn not_connected(&mut self, server: &Server, stage: Stage, error: &ConnectionError) -> Tried {
-        if self.rest(server) {
+        if self.rest(server, Some(self.seat.urges)) {
             self.board.slowed(&self.key);
         }
         // RFC 3463 §3.5: no answer from host; bad connection
@@ -311,11 +311,11 @@ impl Session {
         Tried::Failed(self.attempt(Some(server), stage, words))
     }
 
-    /// That address is tried last for a while, where nobody has wanted it to be tried meanwhile.
-    fn rest(&self, server: &Server) -> bool {
+    /// That address is tried last for a while, where nobody has wanted it to be tried since those urges.
+    fn rest(&self, server: &Server, urges: Option<u64>) -> bool {
         let now = self.context.now();
         let pause_ms = self.context.outbound.policy.next(now, 1, 1000).ms_since(now).min(limits::RESTING_MS);
-        self.board.rest(server.address, now.plus_ms(pause_ms), now, self.seat.urges)
+        self.board.rest(server.address, now.plus_ms(pause_ms), now, urges)
     }
 
     fn tls(&self, server: &Server) -> Result<Tls, rustls::Error> {
