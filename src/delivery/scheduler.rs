@@ -39,10 +39,12 @@ pub async fn run(context: Arc<Context>) {
         look_whole: true,
         look_new: false,
         rest: None,
+        rest_of_new: None,
         sweeping: Some(None),
         sweep_again: false,
         pause_until: None,
         rests_until: Instant::now(),
+        new_rests_until: Instant::now(),
     };
     scheduler.run(queue, routes).await;
     sessions.drained().await;
@@ -52,7 +54,7 @@ struct Scheduler {
     context: Arc<Context>,
     board: Arc<Board>,
     sessions: Sessions,
-    /// Up to when the whole schedule was looked at, or is being.
+    /// Up to when the whole schedule was looked at, or is being: what becomes due behind it is new.
     looked_at: Option<Timestamp>,
     /// The whole schedule is to be looked at.
     look_whole: bool,
@@ -60,6 +62,8 @@ struct Scheduler {
     look_new: bool,
     /// Behind which place a look goes on that was too long for one turn.
     rest: Option<Place>,
+    /// The same of a look at what is new: it does not wait for the others.
+    rest_of_new: Option<Place>,
     /// What is parked may have to go, what is ready may go elsewhere, and what a clock that was ahead has stamped comes
     /// back: behind which entry this goes on.
     sweeping: Option<Option<QueueId>>,
@@ -67,8 +71,16 @@ struct Scheduler {
     sweep_again: bool,
     /// When an operator's pause of everything ends by itself.
     pause_until: Option<Timestamp>,
-    /// Not before this is the schedule looked at again: each change in the queue asks for it.
+    /// Not before this is the schedule looked at again.
     rests_until: Instant,
+    /// The same of a look at what is new: each change in the queue asks for one.
+    new_rests_until: Instant,
+}
+
+/// Until when nothing is looked at behind a look that began then.
+fn rest_after(began: Instant, goes_on: bool) -> Instant {
+    let rest = (began.elapsed() * LOOKS_REST).min(LOOKS_REST_MAX);
+    Instant::now() + if goes_on { Duration::ZERO } else { rest }
 }
 
 impl Scheduler {
@@ -90,7 +102,9 @@ impl Scheduler {
                     error => tracing::error!(%error, "the queue can't be read"),
                 }
                 // Whatever it was about to look at.
-                (self.look_whole, self.rests_until) = (true, Instant::now() + LOOKS_REST_MAX);
+                self.look_whole = true;
+                self.rests_until = Instant::now() + LOOKS_REST_MAX;
+                self.new_rests_until = self.rests_until;
             }
             if is_whole && !self.look_whole {
                 whole_at = Instant::now();
@@ -127,10 +141,20 @@ impl Scheduler {
             self.sweeping = sweep(&self.context, after).await?.map(Some);
         }
         let began = Instant::now();
-        if self.has_to_look() && began >= self.rests_until {
-            let goes_on = self.look().await?;
-            let rest = (began.elapsed() * LOOKS_REST).min(LOOKS_REST_MAX);
-            self.rests_until = Instant::now() + if goes_on { Duration::ZERO } else { rest };
+        // What is new first, however much of the schedule is still to be looked at.
+        if self.has_new() && began >= self.new_rests_until {
+            let goes_on = self.look_at_new().await?;
+            self.new_rests_until = rest_after(began, goes_on);
+            self.begin();
+        }
+        if let Some(place) = self.board.take_overflow() {
+            let from = (place.0, FIRST);
+            self.rest = Some(self.rest.map_or(from, |rest| rest.min(from)));
+        }
+        let began = Instant::now();
+        if self.has_old() && began >= self.rests_until {
+            let goes_on = self.look_at_all().await?;
+            self.rests_until = rest_after(began, goes_on);
         }
         self.begin();
         if let Some((wanted, place)) = self.board.take_hungry(self.context.now()) {
@@ -161,39 +185,54 @@ impl Scheduler {
         Ok(())
     }
 
-    fn has_to_look(&self) -> bool {
-        self.look_whole || self.look_new || self.rest.is_some()
+    fn has_new(&self) -> bool {
+        self.look_new || self.rest_of_new.is_some()
     }
 
-    /// What is new is looked at first, however much of the schedule is still to be. Whether it is to go on at once.
-    async fn look(&mut self) -> Result<bool, StoreError> {
+    fn has_old(&self) -> bool {
+        self.look_whole || self.rest.is_some()
+    }
+
+    /// What came in is looked for again from a while before on: it was stamped before it was written.
+    fn looked_at(now: Timestamp) -> Timestamp {
+        Timestamp(now.0.saturating_sub(limits::SCHEDULE_SLACK_MS))
+    }
+
+    /// Looks at what has become due since the last look. Whether it is to go on at once.
+    async fn look_at_new(&mut self) -> Result<bool, StoreError> {
         let (now, spans) = self.context.due();
         // First, since it makes the room that an overflow waits for.
         self.board.tidy(now);
         // In a gap something may become due anywhere.
-        let is_whole = self.look_whole || spans.len() > 1 || self.looked_at.is_none();
-        // One that is under way comes to its end first, else it never would.
-        if is_whole && self.rest.is_none() {
+        self.look_whole |= spans.len() > 1;
+        // A look that is under way comes to its end first, else it never would.
+        let from = match self.rest_of_new.take() {
+            Some(rest) => rest,
+            None => {
+                self.look_new = false;
+                let Some(from) = self.looked_at.replace(Self::looked_at(now)) else { return Ok(false) };
+                (from, FIRST)
+            }
+        };
+        let looked = scan(&self.context, &self.board, Scope::From(Some(from))).await?;
+        self.rest_of_new = looked.left;
+        Ok(looked.is_worth_going_on())
+    }
+
+    /// Looks at the whole schedule, or at what there was no room for. Whether it is to go on at once.
+    async fn look_at_all(&mut self) -> Result<bool, StoreError> {
+        let (now, _) = self.context.due();
+        self.board.tidy(now);
+        if self.look_whole && self.rest.is_none() {
             (self.rest, self.look_whole) = (Some(START), false);
-        } else if let Some(place) = self.board.take_overflow() {
-            let from = (place.0, FIRST);
-            self.rest = Some(self.rest.map_or(from, |rest| rest.min(from)));
+            // The next look at what is new begins no later than it would have, and no later than now: a clock may be set back.
+            let looked_at = Self::looked_at(now);
+            self.looked_at = Some(self.looked_at.map_or(looked_at, |before| before.min(looked_at)));
         }
-        if std::mem::take(&mut self.look_new)
-            && let Some(from) = self.looked_at
-        {
-            let looked = scan(&self.context, &self.board, Scope::From(Some((from, FIRST)))).await?;
-            // Where that is more than one turn takes, it is looked at with the rest.
-            self.rest = self.rest.into_iter().chain(looked.left).min();
-            self.begin();
-        }
-        let mut goes_on = false;
-        if let Some(rest) = self.rest.take() {
-            let looked = scan(&self.context, &self.board, Scope::From(Some(rest))).await?;
-            (goes_on, self.rest) = (looked.is_worth_going_on(), looked.left);
-        }
-        self.looked_at = Some(Timestamp(now.0.saturating_sub(limits::SCHEDULE_SLACK_MS)));
-        Ok(goes_on)
+        let Some(rest) = self.rest.take() else { return Ok(false) };
+        let looked = scan(&self.context, &self.board, Scope::From(Some(rest))).await?;
+        self.rest = looked.left;
+        Ok(looked.is_worth_going_on())
     }
 
     fn begin(&self) {
@@ -208,8 +247,9 @@ impl Scheduler {
         if self.sweeping.is_some() {
             return Duration::from_millis(1);
         }
-        if self.has_to_look() {
-            return self.rests_until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let looks = [(self.has_new(), self.new_rests_until), (self.has_old(), self.rests_until)];
+        if let Some(at) = looks.into_iter().filter(|(is_to, _)| *is_to).map(|(_, at)| at).min() {
+            return at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         }
         let (now, spans) = self.context.due();
         let soon_ms = |at: Timestamp| at.ms_since(now).max(1);
