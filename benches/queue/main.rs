@@ -5,7 +5,8 @@
 //! has all of them. Both have their default limits. The server is a sink of the tests, which is asked first how fast it
 //! can take mail at all, or with `--smtp-sink` that of Postfix.
 //!
-//! With `--beside` the question is another: whether destinations that answer wait for those that do not.
+//! With `--beside` the question is another: whether destinations that answer wait for those that do not. With `--queued N`
+//! it is what everything takes while N recipients are queued.
 //!
 //! `benches/queue-against-postfix`, or `cargo bench --bench queue -- --alone` for Pillarbox without the peer.
 
@@ -20,6 +21,7 @@ mod mails;
 #[allow(dead_code, reason = "shared with the other bench")]
 mod processes;
 mod receiver;
+mod scale;
 #[path = "../../tests/world/sink.rs"]
 #[allow(dead_code, reason = "shared with tests")]
 mod sink;
@@ -62,6 +64,8 @@ struct Options {
     is_smtp_sink: bool,
     /// Healthy destinations beside others are measured.
     is_beside: bool,
+    /// It is measured how a queue of so many recipients does.
+    queued: Option<usize>,
     /// Only Pillarbox, or only the peer.
     only: Option<&'static str>,
 }
@@ -84,6 +88,10 @@ fn main() {
     // On the disk of the build, not on a /tmp that may be memory.
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     println!("Disk: {}. Machine: {}, load {}.", start::describe_sync(scratch), processes::machine(), load_average());
+    if let Some(queued) = options.queued {
+        println!("Binary: {}.", site::binary().display());
+        return scale::measure(scratch, queued);
+    }
     println!("Binary: {}. {} messages, {} rounds.", site::binary().display(), options.messages, options.rounds);
     if options.is_beside {
         return beside::compare(scratch, options.messages, options.rounds);
@@ -115,7 +123,8 @@ fn main() {
 }
 
 fn options() -> Option<Options> {
-    let mut options = Options { messages: 2000, rounds: 5, is_smtp_sink: false, is_beside: false, only: None };
+    let mut options =
+        Options { messages: 2000, rounds: 5, is_smtp_sink: false, is_beside: false, queued: None, only: None };
     let mut is_bench = false;
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -125,11 +134,14 @@ fn options() -> Option<Options> {
             "--bench" => is_bench = true,
             "--smtp-sink" => options.is_smtp_sink = true,
             "--beside" => options.is_beside = true,
+            "--queued" => options.queued = Some(value()),
             "--alone" => options.only = Some(OURS),
             "--peer-alone" => options.only = Some(PEER),
             "--messages" => options.messages = value(),
             "--rounds" => options.rounds = value(),
-            other => panic!("--messages N, --rounds N, --smtp-sink, --beside, --alone or --peer-alone, not {other}"),
+            other => panic!(
+                "--messages N, --rounds N, --smtp-sink, --beside, --queued N, --alone or --peer-alone, not {other}"
+            ),
         }
     }
     // `cargo test --all-targets` runs benches too, in a debug build.
