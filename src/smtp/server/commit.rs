@@ -188,7 +188,10 @@ impl Session {
         body: Option<Hashed>,
         at: Timestamp,
     ) -> Option<Seal> {
-        let (verdicts, body) = (verdicts?, body?.relaxed());
+        let (sealers, verdicts, body) = (self.sealers(transaction), verdicts?, body?.relaxed());
+        if sealers.is_empty() {
+            return None;
+        }
         let Context { store, outbound, hostname, .. } = &*self.context;
         let chain = match verdicts.arc.word {
             Word::None => ChainStatus::None,
@@ -198,7 +201,7 @@ impl Session {
         let results = verdicts.results(hostname);
         let seal = store.view().and_then(|view| {
             let unsealed = |by| Unsealed { by, head, body, results: &results, chain, at };
-            let seals = self.sealers(transaction).into_iter().map(|by| outbound.signers.seal(&view, &unsealed(by)));
+            let seals = sealers.into_iter().map(|by| outbound.signers.seal(&view, &unsealed(by)));
             seals.filter_map(Result::transpose).next().transpose()
         });
         seal.unwrap_or_else(|error| {
