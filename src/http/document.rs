@@ -160,9 +160,8 @@ fn complete(document: &mut Value) {
         document["components"]["responses"][format!("Refused{status}")] = response;
     }
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
-        let is_single = path.ends_with('}');
         for (method, operation) in operations.as_object_mut().into_iter().flatten() {
-            complete_operation(operation, method, is_single);
+            complete_operation(operation, method, path);
             if method == "post" && is_done_once(path) {
                 complete_done_once(operation);
             }
@@ -192,7 +191,8 @@ fn complete_done_once(operation: &mut Value) {
     responses.entry("409").or_insert(busy);
 }
 
-fn complete_operation(operation: &mut Value, method: &str, is_single: bool) {
+fn complete_operation(operation: &mut Value, method: &str, path: &str) {
+    let (names_a_thing, is_single) = (path.contains('{'), path.ends_with('}'));
     let is_public = operation["security"].as_array().is_some_and(|any| any.contains(&json!({})));
     let requirement = scopes::requirement(operation["operationId"].as_str().unwrap_or_default());
     if let Some(requirement) = requirement.filter(|_| !is_public) {
@@ -202,7 +202,7 @@ fn complete_operation(operation: &mut Value, method: &str, is_single: bool) {
     let (has_body, is_write) = (!operation["requestBody"].is_null(), method != "get");
     let applies = |status: &str| match status {
         "401" | "403" | "422" | "429" | "503" => !is_public,
-        "404" => is_single,
+        "404" => names_a_thing,
         "408" | "413" | "415" => has_body,
         "412" => is_write && is_single,
         "507" => is_write,
