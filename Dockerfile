@@ -30,7 +30,9 @@ FROM scratch
 COPY --from=build /image/pillarbox /pillarbox
 # With the mode that it has there: a new volume takes over owner and mode.
 COPY --from=build --chown=65532:65532 /image/volume/ /
-ENV PATH=/ PILLARBOX_DATA=/data/pillarbox.redb
+# The last is glibc's (mallopt(3)). Where nothing is said it keeps more for itself the larger what was freed: after ten
+# messages of 50 MB were read, 107 to 127 MB in place of 89 to 104.
+ENV PATH=/ PILLARBOX_DATA=/data/pillarbox.redb MALLOC_TRIM_THRESHOLD_=131072
 USER 65532:65532
 VOLUME /data
 EXPOSE 25 110 143 443 465 587 993 995

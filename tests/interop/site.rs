@@ -110,7 +110,8 @@ impl Site {
         if !arguments.iter().any(|argument| argument.starts_with("dkim.create_keys=")) {
             line.args(["--set", "dkim.create_keys=false"]);
         }
-        line.args(arguments).env_remove("PILLARBOX_SET").stdin(Stdio::null());
+        // As the image has it (Dockerfile).
+        line.args(arguments).env_remove("PILLARBOX_SET").env("MALLOC_TRIM_THRESHOLD_", "131072").stdin(Stdio::null());
         line
     }
 
