@@ -21,6 +21,9 @@ const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-ru
   "--disable-component-update", "--disable-sync"];
 /** In the URL of a letter's HTML, which stands in a frame of its own. */
 const LETTER = "render=true";
+/** What axe looks for. */
+const AXE_ALL = {};
+const AXE_COLOURS = { runOnly: ["color-contrast", "link-in-text-block"] };
 /** How long something on the page may take, on a slow machine that does much else: only what never comes is a fault. */
 const PATIENCE_MS = 180_000;
 
@@ -200,19 +203,20 @@ class World {
       for (const scheme of schemes) {
         await page.emulateMedia({ colorScheme: scheme });
         await this.settled(page);
-        await this.check(page, `${name}, ${scheme}, ${size.width} px`);
+        // The page under other colours is the same page: what could be wrong of it now is the colours.
+        await this.#check(page, `${name}, ${scheme}, ${size.width} px`, scheme === schemes[0] ? AXE_ALL : AXE_COLOURS);
         await page.screenshot({ path: join(SCREENSHOTS, `${name}-${scheme}-${size.width}.png`), fullPage: true });
       }
       await page.close();
     }
   }
 
-  /** The same checks of what a page (made with `free`) shows now. */
-  async check(page, name) {
+  /** The checks of what a page (made with `free`) shows now; `rules` say what axe looks for. */
+  async #check(page, name, rules) {
     const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     if (over > 0) this.problems.push(`${name}: scrolls sideways by ${over} px`);
     await page.evaluate(AXE);
-    const found = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+    const found = await page.evaluate((only) => globalThis.axe.run(document, { resultTypes: ["violations"], ...only }), rules);
     for (const { id, help, nodes } of found.violations) {
       const where = nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} (${node.any.map((one) => one.message).join("; ")})`);
       this.problems.push(`${name}: ${id}: ${help}: ${nodes.length} times, as in ${where.join(" | ")}`);
