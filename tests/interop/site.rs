@@ -72,7 +72,7 @@ impl Site {
         match std::env::var("PILLARBOX_AGAINST").as_deref() {
             Ok("postfix-dovecot") => Self::peer(folder, "alice bob"),
             Ok(other) => panic!("PILLARBOX_AGAINST is postfix-dovecot or unset, not {other}"),
-            Err(_) => Self::launch("dev", folder, &[]),
+            Err(_) => Self::launch("dev", folder, &[], &[]),
         }
     }
 
@@ -83,12 +83,21 @@ impl Site {
 
     /// The same under another name.
     pub fn serve_as(folder: &Path, hostname: &str, arguments: &[&str]) -> Self {
+        Self::serve_in(folder, hostname, arguments, &[])
+    }
+
+    /// `pillarbox serve` with what the image sets for malloc (Dockerfile).
+    pub fn serve_as_the_image(folder: &Path, arguments: &[&str]) -> Self {
+        Self::serve_in(folder, "mx.example.test", arguments, &[("MALLOC_TRIM_THRESHOLD_", "131072")])
+    }
+
+    fn serve_in(folder: &Path, hostname: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let token_file = folder.join("token");
         fs::write(&token_file, TOKEN).expect("the token file is written");
         let token_file = token_file.to_str().expect("a temporary path is UTF-8");
         let mut all = vec!["--hostname", hostname, "--http-token-file", token_file];
         all.extend(arguments);
-        Self::launch("serve", folder, &all)
+        Self::launch("serve", folder, &all, environment)
     }
 
     /// The command line of a server on `folder`'s file, for starts that end otherwise than in a running server.
@@ -110,18 +119,18 @@ impl Site {
         if !arguments.iter().any(|argument| argument.starts_with("dkim.create_keys=")) {
             line.args(["--set", "dkim.create_keys=false"]);
         }
-        // As the image has it (Dockerfile).
-        line.args(arguments).env_remove("PILLARBOX_SET").env("MALLOC_TRIM_THRESHOLD_", "131072").stdin(Stdio::null());
+        line.args(arguments).env_remove("PILLARBOX_SET").stdin(Stdio::null());
         line
     }
 
-    fn launch(command: &str, folder: &Path, arguments: &[&str]) -> Self {
+    fn launch(command: &str, folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let ready_file = folder.join("ready.json");
         let _ = fs::remove_file(&ready_file);
         let stderr = folder.join("stderr.log");
         let log = File::options().create(true).append(true).open(&stderr).expect("the log file opens");
         let out = File::create(folder.join("stdout.log")).expect("the output file opens");
         let mut child = Self::command(command, folder, arguments)
+            .envs(environment.iter().copied())
             .stdout(out)
             .stderr(log)
             .spawn()
